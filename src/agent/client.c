@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/wire.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { GARBAGE_MAX = 200, END_LIMIT_MS = 3000, STDERR_KEEP = 600 };
+enum { STATUS_SSH_FAILED = 255, STATUS_NO_COMMAND = 127 };
+
+struct client {
+	char *label; /* owned */
+	pid_t pid;   /* 0: reaped */
+	int status;  /* of the process, once reaped */
+	int fd;      /* owned; both directions */
+	int err_fd;  /* owned; what the process writes on stderr; -1: closed */
+	struct wire_in in;
+	struct wire_out out;
+	int64_t next_id;
+	bool lost;
+	bool answered;   /* at least one line was JSON */
+	int garbage;     /* lines that were not */
+	char said[STDERR_KEEP + 1]; /* the end of its stderr */
+};
+
+struct client_beat {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stop;
+	struct client *v[2]; /* borrowed */
+	size_t n;
+};
+
+/* Runs in the child. The agent gets a session of its own: a terminal's ^C is the driver's. */
+static void become_agent(int wire, int err, char *const argv[])
+{
+	setsid();
+	signal(SIGPIPE, SIG_DFL);
+	dup2(wire, STDIN_FILENO);
+	dup2(wire, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	execvp(argv[0], argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+	_exit(STATUS_NO_COMMAND);
+}
+
+static void unblock_signals(sigset_t *old)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, old);
+}
+
+int client_start(const char *label, char *const argv[], struct client **ret, struct err *e)
+{
+	int wire[2], errs[2];
+	struct client *c;
+	sigset_t old;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire) < 0)
+		return err_set_sys(e, errno, "socketpair");
+	if (pipe2(errs, O_CLOEXEC) < 0) {
+		err_set_sys(e, errno, "pipe");
+		close(wire[0]);
+		close(wire[1]);
+		return -1;
+	}
+	log_debug("start agent for %s: %s", label, argv[0]);
+	unblock_signals(&old);
+	pid = fork();
+	if (pid == 0)
+		become_agent(wire[1], errs[1], argv);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	close(wire[1]);
+	close(errs[1]);
+	if (pid < 0) {
+		err_set_sys(e, errno, "fork");
+		close(wire[0]);
+		close(errs[0]);
+		return -1;
+	}
+	c = mem_new(sizeof(*c));
+	c->label = str_dup(label);
+	c->pid = pid;
+	c->fd = wire[0];
+	c->err_fd = errs[0];
+	wire_in_init(&c->in, c->fd);
+	wire_out_init(&c->out, c->fd);
+	fcntl(c->err_fd, F_SETFL, O_NONBLOCK);
+	*ret = c;
+	return 0;
+}
+
+const char *client_label(const struct client *c)
+{
+	return c->label;
+}
+
+void client_set_label(struct client *c, const char *label)
+{
+	str_set(&c->label, label);
+}
+
+/* Reaps the process if it ends within LIMIT_MS; true when it is reaped. */
+static bool reap(struct client *c, int64_t limit_ms)
+{
+	int64_t deadline = clock_ms() + limit_ms;
+
+	while (c->pid) {
+		pid_t r = waitpid(c->pid, &c->status, WNOHANG);
+
+		if (r == c->pid || (r < 0 && errno == ECHILD))
+			c->pid = 0;
+		else if (clock_ms() >= deadline)
+			return false;
+		else
+			clock_sleep_ms(5);
+	}
+	return true;
+}
+
+void client_free(struct client *c)
+{
+	if (!c)
+		return;
+	/* An agent that has something left to settle goes on by itself. */
+	shutdown(c->fd, SHUT_RDWR);
+	close(c->fd);
+	if (c->err_fd >= 0)
+		close(c->err_fd);
+	reap(c, END_LIMIT_MS);
+	wire_in_free(&c->in);
+	free(c->label);
+	free(c);
+}
+
+void call_free(struct call *c)
+{
+	json_decref(c->result);
+	c->result = NULL;
+}
+
+static void call_fail(struct call *call, const struct err *e)
+{
+	call->done = call->failed = true;
+	call->err = *e;
+	err_prefix(&call->err, "%s", call->client->label);
+}
+
+void call_start(struct call *call, struct client *client, const char *op, json_t *args,
+	int64_t timeout_ms)
+{
+	json_t *msg = json_object();
+	struct err e;
+
+	*call = (struct call){ .client = client, .op = op, .id = ++client->next_id,
+		.deadline = clock_ms() + timeout_ms };
+	json_object_set_new(msg, "id", json_integer(call->id));
+	json_object_set_new(msg, "op", json_string(op));
+	json_object_set_new(msg, "args", args ? args : json_object());
+	/* A failure to send shows as end of file, with a better explanation. */
+	wire_send(&client->out, msg, &e);
+}
+
+void call_cancel(const struct call *call)
+{
+	json_t *args = json_object(), *msg = json_object();
+	struct err ignored;
+
+	json_object_set_new(args, "id", json_integer(call->id));
+	json_object_set_new(msg, "op", json_string("cancel"));
+	json_object_set_new(msg, "args", args);
+	wire_send(&call->client->out, msg, &ignored);
+}
+
+static void drain_stderr(struct client *c)
+{
+	char buf[512];
+	ssize_t n;
+
+	if (c->err_fd < 0)
+		return;
+	while ((n = read(c->err_fd, buf, sizeof(buf) - 1)) > 0) {
+		size_t have = strlen(c->said), keep;
+
+		buf[n] = '\0';
+		keep = have + (size_t)n > STDERR_KEEP ? STDERR_KEEP - (size_t)n : have;
+		memmove(c->said, c->said + have - keep, keep);
+		str_copy(c->said + keep, sizeof(c->said) - keep, buf);
+	}
+	if (n == 0) {
+		close(c->err_fd);
+		c->err_fd = -1;
+	}
+}
+
+/* The last thing the process said on stderr, on one line. */
+static const char *last_words(struct client *c)
+{
+	char *end, *start;
+
+	drain_stderr(c);
+	end = c->said + strlen(c->said);
+	while (end > c->said && (end[-1] == '\n' || end[-1] == '\r'))
+		*--end = '\0';
+	start = strrchr(c->said, '\n');
+	return start ? start + 1 : c->said;
+}
+
+static void explain_early_end(struct client *c, struct err *e)
+{
+	int status = WIFEXITED(c->status) ? WEXITSTATUS(c->status) : -1;
+	const char *words = last_words(c);
+
+	if (status == STATUS_NO_COMMAND) {
+		err_set_kind(e, ERR_REFUSED, "sriov-migrate was not found there (%s)", words);
+		err_hint(e, "Install the same version there, or name its place with agent-path.");
+	} else if (status == STATUS_SSH_FAILED) {
+		err_set_kind(e, ERR_REFUSED, "ssh could not log in: %s", words);
+		err_hint(e, "ssh must get in without asking (keys, known_hosts): try "
+			    "\"ssh -oBatchMode=yes HOST true\".");
+	} else {
+		err_set_kind(e, ERR_REFUSED, "the agent ended before it answered%s%s",
+			*words ? ": " : "", words);
+	}
+}
+
+static void explain_loss(struct client *c, struct err *e)
+{
+	reap(c, 500);
+	if (!c->answered && c->pid == 0)
+		explain_early_end(c, e);
+	else
+		err_set_kind(e, ERR_LOST, "the connection to the agent was lost%s%s",
+			*last_words(c) ? ": " : "", last_words(c));
+}
+
+static void finish_call(struct call *const *calls, size_t n, struct client *c, const json_t *msg)
+{
+	int64_t id = json_integer_value(json_object_get(msg, "id"));
+	json_t *error = json_object_get(msg, "error");
+	struct err e;
+
+	for (size_t i = 0; i < n; i++) {
+		if (calls[i]->client != c || calls[i]->id != id || calls[i]->done)
+			continue;
+		if (error) {
+			wire_error_decode(error, &e);
+			call_fail(calls[i], &e);
+		} else {
+			calls[i]->done = true;
+			calls[i]->result = json_incref(json_object_get(msg, "result"));
+		}
+		return;
+	}
+	log_debug("%s: an answer nobody waits for, to request %lld", c->label, (long long)id);
+}
+
+static void handle_line(struct client_group *g, struct client *c, const char *line,
+	struct call *const *calls, size_t n)
+{
+	json_t *msg = wire_parse(line);
+	const char *event;
+
+	if (!msg) {
+		/* Login scripts print things; a few lines of that are tolerated. */
+		log_debug("%s says: %s", c->label, line);
+		if (++c->garbage > GARBAGE_MAX)
+			c->lost = true;
+		return;
+	}
+	c->answered = true;
+	event = json_string_value(json_object_get(msg, "event"));
+	if (!event)
+		finish_call(calls, n, c, msg);
+	else if (g->on_event)
+		g->on_event(g->arg, c, event, json_object_get(msg, "data"));
+	json_decref(msg);
+}
+
+static void read_client(struct client_group *g, struct client *c, struct call *const *calls, size_t n)
+{
+	struct err e;
+	char *line;
+
+	if (wire_fill(&c->in, &e) < 0)
+		c->lost = true;
+	while ((line = wire_line(&c->in))) {
+		handle_line(g, c, line, calls, n);
+		free(line);
+	}
+	if (c->in.eof)
+		c->lost = true;
+}
+
+/* Ends calls whose agent is gone or whose time is up; true when all are done. */
+static bool check_calls(struct call *const *calls, size_t n)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < n; i++) {
+		struct call *call = calls[i];
+		struct err e;
+
+		if (call->done)
+			continue;
+		if (call->client->lost) {
+			explain_loss(call->client, &e);
+			call_fail(call, &e);
+		} else if (clock_ms() >= call->deadline) {
+			err_set_kind(&e, ERR_TIMEOUT, "no answer to \"%s\" in time", call->op);
+			call_fail(call, &e);
+		}
+		all = all && call->done;
+	}
+	return all;
+}
+
+static int64_t next_deadline(struct call *const *calls, size_t n)
+{
+	int64_t next = clock_ms() + 1000;
+
+	for (size_t i = 0; i < n; i++)
+		if (!calls[i]->done && calls[i]->deadline < next)
+			next = calls[i]->deadline;
+	return next;
+}
+
+static void wait_once(struct client_group *g, struct call *const *calls, size_t n)
+{
+	int64_t left = next_deadline(calls, n) - clock_ms();
+	struct pollfd fds[5];
+	size_t n_fds = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
+		struct client *c = g->v[i];
+
+		fds[n_fds++] = (struct pollfd){ .fd = c && !c->lost ? c->fd : -1, .events = POLLIN };
+		fds[n_fds++] = (struct pollfd){ .fd = c ? c->err_fd : -1, .events = POLLIN };
+	}
+	fds[n_fds++] = (struct pollfd){ .fd = g->signal_fd, .events = POLLIN };
+	if (poll(fds, n_fds, left > 0 ? (int)left : 0) <= 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
+		if (fds[2 * i + 1].revents)
+			drain_stderr(g->v[i]);
+		if (fds[2 * i].revents)
+			read_client(g, g->v[i], calls, n);
+	}
+	if (fds[n_fds - 1].revents && g->on_signal)
+		g->on_signal(g->arg);
+}
+
+void call_wait(struct client_group *g, struct call *const *calls, size_t n, const bool *until)
+{
+	while (!check_calls(calls, n) && !(until && *until))
+		wait_once(g, calls, n);
+}
+
+int call_once(struct client_group *g, struct client *client, const char *op, json_t *args,
+	int64_t timeout_ms, json_t **ret, struct err *e)
+{
+	CLEANUP_CALL struct call call = { 0 };
+	struct call *list[] = { &call };
+
+	call_start(&call, client, op, args, timeout_ms);
+	call_wait(g, list, 1, NULL);
+	if (call.failed) {
+		*e = call.err;
+		return -1;
+	}
+	if (ret)
+		*ret = TAKE_PTR(call.result);
+	return 0;
+}
+
+static void send_beats(struct client_beat *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		json_t *msg = json_object();
+		struct err ignored;
+
+		json_object_set_new(msg, "op", json_string("beat"));
+		wire_send(&b->v[i]->out, msg, &ignored);
+	}
+}
+
+static void *beat(void *arg)
+{
+	struct client_beat *b = arg;
+
+	pthread_mutex_lock(&b->lock);
+	while (!b->stop) {
+		int64_t until = clock_ms() + WIRE_BEAT_MS;
+		struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+
+		send_beats(b);
+		pthread_cond_timedwait(&b->changed, &b->lock, &ts);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+void client_group_init(struct client_group *g)
+{
+	struct client_beat *b = mem_new(sizeof(*b));
+	pthread_condattr_t attr;
+
+	*g = (struct client_group){ .signal_fd = -1, .beat = b };
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&b->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&b->thread, NULL, beat, b))
+		abort();
+}
+
+void client_group_add(struct client_group *g, struct client *c)
+{
+	pthread_mutex_lock(&g->beat->lock);
+	g->v[g->beat->n] = c;
+	g->beat->v[g->beat->n++] = c;
+	pthread_mutex_unlock(&g->beat->lock);
+}
+
+void client_group_free(struct client_group *g)
+{
+	struct client_beat *b = g->beat;
+
+	pthread_mutex_lock(&b->lock);
+	b->stop = true;
+	pthread_cond_signal(&b->changed);
+	pthread_mutex_unlock(&b->lock);
+	pthread_join(b->thread, NULL);
+	free(b);
+	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++)
+		client_free(g->v[i]);
+}

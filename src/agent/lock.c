@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/clock.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define LOCK_DIR "/run/sriov-migrate"
+
+/* Looking whether a lock is held takes it for a moment: that alone must not look busy. */
+enum { TRIES = 20, PAUSE_MS = 10 };
+
+struct lock {
+	char *path; /* owned */
+	int fd;     /* owned */
+};
+
+static char *path_of(const char *name)
+{
+	return str_printf("%s/%s.lock", LOCK_DIR, name);
+}
+
+static char *read_owner(int fd)
+{
+	char text[256];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return str_dup(text);
+}
+
+/* Whether the open file is still the one the path names (a releaser removes it). */
+static bool is_current(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
+}
+
+static int busy(int fd, const char *name, struct err *e)
+{
+	CLEANUP_FREE char *owner = read_owner(fd);
+
+	return err_set_kind(e, ERR_BUSY, "%s is held by another run%s%s%s", name, owner ? " (" : "",
+		owner ? owner : "", owner ? ")" : "");
+}
+
+static int write_owner(int fd, const char *owner, struct err *e)
+{
+	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%s\n", owner) < 0)
+		return err_set_sys(e, errno, "lock file");
+	return 0;
+}
+
+int lock_take(const char *name, const char *owner, struct lock **ret, struct err *e)
+{
+	CLEANUP_FREE char *path = path_of(name);
+
+	if (mkdir(LOCK_DIR, 0700) < 0 && errno != EEXIST)
+		return err_set_sys(e, errno, "%s", LOCK_DIR);
+	for (int i = 0; i < TRIES; i++) {
+		CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0)
+			return err_set_sys(e, errno, "%s", path);
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			if (i == TRIES - 1)
+				return busy(fd, name, e);
+			clock_sleep_ms(PAUSE_MS);
+			continue;
+		}
+		if (!is_current(fd, path))
+			continue;
+		if (write_owner(fd, owner, e) < 0)
+			return -1;
+		*ret = mem_new(sizeof(**ret));
+		(*ret)->path = TAKE_PTR(path);
+		(*ret)->fd = fd;
+		fd = -1;
+		return 0;
+	}
+	return err_set_kind(e, ERR_BUSY, "%s is being taken and released all the time", name);
+}
+
+void lock_release(struct lock *l)
+{
+	if (!l)
+		return;
+	unlink(l->path);
+	close(l->fd);
+	free(l->path);
+	free(l);
+}
+
+bool lock_is_held(const char *name, char **ret_owner)
+{
+	CLEANUP_FREE char *path = path_of(name);
+	CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	*ret_owner = NULL;
+	if (fd < 0)
+		return false;
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		return false;
+	*ret_owner = read_owner(fd);
+	return true;
+}

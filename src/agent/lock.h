@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Locks of this host: one for each domain, one for each VF, held by an agent and released by
+ * its end, however it ends. The file says who holds it, for the others' messages.
+ */
+#ifndef AGENT_LOCK_H
+#define AGENT_LOCK_H
+
+#include <stdbool.h>
+
+#include "util/err.h"
+
+struct lock;
+
+/*
+ * Takes the lock NAME ("domain-<uuid>", "vf-<address>"). OWNER is one line about the holder.
+ * ERR_BUSY, naming the holder, when another process has it.
+ */
+int lock_take(const char *name, const char *owner, struct lock **ret, struct err *e);
+void lock_release(struct lock *l); /* accepts NULL; removes the file */
+
+/* Whether somebody (this process counts) holds the lock; *ret_owner: caller frees, may be NULL. */
+bool lock_is_held(const char *name, char **ret_owner);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The agent's side of the wire: reads requests, runs them one after the other in a worker
+ * thread, answers. The reading thread is never busy, so heartbeats, cancellation and the end
+ * of the driver are noticed while a request waits for libvirt.
+ */
+#ifndef AGENT_SERVER_H
+#define AGENT_SERVER_H
+
+#include <jansson.h>
+
+#include "util/cancel.h"
+#include "util/err.h"
+
+/* Runs one request. *ret stays NULL for an empty result; else a new reference. */
+typedef int server_fn(void *ctx, const json_t *args, json_t **ret, struct err *e);
+
+struct server_op {
+	const char *name;
+	server_fn *fn;
+};
+
+struct server;
+
+struct server *server_new(int in, int out, const struct server_op *ops, size_t n_ops, void *ctx,
+	struct cancel *cancel);
+void server_free(struct server *s); /* accepts NULL */
+
+/*
+ * Serves until the driver's end of the wire is closed, or silent for WIRE_SILENCE_MS. A request
+ * still running then is cancelled and waited for. Returns why it ended, as text for a log.
+ */
+const char *server_run(struct server *s);
+
+/* Tells the driver something while a request runs; thread-safe. Takes the reference. */
+void server_event(struct server *s, const char *event, json_t *data);
+
+#endif

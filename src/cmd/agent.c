@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One end: answers the driver's requests until it goes away, then settles what is open. */
+#include <signal.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "agent/server.h"
+#include "agent/wire.h"
+#include "cmd/cmd.h"
+#include "core/end.h"
+#include "core/facts.h"
+#include "core/settle.h"
+#include "core/steps.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+struct agent {
+	struct end end;
+	struct cancel cancel;
+	struct server *server; /* owned */
+};
+
+/* The log's sink has no argument of its own. */
+static struct server *log_server;
+
+static void log_to_driver(enum log_level level, const char *text)
+{
+	json_t *data = json_object();
+
+	if (level == LOG_LEVEL_WARN)
+		syslog(LOG_WARNING, "%s", text);
+	json_object_set_new(data, "text", json_text(text));
+	server_event(log_server, level == LOG_LEVEL_WARN ? "warning" : "log", data);
+}
+
+static void tell_driver(void *arg, const char *event, json_t *data)
+{
+	struct agent *a = arg;
+
+	server_event(a->server, event, data);
+}
+
+static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+	const char *uri = json_string_value(json_object_get(args, "libvirt_uri"));
+
+	*ret = json_object();
+	json_object_set_new(*ret, "protocol", json_integer(WIRE_PROTOCOL));
+	json_object_set_new(*ret, "version", json_string(PACKAGE_VERSION));
+	if (json_integer_value(json_object_get(args, "protocol")) != WIRE_PROTOCOL)
+		return 0; /* the driver says what is to be said */
+	if (json_is_true(json_object_get(args, "verbose")))
+		log_init(LOG_LEVEL_DEBUG, log_to_driver);
+	if (!a->end.virt && virt_open(uri, &a->cancel, &a->end.virt, e) < 0)
+		return -1;
+	return a->end.nl ? 0 : nl_open(&a->end.nl, e);
+}
+
+static int need_hello(const struct agent *a, struct err *e)
+{
+	return a->end.nl ? 0 : err_set(e, "a request before hello");
+}
+
+static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *domain = json_string_value(json_object_get(args, "domain"));
+	struct host_facts facts = { 0 };
+	struct agent *a = ctx;
+	int r;
+
+	if (need_hello(a, e) < 0)
+		return -1;
+	if (!domain)
+		return err_set(e, "facts of which domain?");
+	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
+	if (r == 0)
+		*ret = record_encode(&host_facts_record, &facts);
+	record_clear(&host_facts_record, &facts);
+	return r;
+}
+
+static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct order order = { 0 };
+	struct agent *a = ctx;
+	int r;
+
+	if (need_hello(a, e) < 0 || record_decode(&order_record, args, &order, e) < 0)
+		return -1;
+	r = order.uuid && order.name && order.owner ? end_open(&a->end, &order, e) :
+						       err_set(e, "an order without a domain");
+	record_clear(&order_record, &order);
+	return r;
+}
+
+static int need_order(const struct agent *a, struct err *e)
+{
+	return a->end.open ? 0 : err_set(e, "a step without an order");
+}
+
+static const struct step *step_of(const json_t *args, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(args, "step"));
+	const struct step *step = step_find(name);
+
+	if (!step)
+		err_set(e, "there is no step \"%s\"", name ? name : "");
+	return step;
+}
+
+static int op_apply(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const struct step *step = step_of(args, e);
+	struct agent *a = ctx;
+	json_t *failed;
+
+	if (!step || need_order(a, e) < 0 || step_apply(&a->end, step, &failed, e) < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "failed", failed);
+	return 0;
+}
+
+static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const struct step *step = step_of(args, e);
+	struct agent *a = ctx;
+
+	return step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
+}
+
+static int op_look(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+	enum virt_state state;
+	bool job;
+
+	if (need_order(a, e) < 0 || virt_state_get(a->end.virt, a->end.order.uuid, &state, &job, e) < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "state", json_string(virt_state_name(state)));
+	json_object_set_new(*ret, "job", json_boolean(job));
+	return 0;
+}
+
+/* Acts on the domain as a whole, each only in the state it is meant for. */
+static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	static const struct {
+		const char *what;
+		enum virt_state state;
+		int (*fn)(struct virt_domain *d, struct err *e);
+	} acts[] = {
+		{ "resume", VIRT_MIGRATING, virt_domain_resume },
+		{ "destroy-stale", VIRT_MIGRATING, virt_domain_destroy },
+		{ "suspend", VIRT_RUNNING, virt_domain_suspend },
+	};
+	const char *what = json_string_value(json_object_get(args, "what"));
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct agent *a = ctx;
+	enum virt_state state;
+	bool job;
+
+	if (need_order(a, e) < 0 ||
+		virt_state_get(a->end.virt, a->end.order.uuid, &state, &job, e) < 0 ||
+		end_domain(&a->end, &d, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
+		if (!str_equal(acts[i].what, what))
+			continue;
+		if (!a->end.order.is_source || state != acts[i].state || job)
+			return err_set(e, "%s of a domain that is %s is refused", what,
+				virt_state_name(state));
+		return acts[i].fn(d, e);
+	}
+	return err_set(e, "there is no act \"%s\"", what ? what : "");
+}
+
+static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct virt_completed figures;
+	struct agent *a = ctx;
+
+	if (need_order(a, e) < 0 || end_domain(&a->end, &d, e) < 0 ||
+		virt_completed_get(d, &figures, e) < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "total_ms", json_integer(figures.total_ms));
+	json_object_set_new(*ret, "downtime_ms", json_integer(figures.downtime_ms));
+	json_object_set_new(*ret, "downtime_net_ms", json_integer(figures.downtime_net_ms));
+	return 0;
+}
+
+static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	json_t *list = json_array();
+	struct agent *a = ctx;
+
+	for (size_t i = 0; a->end.open && i < a->end.order.n_pairs; i++) {
+		const struct pair_state *s = &a->end.pairs[i];
+		json_t *one = json_object();
+
+		json_object_set_new(one, "mac", json_text(a->end.order.pairs[i].mac));
+		json_object_set_new(one, "vf",
+			s->primary_missing ? json_null() : json_text(a->end.order.pairs[i].vf));
+		json_object_set_new(one, "proof", json_text(s->evidence));
+		json_array_append_new(list, one);
+	}
+	*ret = json_object();
+	json_object_set_new(*ret, "pairs", list);
+	return 0;
+}
+
+static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+
+	end_close(&a->end);
+	return 0;
+}
+
+static const struct server_op ops[] = {
+	{ "hello", op_hello },
+	{ "facts", op_facts },
+	{ "open", op_open },
+	{ "apply", op_apply },
+	{ "undo", op_undo },
+	{ "look", op_look },
+	{ "act", op_act },
+	{ "figures", op_figures },
+	{ "pairs", op_pairs },
+	{ "close", op_close },
+};
+
+/* A session of its own: what ends the driver's terminal or login does not end the agent. */
+static void detach_from_login(void)
+{
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	setsid();
+}
+
+int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
+{
+	struct agent a = { 0 };
+	const char *why;
+
+	detach_from_login();
+	openlog("sriov-migrate", LOG_PID, LOG_DAEMON);
+	cancel_init(&a.cancel);
+	a.end.cancel = &a.cancel;
+	a.end.tell = tell_driver;
+	a.end.tell_arg = &a;
+	a.server = log_server =
+		server_new(STDIN_FILENO, STDOUT_FILENO, ops, ARRAY_SIZE(ops), &a, &a.cancel);
+	log_init(LOG_LEVEL_WARN, log_to_driver);
+	why = server_run(a.server);
+	if (a.end.open) {
+		syslog(LOG_NOTICE, "%s: %s; settling this end", a.end.order.name, why);
+		settle_alone(&a.end);
+		end_close(&a.end);
+	}
+	nl_close(a.end.nl);
+	virt_close(a.end.virt);
+	log_init(LOG_LEVEL_QUIET, NULL);
+	server_free(a.server);
+	return STATUS_DONE;
+}

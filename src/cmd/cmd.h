@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands: one file each, all of this shape. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include "core/options.h"
+#include "core/report.h"
+#include "util/err.h"
+
+/*
+ * ARGV: what stands behind the command's name, options taken out. Returns the exit status when
+ * the command itself has said what there is to say; or -1 and E, which main prints.
+ */
+typedef int cmd_fn(const struct options *o, int argc, char **argv, struct err *e);
+
+struct cmd {
+	const char *name;
+	const char *arguments;
+	const char *help;
+	int n_arguments;
+	cmd_fn *fn;
+};
+
+cmd_fn cmd_migrate, cmd_check, cmd_reattach, cmd_agent;
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "core/driver.h"
+#include "core/run.h"
+#include "core/steps.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum mode { MIGRATE, CHECK };
+
+static enum status refuse(struct driver *d, const struct plan *p, const char *domain)
+{
+	enum status status = p->busy ? STATUS_BUSY : STATUS_REFUSED;
+	struct outcome out = { .status = status, .name = p->busy ? "busy" : "refused",
+		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+
+	for (size_t i = 0; i < p->problems.n; i++)
+		if (str_equal(p->problems.v[i].code, "running-twice"))
+			out.status = STATUS_INCOMPLETE;
+	snprintf(out.text, sizeof(out.text), "%s was not touched", domain);
+	report_outcome(d->report, domain, &out);
+	return out.status;
+}
+
+static enum status say_checked(struct driver *d, const struct plan *p)
+{
+	const char *there = d->facts_there.hostname;
+	struct outcome out = { .status = STATUS_DONE, .name = "can-migrate",
+		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+
+	if (p->kind == PLAN_ALREADY_THERE)
+		snprintf(out.text, sizeof(out.text), "%s is on %s already", p->destination.name, there);
+	else
+		snprintf(out.text, sizeof(out.text), "%s can be migrated to %s", p->destination.name,
+			there);
+	report_outcome(d->report, p->destination.name, &out);
+	return STATUS_DONE;
+}
+
+/* It has moved already; that is success only if it is on its VF. */
+static void run_already_there(struct driver *d, const struct plan *p, struct outcome *out)
+{
+	bool whole = plan_is_whole(&d->facts_there);
+
+	run_reattach(d, p, d->there, d->facts_there.hostname, out);
+	if (out->status == STATUS_DONE && whole) {
+		out->name = "already-there";
+		snprintf(out->text, sizeof(out->text), "%s is on %s already, on its VF",
+			p->destination.name, d->facts_there.hostname);
+	}
+}
+
+static enum status run_plan(struct driver *d, const struct plan *p)
+{
+	struct outcome out = { 0 };
+
+	report_plan(d->report, p, d->facts_here.hostname, d->facts_there.hostname);
+	if (d->options->dry_run) {
+		report_dry_run(d->report, p, d->facts_here.hostname, d->facts_there.hostname);
+		return STATUS_DONE;
+	}
+	if (p->kind == PLAN_ALREADY_THERE)
+		run_already_there(d, p, &out);
+	else
+		run_migration(d, p, &out);
+	report_outcome(d->report, p->destination.name, &out);
+	json_decref(out.pairs);
+	return out.status;
+}
+
+static int with_driver(struct driver *d, const struct target *t, const char *domain, enum mode mode,
+	struct err *e)
+{
+	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri,
+		.owner = d->owner, .options = d->options };
+	CLEANUP_PLAN struct plan plan = { 0 };
+
+	if (driver_connect(d, t, e) < 0 || driver_discover(d, domain, e) < 0)
+		return -1;
+	plan_migration(&d->facts_here, &d->facts_there, &request, &plan);
+	report_problems(d->report, &plan);
+	if (plan_is_refused(&plan))
+		return refuse(d, &plan, domain);
+	return mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan);
+}
+
+static int run_mode(const struct options *o, char **argv, enum mode mode, struct err *e)
+{
+	struct target target = { 0 };
+	struct report report;
+	struct driver driver;
+	int r;
+
+	if (!*argv[0])
+		return err_set_kind(e, ERR_USAGE, "the domain's name is empty");
+	if (target_parse(argv[1], o, &target, e) < 0)
+		return -1;
+	report_init(&report, o);
+	r = driver_open(o, &report, &driver, e);
+	if (r == 0)
+		r = with_driver(&driver, &target, argv[0], mode, e);
+	driver_close(&driver);
+	target_free(&target);
+	return r;
+}
+
+int cmd_migrate(const struct options *o, int argc, char **argv, struct err *e)
+{
+	return run_mode(o, argv, MIGRATE, e);
+}
+
+int cmd_check(const struct options *o, int argc, char **argv, struct err *e)
+{
+	return run_mode(o, argv, CHECK, e);
+}

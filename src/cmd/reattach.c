@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "core/driver.h"
+#include "core/run.h"
+#include "util/mem.h"
+
+static int with_driver(struct driver *d, const char *domain, struct err *e)
+{
+	struct plan_request request = { .domain = domain, .owner = d->owner, .options = d->options };
+	CLEANUP_PLAN struct plan plan = { .kind = PLAN_ALREADY_THERE };
+	struct outcome out = { .total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+
+	if (driver_connect(d, NULL, e) < 0 || driver_discover(d, domain, e) < 0)
+		return -1;
+	plan_reattach(&d->facts_here, &request, &plan);
+	report_problems(d->report, &plan);
+	if (plan_is_refused(&plan)) {
+		out.status = plan.busy ? STATUS_BUSY : STATUS_REFUSED;
+		out.name = plan.busy ? "busy" : "refused";
+		snprintf(out.text, sizeof(out.text), "%s was not touched", domain);
+	} else {
+		report_plan(d->report, &plan, NULL, d->facts_here.hostname);
+		if (d->options->dry_run) {
+			report_dry_run(d->report, &plan, NULL, d->facts_here.hostname);
+			return STATUS_DONE;
+		}
+		run_reattach(d, &plan, d->here, d->facts_here.hostname, &out);
+	}
+	report_outcome(d->report, domain, &out);
+	json_decref(out.pairs);
+	return (int)out.status;
+}
+
+int cmd_reattach(const struct options *o, int argc, char **argv, struct err *e)
+{
+	struct report report;
+	struct driver driver;
+	int r;
+
+	report_init(&report, o);
+	r = driver_open(o, &report, &driver, e);
+	if (r == 0)
+		r = with_driver(&driver, argv[0], e);
+	driver_close(&driver);
+	return r;
+}

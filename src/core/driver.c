@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/driver.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/wire.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define SELF "/proc/self/exe"
+
+static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+static void on_signal(void *arg)
+{
+	struct driver *d = arg;
+	struct signalfd_siginfo info;
+
+	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (d->past_return) {
+		report_warning(d->report, NULL,
+			"the domain has moved already: finishing, then stopping", NULL);
+		return;
+	}
+	if (d->rolling_back || d->interrupted) {
+		report_warning(d->report, NULL, "rolling back, please wait", NULL);
+		return;
+	}
+	d->interrupted = true;
+	report_warning(d->report, NULL, "stopping: what was done is being undone", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(d->under_way); i++)
+		if (d->under_way[i])
+			call_cancel(d->under_way[i]);
+}
+
+static void on_event(void *arg, struct client *c, const char *event, const json_t *data)
+{
+	struct driver *d = arg;
+	const char *text = json_string_value(json_object_get(data, "text"));
+
+	if (str_equal(event, "progress"))
+		report_progress(d->report, data);
+	else if (str_equal(event, "ready"))
+		d->ready = true;
+	else if (str_equal(event, "log") && text)
+		log_debug("%s: %s", client_label(c), text);
+	else if (str_equal(event, "warning") && text)
+		report_warning(d->report, client_label(c), text, NULL);
+}
+
+static int take_signals(struct driver *d, struct err *e)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)
+		sigaddset(&set, stop_signals[i]);
+	/* Before any thread exists, so that all of them inherit it. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->signal_fd < 0 ? err_set_sys(e, errno, "signalfd") : 0;
+}
+
+static char *describe_owner(void)
+{
+	const struct passwd *user = getpwuid(getuid());
+	char host[256] = "?", when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gethostname(host, sizeof(host) - 1);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
+	return str_printf("PID %d on %s, %s, since %s", (int)getpid(), host, user ? user->pw_name : "?",
+		when);
+}
+
+int driver_open(const struct options *o, struct report *report, struct driver *ret, struct err *e)
+{
+	*ret = (struct driver){ .options = o, .report = report, .signal_fd = -1 };
+	if (take_signals(ret, e) < 0)
+		return -1;
+	ret->owner = describe_owner();
+	client_group_init(&ret->group);
+	ret->group.signal_fd = ret->signal_fd;
+	ret->group.on_signal = on_signal;
+	ret->group.on_event = on_event;
+	ret->group.arg = ret;
+	return 0;
+}
+
+void driver_close(struct driver *d)
+{
+	if (d->group.beat)
+		client_group_free(&d->group);
+	record_clear(&host_facts_record, &d->facts_here);
+	record_clear(&host_facts_record, &d->facts_there);
+	free(d->owner);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+}
+
+int64_t driver_request_ms(const struct driver *d)
+{
+	return d->options->request_timeout * 1000;
+}
+
+static json_t *hello_args(const struct driver *d)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "protocol", json_integer(WIRE_PROTOCOL));
+	json_object_set_new(args, "version", json_string(PACKAGE_VERSION));
+	json_object_set_new(args, "verbose", json_boolean(d->options->verbose));
+	json_object_set_new(args, "libvirt_uri", json_text(d->options->libvirt_uri));
+	return args;
+}
+
+static int check_hello(struct client *c, const json_t *reply, struct err *e)
+{
+	int64_t protocol = json_integer_value(json_object_get(reply, "protocol"));
+	const char *version = json_string_value(json_object_get(reply, "version"));
+
+	if (protocol == WIRE_PROTOCOL)
+		return 0;
+	err_set_kind(e, ERR_REFUSED,
+		"%s: sriov-migrate %s there speaks protocol %" PRId64 ", this one (%s) speaks %d",
+		client_label(c), version ? version : "of unknown version", protocol, PACKAGE_VERSION,
+		WIRE_PROTOCOL);
+	return err_hint(e, "Install the same version on both hosts.");
+}
+
+static int finish_calls(struct driver *d, struct call *calls, size_t n, struct err *e)
+{
+	struct call *list[2] = { &calls[0], &calls[1] };
+
+	d->under_way[0] = &calls[0];
+	d->under_way[1] = n > 1 ? &calls[1] : NULL;
+	call_wait(&d->group, list, n, &d->interrupted);
+	d->under_way[0] = d->under_way[1] = NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (!calls[i].done)
+			return err_set_kind(e, ERR_CANCELLED, "stopped by a signal; nothing was changed");
+		if (calls[i].failed) {
+			*e = calls[i].err;
+			if (e->kind != ERR_USAGE && e->kind != ERR_BUSY)
+				e->kind = ERR_REFUSED; /* nothing has been touched */
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int shake_hands(struct driver *d, struct err *e)
+{
+	struct client *clients[2] = { d->here, d->there };
+	size_t n = d->there ? 2 : 1;
+	struct call calls[2] = { 0 };
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		call_start(&calls[i], clients[i], "hello", hello_args(d), driver_request_ms(d));
+	r = finish_calls(d, calls, n, e);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = check_hello(clients[i], calls[i].result, e);
+	for (size_t i = 0; i < n; i++)
+		call_free(&calls[i]);
+	return r;
+}
+
+int driver_connect(struct driver *d, const struct target *t, struct err *e)
+{
+	char *argv[] = { (char *)SELF, (char *)"agent", NULL };
+
+	if (client_start("this host", argv, &d->here, e) < 0)
+		return -1;
+	client_group_add(&d->group, d->here);
+	if (t) {
+		if (client_start(t->label, t->argv, &d->there, e) < 0)
+			return -1;
+		client_group_add(&d->group, d->there);
+	}
+	return shake_hands(d, e);
+}
+
+static int take_facts(struct client *c, const struct call *call, struct host_facts *ret, struct err *e)
+{
+	if (record_decode(&host_facts_record, call->result, ret, e) < 0)
+		return err_prefix(e, "%s: facts", client_label(c));
+	client_set_label(c, ret->hostname);
+	return 0;
+}
+
+int driver_discover(struct driver *d, const char *domain, struct err *e)
+{
+	struct client *clients[2] = { d->here, d->there };
+	struct host_facts *facts[2] = { &d->facts_here, &d->facts_there };
+	size_t n = d->there ? 2 : 1;
+	struct call calls[2] = { 0 };
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *args = json_object();
+
+		json_object_set_new(args, "domain", json_text(domain));
+		call_start(&calls[i], clients[i], "facts", args, driver_request_ms(d));
+	}
+	r = finish_calls(d, calls, n, e);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = take_facts(clients[i], &calls[i], facts[i], e);
+	for (size_t i = 0; i < n; i++)
+		call_free(&calls[i]);
+	return r;
+}

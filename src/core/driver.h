@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The driver: the agents it talks to, the signals it obeys, and what it asked and was told. */
+#ifndef CORE_DRIVER_H
+#define CORE_DRIVER_H
+
+#include <stdbool.h>
+
+#include "agent/client.h"
+#include "core/facts.h"
+#include "core/options.h"
+#include "core/report.h"
+#include "core/target.h"
+
+struct driver {
+	const struct options *options; /* borrowed */
+	struct report *report;         /* borrowed */
+	struct client_group group;
+	struct client *here, *there; /* borrowed from the group; THERE is NULL for one host */
+	struct host_facts facts_here, facts_there;
+	char *owner; /* owned; one line for locks: who runs this */
+	int signal_fd;
+
+	bool interrupted;      /* a signal asked to stop */
+	bool past_return;      /* the point of no return is behind: finish forward */
+	bool rolling_back;
+	bool ready;            /* the destination said "ready" in the step under way */
+	const struct call *under_way[2]; /* borrowed; what a signal cancels; NULL: none */
+};
+
+/* RET is in place before the first signal can come. */
+int driver_open(const struct options *o, struct report *report, struct driver *ret, struct err *e);
+void driver_close(struct driver *d);
+
+/* Starts both agents (T NULL: only the local one) and shakes hands. */
+int driver_connect(struct driver *d, const struct target *t, struct err *e);
+/* Gathers the facts of every host connected, at once. */
+int driver_discover(struct driver *d, const char *domain, struct err *e);
+
+/* The limit for a request that waits for nothing in particular. */
+int64_t driver_request_ms(const struct driver *d);
+
+#endif

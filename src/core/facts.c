@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/facts.h"
+
+#include <linux/capability.h>
+#include <linux/if_bridge.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/lock.h"
+#include "net/link.h"
+#include "net/pci.h"
+#include "net/vf.h"
+#include "util/hwaddr.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "xml/pair.h"
+
+static const struct field vf_fact_fields[] = {
+	RECORD_INT(vf_fact, index),
+	RECORD_STR(vf_fact, address),
+	RECORD_STR(vf_fact, driver),
+	RECORD_STR(vf_fact, netdev),
+	RECORD_STR(vf_fact, mac),
+	RECORD_INT(vf_fact, spoofchk),
+	RECORD_INT(vf_fact, trust),
+	RECORD_STR(vf_fact, user),
+	RECORD_BOOL(vf_fact, own),
+};
+static RECORD_DEFINE(vf_fact_record, vf_fact);
+
+static const struct field pf_fact_fields[] = {
+	RECORD_STR(pf_fact, name),
+	RECORD_STR(pf_fact, address),
+	RECORD_STR(pf_fact, driver),
+	RECORD_BOOL(pf_fact, up),
+	RECORD_BOOL(pf_fact, running),
+	RECORD_LIST(pf_fact, vfs, &vf_fact_record),
+};
+static RECORD_DEFINE(pf_fact_record, pf_fact);
+
+static const struct field uplink_fact_fields[] = {
+	RECORD_STR(uplink_fact, name),
+	RECORD_STR(uplink_fact, pf),
+	RECORD_INT(uplink_fact, vf_index),
+	RECORD_BOOL(uplink_fact, up),
+	RECORD_BOOL(uplink_fact, running),
+	RECORD_BOOL(uplink_fact, forwarding),
+};
+static RECORD_DEFINE(uplink_fact_record, uplink_fact);
+
+static const struct field bridge_fact_fields[] = {
+	RECORD_STR(bridge_fact, name),
+	RECORD_BOOL(bridge_fact, up),
+	RECORD_BOOL(bridge_fact, vlan_filtering),
+	RECORD_INT(bridge_fact, mtu),
+	RECORD_LIST(bridge_fact, uplinks, &uplink_fact_record),
+};
+static RECORD_DEFINE(bridge_fact_record, bridge_fact);
+
+static const struct field network_fact_fields[] = {
+	RECORD_STR(network_fact, name),
+	RECORD_STR(network_fact, forward),
+	RECORD_STR(network_fact, bridge),
+	RECORD_BOOL(network_fact, libvirt_owns_fdb),
+};
+static RECORD_DEFINE(network_fact_record, network_fact);
+
+static const struct field domain_fact_fields[] = {
+	RECORD_STR(domain_fact, name),
+	RECORD_STR(domain_fact, uuid),
+	RECORD_STR(domain_fact, state),
+	RECORD_BOOL(domain_fact, job),
+	RECORD_BOOL(domain_fact, persistent),
+	RECORD_BOOL(domain_fact, autostart),
+	RECORD_STR(domain_fact, live),
+	RECORD_STR(domain_fact, migratable),
+	RECORD_STR(domain_fact, inactive),
+	RECORD_STR(domain_fact, lock_owner),
+};
+static RECORD_DEFINE(domain_fact_record, domain_fact);
+
+static const struct field domain_name_fields[] = {
+	RECORD_STR(domain_name, name),
+	RECORD_STR(domain_name, uuid),
+	RECORD_STR(domain_name, state),
+};
+static RECORD_DEFINE(domain_name_record, domain_name);
+
+static const struct field host_facts_fields[] = {
+	RECORD_STR(host_facts, hostname),
+	RECORD_STR(host_facts, uuid),
+	RECORD_INT(host_facts, libvirt),
+	RECORD_INT(host_facts, qemu),
+	RECORD_BOOL(host_facts, net_admin),
+	RECORD_LIST(host_facts, pfs, &pf_fact_record),
+	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
+	RECORD_LIST(host_facts, networks, &network_fact_record),
+	RECORD_LIST(host_facts, domains, &domain_name_record),
+	RECORD_BOOL(host_facts, has_domain),
+	RECORD_ONE(host_facts, domain, &domain_fact_record),
+};
+RECORD_DEFINE(host_facts_record, host_facts);
+
+/* ---- domains ---- */
+
+/* A host device of some domain: who uses which PCI address. */
+struct use {
+	char *address;
+	char *name, *uuid;
+	bool live;
+};
+
+struct use_list {
+	struct use *v;
+	size_t n;
+};
+
+static void use_list_free(struct use_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->v[i].address);
+		free(l->v[i].name);
+		free(l->v[i].uuid);
+	}
+	free(l->v);
+}
+
+static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml which, struct err *e)
+{
+	CLEANUP_STRINGS struct xml_strings addresses = { 0 };
+	CLEANUP_FREE char *xml = NULL;
+
+	if (virt_domain_xml(d, which, &xml, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1; /* gone since it was listed */
+	if (xml_host_devices(xml, &addresses, e) < 0)
+		return err_prefix(e, "domain %s", virt_domain_name(d));
+	for (size_t i = 0; i < addresses.n; i++) {
+		struct use *u = mem_append(&uses->v, &uses->n, sizeof(*u));
+
+		u->address = TAKE_PTR(addresses.v[i]);
+		u->name = str_dup(virt_domain_name(d));
+		u->uuid = str_dup(virt_domain_uuid(d));
+		u->live = which == VIRT_XML_LIVE;
+	}
+	return 0;
+}
+
+static int look_at_domain(struct virt *v, struct virt_domain *d, struct host_facts *f,
+	struct use_list *uses, struct err *e)
+{
+	struct domain_name *n;
+	enum virt_state state;
+	bool job, persistent;
+
+	if (virt_state_get(v, virt_domain_uuid(d), &state, &job, e) < 0)
+		return -1;
+	if (state == VIRT_ABSENT)
+		return 0;
+	n = mem_append(&f->domains, &f->n_domains, sizeof(*n));
+	n->name = str_dup(virt_domain_name(d));
+	n->uuid = str_dup(virt_domain_uuid(d));
+	n->state = str_dup(virt_state_name(state));
+	if (virt_state_is_active(state) && add_uses(uses, d, VIRT_XML_LIVE, e) < 0)
+		return -1;
+	if (virt_domain_is_persistent(d, &persistent, e) < 0)
+		return -1;
+	return persistent ? add_uses(uses, d, VIRT_XML_INACTIVE, e) : 0;
+}
+
+static int gather_domains(struct virt *v, struct host_facts *f, struct use_list *uses, struct err *e)
+{
+	struct virt_domain_list list = { 0 };
+	int r = 0;
+
+	if (virt_domains(v, &list, e) < 0)
+		return -1;
+	for (size_t i = 0; i < list.n && r == 0; i++)
+		r = look_at_domain(v, list.v[i], f, uses, e);
+	virt_domain_list_free(&list);
+	return r;
+}
+
+static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool active, struct err *e)
+{
+	if (active && virt_domain_xml(d, VIRT_XML_LIVE, &f->live, e) < 0)
+		return -1;
+	if (active && virt_domain_xml(d, VIRT_XML_MIGRATABLE, &f->migratable, e) < 0)
+		return -1;
+	if (!f->persistent)
+		return 0;
+	if (virt_domain_get_autostart(d, &f->autostart, e) < 0)
+		return -1;
+	return virt_domain_xml(d, VIRT_XML_INACTIVE, &f->inactive, e);
+}
+
+static int gather_domain(struct virt *v, const char *key, struct host_facts *f, struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	CLEANUP_FREE char *lock = NULL;
+	enum virt_state state;
+
+	if (virt_domain_find(v, key, &d, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (virt_state_get(v, virt_domain_uuid(d), &state, &f->domain.job, e) < 0)
+		return -1;
+	if (state == VIRT_ABSENT)
+		return 0;
+	f->has_domain = true;
+	f->domain.name = str_dup(virt_domain_name(d));
+	f->domain.uuid = str_dup(virt_domain_uuid(d));
+	f->domain.state = str_dup(virt_state_name(state));
+	lock = str_printf("domain-%s", f->domain.uuid);
+	lock_is_held(lock, &f->domain.lock_owner);
+	if (virt_domain_is_persistent(d, &f->domain.persistent, e) < 0)
+		return -1;
+	return gather_domain_xml(d, &f->domain, virt_state_is_active(state), e);
+}
+
+/* ---- NICs ---- */
+
+struct net_view {
+	struct link_list links;
+	struct pci_pf_list pfs;
+	int *addressed; /* ifindexes with an IP address */
+	size_t n_addressed;
+};
+
+static void net_view_free(struct net_view *n)
+{
+	link_list_free(&n->links);
+	pci_pf_list_free(&n->pfs);
+	free(n->addressed);
+}
+
+static bool has_address(const struct net_view *n, int ifindex)
+{
+	for (size_t i = 0; i < n->n_addressed; i++)
+		if (n->addressed[i] == ifindex)
+			return true;
+	return false;
+}
+
+static void mark_used(struct vf_fact *f, char *why)
+{
+	free(f->user);
+	f->user = why;
+}
+
+/* A VF whose network device is visible here: does the host itself use it? */
+static void judge_netdev(const struct net_view *net, const struct link *l, struct vf_fact *f)
+{
+	const struct link *master = l->master ? link_list_by_index(&net->links, l->master) : NULL;
+
+	if (l->master)
+		mark_used(f, str_printf("%s is a port of %s", l->name, master ? master->name : "?"));
+	else if (has_address(net, l->ifindex))
+		mark_used(f, str_printf("%s has an IP address of this host", l->name));
+	for (size_t i = 0; i < net->links.n; i++)
+		if (net->links.v[i].lower == l->ifindex)
+			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
+}
+
+static void judge_driver(const struct net_view *net, const struct pci_vf *vf, struct vf_fact *f)
+{
+	const struct link *l = link_list_by_name(&net->links, vf->netdev);
+
+	if (l)
+		judge_netdev(net, l, f);
+	else if (vf->driver[0] && !str_equal(vf->driver, "vfio-pci"))
+		mark_used(f, str_printf("driver %s, but no network device here: another network "
+					"namespace or program has it", vf->driver));
+}
+
+/* OWN: UUID of the domain asked for, NULL if there is none. */
+static void judge_domains(const struct use_list *uses, const char *own, struct vf_fact *f)
+{
+	for (size_t i = 0; i < uses->n; i++) {
+		const struct use *u = &uses->v[i];
+
+		if (!str_equal(u->address, f->address))
+			continue;
+		if (u->live)
+			mark_used(f, str_printf("domain %s runs with it", u->name));
+		else if (own && str_equal(u->uuid, own))
+			f->own = true;
+		else
+			mark_used(f, str_printf("domain %s is defined with it", u->name));
+	}
+}
+
+static void judge_lock(struct vf_fact *f)
+{
+	CLEANUP_FREE char *name = str_printf("vf-%s", f->address);
+	CLEANUP_FREE char *owner = NULL;
+
+	if (lock_is_held(name, &owner))
+		mark_used(f, str_printf("reserved by another run (%s)", owner ? owner : "?"));
+}
+
+/* Who else counts when it is asked whether a VF is free. */
+struct users {
+	struct use_list uses;
+	const char *own; /* borrowed; UUID of the domain asked for, or NULL */
+};
+
+static void gather_vf(const struct net_view *net, const struct users *users, const struct pci_vf *vf,
+	const struct vf_list *infos, struct vf_fact *f)
+{
+	const struct vf_info *info = vf_list_find(infos, vf->index);
+	char text[PCI_TEXT_SIZE], mac[MAC_TEXT_SIZE] = "";
+
+	pci_format(&vf->address, text);
+	if (info)
+		mac_format(&info->mac, mac);
+	f->index = vf->index;
+	f->address = str_dup(text);
+	f->driver = str_dup(vf->driver);
+	f->netdev = str_dup(vf->netdev);
+	f->mac = str_dup(mac);
+	f->spoofchk = info ? info->spoofchk : -1;
+	f->trust = info ? info->trust : -1;
+	f->user = str_dup("");
+	judge_driver(net, vf, f);
+	judge_domains(&users->uses, users->own, f);
+	judge_lock(f);
+}
+
+static int gather_pf(struct nl *nl, const struct net_view *net, const struct users *users,
+	const struct pci_pf *pf, struct pf_fact *f, struct err *e)
+{
+	const struct link *l = link_list_by_name(&net->links, pf->netdev);
+	CLEANUP_VFS struct vf_list infos = { 0 };
+	char text[PCI_TEXT_SIZE];
+
+	pci_format(&pf->address, text);
+	f->name = str_dup(pf->netdev);
+	f->address = str_dup(text);
+	f->driver = str_dup(pf->driver);
+	f->up = l && l->up;
+	f->running = l && l->running;
+	if (l && vf_list_get(nl, l->ifindex, &infos, e) < 0)
+		return err_prefix(e, "%s", pf->netdev);
+	for (size_t i = 0; i < pf->n_vfs; i++)
+		gather_vf(net, users, &pf->vfs[i], &infos,
+			mem_append(&f->vfs, &f->n_vfs, sizeof(*f->vfs)));
+	return 0;
+}
+
+static void gather_bridge(const struct net_view *net, const struct link *bridge, struct bridge_fact *f)
+{
+	f->name = str_dup(bridge->name);
+	f->up = bridge->up;
+	f->mtu = bridge->mtu;
+	f->vlan_filtering = bridge->vlan_filtering;
+	for (size_t i = 0; i < net->links.n; i++) {
+		const struct link *port = &net->links.v[i];
+		const struct pci_pf *pf;
+		const struct pci_vf *vf;
+		struct uplink_fact *u;
+
+		if (port->master != bridge->ifindex ||
+			!pci_find_netdev(&net->pfs, port->name, &pf, &vf))
+			continue;
+		u = mem_append(&f->uplinks, &f->n_uplinks, sizeof(*u));
+		u->name = str_dup(port->name);
+		u->pf = str_dup(pf->netdev);
+		u->vf_index = vf ? (int64_t)vf->index : -1;
+		u->up = port->up;
+		u->running = port->running;
+		u->forwarding = port->port_state == BR_STATE_FORWARDING;
+	}
+}
+
+static int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, struct err *e)
+{
+	struct net_view net = { 0 };
+	int r = 0;
+
+	if (link_list_get(nl, &net.links, e) < 0 || pci_pf_list_get(&net.pfs, e) < 0 ||
+		link_with_addresses(nl, &net.addressed, &net.n_addressed, e) < 0) {
+		net_view_free(&net);
+		return -1;
+	}
+	for (size_t i = 0; i < net.pfs.n && r == 0; i++)
+		r = gather_pf(nl, &net, users, &net.pfs.v[i],
+			mem_append(&f->pfs, &f->n_pfs, sizeof(*f->pfs)), e);
+	for (size_t i = 0; i < net.links.n && r == 0; i++)
+		if (str_equal(net.links.v[i].kind, "bridge"))
+			gather_bridge(&net, &net.links.v[i],
+				mem_append(&f->bridges, &f->n_bridges, sizeof(*f->bridges)));
+	net_view_free(&net);
+	return r;
+}
+
+/* ---- host ---- */
+
+static int gather_networks(struct virt *v, struct host_facts *f, struct err *e)
+{
+	struct virt_texts texts = { 0 };
+
+	if (virt_networks(v, &texts, e) < 0)
+		return -1;
+	for (size_t i = 0; i + 1 < texts.n; i += 2) {
+		struct xml_network net = { 0 };
+		struct network_fact *n;
+		struct err ignored; /* one broken network is nobody's reason to stop */
+
+		if (xml_network_parse(texts.v[i + 1], &net, &ignored) < 0)
+			continue;
+		n = mem_append(&f->networks, &f->n_networks, sizeof(*n));
+		n->name = str_dup(texts.v[i]);
+		n->forward = TAKE_PTR(net.forward);
+		n->bridge = TAKE_PTR(net.bridge);
+		n->libvirt_owns_fdb = net.libvirt_owns_fdb;
+	}
+	virt_texts_free(&texts);
+	return 0;
+}
+
+/* Whether this process may change network devices. */
+static bool has_net_admin(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return data[0].effective & (1u << CAP_NET_ADMIN);
+}
+
+static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
+{
+	struct virt_host host = { 0 };
+
+	if (virt_host_get(v, &host, e) < 0)
+		return -1;
+	f->hostname = TAKE_PTR(host.hostname);
+	f->uuid = TAKE_PTR(host.uuid);
+	f->libvirt = host.libvirt;
+	f->qemu = host.qemu;
+	f->net_admin = has_net_admin();
+	return 0;
+}
+
+int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_facts *ret,
+	struct err *e)
+{
+	struct users users = { 0 };
+	int r = 0;
+
+	if (gather_host(v, ret, e) < 0 || gather_networks(v, ret, e) < 0 ||
+		gather_domains(v, ret, &users.uses, e) < 0 || gather_domain(v, key, ret, e) < 0)
+		r = -1;
+	users.own = ret->domain.uuid;
+	if (r == 0)
+		r = gather_net(nl, &users, ret, e);
+	use_list_free(&users.uses);
+	return r;
+}
+
+/* ---- look-ups ---- */
+
+const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_bridges; i++)
+		if (name && str_equal(f->bridges[i].name, name))
+			return &f->bridges[i];
+	return NULL;
+}
+
+const struct network_fact *facts_network(const struct host_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_networks; i++)
+		if (name && str_equal(f->networks[i].name, name))
+			return &f->networks[i];
+	return NULL;
+}
+
+const struct pf_fact *facts_pf(const struct host_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_pfs; i++)
+		if (name && str_equal(f->pfs[i].name, name))
+			return &f->pfs[i];
+	return NULL;
+}
+
+const struct vf_fact *facts_vf(const struct host_facts *f, const char *address,
+	const struct pf_fact **ret_pf)
+{
+	for (size_t i = 0; i < f->n_pfs; i++) {
+		for (size_t k = 0; k < f->pfs[i].n_vfs; k++) {
+			if (!address || !str_equal(f->pfs[i].vfs[k].address, address))
+				continue;
+			if (ret_pf)
+				*ret_pf = &f->pfs[i];
+			return &f->pfs[i].vfs[k];
+		}
+	}
+	return NULL;
+}

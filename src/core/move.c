@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/move.h"
+
+#include <stdlib.h>
+
+#include "util/mem.h"
+#include "util/str.h"
+#include "xml/pair.h"
+#include "xml/rewrite.h"
+
+static void tell_progress(void *arg, const struct virt_progress *p)
+{
+	struct end *end = arg;
+	json_t *data = json_object();
+
+	json_object_set_new(data, "elapsed_ms", json_integer(p->elapsed_ms));
+	json_object_set_new(data, "total", json_integer(p->data_total));
+	json_object_set_new(data, "processed", json_integer(p->data_processed));
+	json_object_set_new(data, "remaining", json_integer(p->data_remaining));
+	json_object_set_new(data, "bytes_per_second", json_integer(p->memory_bps));
+	json_object_set_new(data, "iteration", json_integer(p->iteration));
+	end->tell(end->tell_arg, "progress", data);
+}
+
+int domain_migrate(struct end *end, struct err *e)
+{
+	const struct migration_order *o = &end->order.migration;
+	struct virt_migration m = {
+		.dest_uri = o->dest_uri,
+		.persist_xml = o->persist_xml,
+		.migrate_uri = o->migrate_uri,
+		.client_driven = o->client_driven,
+		.undefine_source = o->undefine_source,
+		.auto_converge = o->auto_converge,
+		.tls = o->tls,
+		.compressed = o->compressed,
+		.copy_storage_all = o->copy_storage_all,
+		.copy_storage_inc = o->copy_storage_inc,
+		.parallel = o->parallel,
+		.bandwidth = o->bandwidth,
+	};
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+
+	if (end_domain(end, &d, e) < 0)
+		return -1;
+	return virt_migrate(d, &m, tell_progress, end, end->cancel, e);
+}
+
+/* Whether the definition names the order's VF for every pair. */
+static int definition_is_right(struct end *end, struct virt_domain *d, bool *ret, char **ret_xml,
+	struct err *e)
+{
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+
+	if (virt_domain_xml(d, VIRT_XML_INACTIVE, ret_xml, e) < 0 ||
+		xml_pairs_find(*ret_xml, &pairs, e) < 0)
+		return -1;
+	*ret = true;
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		const struct pair_order *p = &end->order.pairs[i];
+		const struct xml_pair *pair = xml_pairs_by_alias(&pairs, p->standby_alias);
+
+		*ret = *ret && pair && str_equal(pair->primary.address, p->vf);
+	}
+	return 0;
+}
+
+static int redefine(struct end *end, struct virt_domain *d, struct err *e)
+{
+	CLEANUP_FREE char *now = NULL;
+	bool right;
+
+	if (virt_define(end->virt, end->order.inactive_xml, e) < 0 ||
+		definition_is_right(end, d, &right, &now, e) < 0)
+		return -1;
+	return right ? 0 : err_set(e, "the definition still does not name the VF after it was changed");
+}
+
+int definition_verify(struct end *end, struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	CLEANUP_FREE char *now = NULL;
+	bool right;
+
+	if (!end->order.persistent || !end->order.inactive_xml)
+		return 0;
+	if (end_domain(end, &d, e) < 0 || definition_is_right(end, d, &right, &now, e) < 0)
+		return -1;
+	return right ? 0 : redefine(end, d, e);
+}
+
+static int set_autostart(struct end *end, bool on, struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+
+	if (!end->order.autostart)
+		return 0;
+	if (end_domain(end, &d, e) < 0)
+		return -1;
+	return virt_domain_set_autostart(d, on, e);
+}
+
+int autostart_take_over(struct end *end, struct err *e)
+{
+	return set_autostart(end, true, e);
+}
+
+int autostart_clear(struct end *end, struct err *e)
+{
+	int r = set_autostart(end, false, e);
+
+	/* --undefine-source leaves nothing whose autostart could be cleared. */
+	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
+}
+
+int autostart_restore(struct end *end, struct err *e)
+{
+	return set_autostart(end, true, e);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The move itself, and what concerns the domain as a whole rather than one of its pairs. */
+#ifndef CORE_MOVE_H
+#define CORE_MOVE_H
+
+#include "core/end.h"
+
+/* libvirt's live migration; tells "progress". What it returns decides nothing (settle.h). */
+int domain_migrate(struct end *end, struct err *e);
+
+/* Makes sure that the persistent definition names the VFs of the order. */
+int definition_verify(struct end *end, struct err *e);
+
+/* Destination: as it was on the source. */
+int autostart_take_over(struct end *end, struct err *e);
+/* Source: off, or a rebooted source starts a second copy. */
+int autostart_clear(struct end *end, struct err *e);
+int autostart_restore(struct end *end, struct err *e);
+
+#endif

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <iniparser.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { FIRST_LONG_ONLY = 1000, MAX_COUNT = 1000000, MAX_SECONDS = 86400 };
+
+#define OPT(member) offsetof(struct options, member)
+
+const struct option_desc option_table[] = {
+	{ "dry-run", 'n', OPTION_FLAG, OPT(dry_run), NULL, NULL,
+		"show the plan and change nothing" },
+	{ "json", 'j', OPTION_FLAG, OPT(json), NULL, NULL,
+		"events and result on stdout, one JSON object a line" },
+	{ "quiet", 'q', OPTION_FLAG, OPT(quiet), NULL, NULL, "say only what went wrong" },
+	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL, "show each effect on either host" },
+	{ "config", 'c', OPTION_TEXT, OPT(config), NULL, "FILE", "read this configuration file" },
+
+	{ "client-driven", 0, OPTION_FLAG, OPT(client_driven), "migration", NULL,
+		"drive the migration from this program, not from the source's libvirt" },
+	{ "undefine-source", 0, OPTION_FLAG, OPT(undefine_source), "migration", NULL,
+		"remove the domain's definition from the source afterwards" },
+	{ "bandwidth", 0, OPTION_COUNT, OPT(bandwidth), "migration", "MIB",
+		"limit the migration to MIB a second" },
+	{ "auto-converge", 0, OPTION_FLAG, OPT(auto_converge), "migration", NULL,
+		"slow the guest down if it writes too fast" },
+	{ "compressed", 0, OPTION_FLAG, OPT(compressed), "migration", NULL, "compress memory" },
+	{ "parallel", 0, OPTION_COUNT, OPT(parallel), "migration", "N", "use N connections" },
+	{ "tls", 0, OPTION_FLAG, OPT(tls), "migration", NULL, "encrypt the migration stream" },
+	{ "copy-storage-all", 0, OPTION_FLAG, OPT(copy_storage_all), "migration", NULL,
+		"copy disks that are not shared" },
+	{ "copy-storage-inc", 0, OPTION_FLAG, OPT(copy_storage_inc), "migration", NULL,
+		"copy only the top layer of such disks" },
+	{ "migrate-uri", 0, OPTION_TEXT, OPT(migrate_uri), "migration", "URI",
+		"where the destination's QEMU listens" },
+
+	{ "agent-host", 0, OPTION_TEXT, OPT(agent_host), "hosts", "HOST",
+		"ssh destination of the agent when HOST is a libvirt URI" },
+	{ "agent-path", 0, OPTION_TEXT, OPT(agent_path), "hosts", "PATH",
+		"sriov-migrate on the other host" },
+	{ "libvirt-uri", 0, OPTION_TEXT, OPT(libvirt_uri), "hosts", "URI",
+		"libvirt of each host, seen from there (qemu:///system)" },
+	{ "source-uplink", 0, OPTION_TEXT, OPT(source_uplink), "hosts", "DEV,…",
+		"which ports are uplinks, where a bridge here has several" },
+	{ "destination-uplink", 0, OPTION_TEXT, OPT(destination_uplink), "hosts", "DEV,…",
+		"the same on the destination" },
+	{ "vf", 0, OPTION_TEXT, OPT(vf), "hosts", "ADDRESS,…",
+		"VFs to use on the destination, in the order of the pairs" },
+
+	{ "detach-timeout", 0, OPTION_SECONDS, OPT(detach_timeout), "limits", "SECONDS",
+		"for the guest to give up its VF (60)" },
+	{ "proof-timeout", 0, OPTION_SECONDS, OPT(proof_timeout), "limits", "SECONDS",
+		"for the guest to use its new VF (60)" },
+	{ "carrier-timeout", 0, OPTION_SECONDS, OPT(carrier_timeout), "limits", "SECONDS",
+		"for the guest's traffic to leave the standby (5)" },
+	{ "connect-timeout", 0, OPTION_SECONDS, OPT(connect_timeout), "limits", "SECONDS",
+		"for ssh to connect (10)" },
+	{ "request-timeout", 0, OPTION_SECONDS, OPT(request_timeout), "limits", "SECONDS",
+		"for an agent to answer, beyond the limits above (120)" },
+
+	{ "help", 'h', OPTION_FLAG, OPT(help), NULL, NULL, "show this text" },
+	{ "version", 'V', OPTION_FLAG, OPT(version), NULL, NULL, "show the version" },
+};
+
+const size_t n_options = ARRAY_SIZE(option_table);
+
+void options_init(struct options *o)
+{
+	*o = (struct options){
+		.detach_timeout = 60,
+		.proof_timeout = 60,
+		.carrier_timeout = 5,
+		.connect_timeout = 10,
+		.request_timeout = 120,
+	};
+}
+
+static void *member(struct options *o, const struct option_desc *d)
+{
+	return (char *)o + d->offset;
+}
+
+void options_free(struct options *o)
+{
+	for (size_t i = 0; i < n_options; i++)
+		if (option_table[i].type == OPTION_TEXT)
+			free(*(char **)member(o, &option_table[i]));
+	*o = (struct options){ 0 };
+}
+
+static int parse_flag(const char *value, bool *ret)
+{
+	static const char *const yes[] = { "yes", "true", "on", "1" };
+	static const char *const no[] = { "no", "false", "off", "0" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (strcasecmp(value, yes[i]) && strcasecmp(value, no[i]))
+			continue;
+		*ret = strcasecmp(value, yes[i]) == 0;
+		return 0;
+	}
+	return -1;
+}
+
+/* Sets an option from text; WHAT names it in an error. */
+static int set_option(struct options *o, const struct option_desc *d, const char *value,
+	const char *what, struct err *e)
+{
+	uint64_t max = d->type == OPTION_SECONDS ? MAX_SECONDS : MAX_COUNT, number;
+
+	switch (d->type) {
+	case OPTION_FLAG:
+		if (parse_flag(value, member(o, d)) < 0)
+			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is neither yes nor no", what, value);
+		return 0;
+	case OPTION_TEXT:
+		if (!*value)
+			return err_set_kind(e, ERR_USAGE, "%s: an empty value", what);
+		str_set(member(o, d), value);
+		return 0;
+	case OPTION_COUNT:
+	case OPTION_SECONDS:
+		if (str_parse_uint(value, max, &number) < 0 || number == 0)
+			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is no number from 1 to %d", what,
+				value, (int)max);
+		*(int64_t *)member(o, d) = (int64_t)number;
+		return 0;
+	}
+	return 0;
+}
+
+static void fill_getopt(struct option *longs, char *shorts)
+{
+	size_t n = 0;
+
+	shorts[n++] = ':';
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option_desc *d = &option_table[i];
+
+		longs[i] = (struct option){
+			.name = d->name,
+			.has_arg = d->type == OPTION_FLAG ? no_argument : required_argument,
+			.val = FIRST_LONG_ONLY + (int)i,
+		};
+		if (!d->letter)
+			continue;
+		shorts[n++] = d->letter;
+		if (d->type != OPTION_FLAG)
+			shorts[n++] = ':';
+	}
+	shorts[n] = '\0';
+}
+
+static const struct option_desc *by_value(int value)
+{
+	if (value >= FIRST_LONG_ONLY)
+		return &option_table[value - FIRST_LONG_ONLY];
+	for (size_t i = 0; i < n_options; i++)
+		if (option_table[i].letter == value)
+			return &option_table[i];
+	return NULL;
+}
+
+static int usage_error(int c, char **argv, struct err *e)
+{
+	const char *why = c == ':' ? "needs a value" : "is unknown";
+
+	err_set_kind(e, ERR_USAGE, "option %s %s", argv[optind - 1], why);
+	return err_hint(e, "See sriov-migrate --help.");
+}
+
+int options_parse(struct options *o, int argc, char **argv, int *ret_rest, struct err *e)
+{
+	struct option longs[ARRAY_SIZE(option_table) + 1] = { 0 };
+	char shorts[2 * ARRAY_SIZE(option_table) + 2];
+	int c;
+
+	/* Options may stand anywhere, as in GNU programs; "--" ends them. */
+	fill_getopt(longs, shorts);
+	opterr = 0;
+	optind = 0;
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct option_desc *d;
+		char what[64];
+
+		if (c == ':' || c == '?')
+			return usage_error(c, argv, e);
+		d = by_value(c);
+		snprintf(what, sizeof(what), "--%s", d->name);
+		if (set_option(o, d, d->type == OPTION_FLAG ? "yes" : optarg, what, e) < 0)
+			return -1;
+	}
+	*ret_rest = optind;
+	return 0;
+}
+
+/* ---- file ---- */
+
+/*
+ * iniparser tells no line numbers: find the line of KEY (NULL: of the section's head) in
+ * SECTION. Names are compared as iniparser does, without case.
+ */
+static int find_line(const char *file, const char *section, const char *key)
+{
+	char line[1024], now[256] = "";
+	FILE *f = fopen(file, "re");
+	int n = 0, found = 0;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *s = line + strspn(line, " \t");
+		size_t len;
+
+		n++;
+		if (*s == '[') {
+			len = strcspn(s + 1, "]");
+			str_copy(now, len + 1 < sizeof(now) ? len + 1 : sizeof(now), s + 1);
+			if (!key && strcasecmp(now, section) == 0)
+				found = n;
+			continue;
+		}
+		len = key ? strcspn(s, " \t=") : 0;
+		if (key && strcasecmp(now, section) == 0 && strlen(key) == len &&
+			strncasecmp(s, key, len) == 0)
+			found = n;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool section_exists(const char *name)
+{
+	for (size_t i = 0; i < n_options; i++)
+		if (option_table[i].section && str_equal(option_table[i].section, name))
+			return true;
+	return false;
+}
+
+static const struct option_desc *find_key(const char *section, const char *key)
+{
+	for (size_t i = 0; i < n_options; i++)
+		if (option_table[i].section && str_equal(option_table[i].section, section) &&
+			str_equal(option_table[i].name, key))
+			return &option_table[i];
+	return NULL;
+}
+
+/* ENTRY is "section:key", folded to lower case by iniparser. */
+static int load_entry(struct options *o, const char *file, const char *section, const char *entry,
+	const char *value, struct err *e)
+{
+	const char *key = entry + strlen(section) + 1;
+	const struct option_desc *d = find_key(section, key);
+	int line = find_line(file, section, key);
+	CLEANUP_FREE char *what = str_printf("%s, line %d: %s", file, line, key);
+
+	if (!d)
+		return err_set_kind(e, ERR_USAGE, "%s, line %d: there is no key \"%s\" in [%s]", file,
+			line, key, section);
+	return set_option(o, d, value, what, e);
+}
+
+static int load_section(struct options *o, dictionary *ini, const char *file, const char *section,
+	struct err *e)
+{
+	int n = iniparser_getsecnkeys(ini, section), r = 0;
+	const char **keys;
+
+	if (!section_exists(section))
+		return err_set_kind(e, ERR_USAGE, "%s, line %d: there is no section [%s]", file,
+			find_line(file, section, NULL), section);
+	keys = mem_new((size_t)n * sizeof(*keys));
+	iniparser_getseckeys(ini, section, keys);
+	for (int i = 0; i < n && r == 0; i++)
+		r = load_entry(o, file, section, keys[i], iniparser_getstring(ini, keys[i], ""), e);
+	free(keys);
+	return r;
+}
+
+/* Lines iniparser cannot read are told to this callback, and to nobody else. */
+static char ini_complaint[256];
+
+static int note_complaint(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(ini_complaint, sizeof(ini_complaint), fmt, ap);
+	va_end(ap);
+	return 0;
+}
+
+/* A key before the first section belongs to none: iniparser would lose it in silence. */
+static int find_sectionless(const char *file)
+{
+	char line[1024];
+	FILE *f = fopen(file, "re");
+	int n = 0, found = 0;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *s = line + strspn(line, " \t\r\n");
+
+		n++;
+		if (*s == '[')
+			break;
+		if (*s && *s != '#' && *s != ';')
+			found = n;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int load_file(struct options *o, const char *file, struct err *e)
+{
+	int line = find_sectionless(file), r = 0;
+	dictionary *ini;
+
+	if (line)
+		return err_set_kind(e, ERR_USAGE, "%s, line %d: a key outside any section", file, line);
+	ini_complaint[0] = '\0';
+	iniparser_set_error_callback(note_complaint);
+	ini = iniparser_load(file);
+	iniparser_set_error_callback(NULL);
+	if (!ini || ini_complaint[0]) {
+		ini_complaint[strcspn(ini_complaint, "\n")] = '\0';
+		err_set_kind(e, ERR_USAGE, "%s cannot be read: %s", file,
+			ini_complaint[0] ? ini_complaint : strerror(errno));
+		r = -1;
+	}
+	for (int i = 0; ini && r == 0 && i < iniparser_getnsec(ini); i++)
+		r = load_section(o, ini, file, iniparser_getsecname(ini, i), e);
+	if (ini)
+		iniparser_freedict(ini);
+	return r;
+}
+
+int options_load(struct options *o, const char *default_file, struct err *e)
+{
+	CLEANUP_FREE char *file = str_dup(o->config ? o->config : default_file);
+
+	if (access(file, R_OK) < 0) {
+		if (!o->config && errno == ENOENT)
+			return 0;
+		err_set_sys(e, errno, "configuration file %s", file);
+		e->kind = ERR_USAGE;
+		return -1;
+	}
+	return load_file(o, file, e);
+}
+
+/* ---- lists, help ---- */
+
+char *options_list_get(const char *list, size_t i)
+{
+	const char *s = list;
+	char *name;
+	size_t len;
+
+	for (; s && i; i--) {
+		s = strchr(s, ',');
+		s = s ? s + 1 : NULL;
+	}
+	if (!s)
+		return NULL;
+	s += strspn(s, " ");
+	len = strcspn(s, ", ");
+	name = str_dup(s);
+	name[len] = '\0';
+	return name;
+}
+
+bool options_list_has(const char *list, const char *name)
+{
+	bool found = false;
+
+	for (size_t i = 0; !found; i++) {
+		CLEANUP_FREE char *one = options_list_get(list, i);
+
+		if (!one)
+			return false;
+		found = str_equal(one, name);
+	}
+	return found;
+}
+
+void options_print_help(FILE *f)
+{
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option_desc *d = &option_table[i];
+		char left[64], letter[8] = "    ";
+
+		if (d->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", d->letter);
+		snprintf(left, sizeof(left), "%s--%s%s%s", letter, d->name, d->argument ? " " : "",
+			d->argument ? d->argument : "");
+		fprintf(f, "  %-32s %s\n", left, d->help);
+	}
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Everything an operator can set. One table (options.c) makes the command line, the
+ * configuration file and --help; the command line wins over the file.
+ */
+#ifndef CORE_OPTIONS_H
+#define CORE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "util/err.h"
+
+struct options {
+	/* what to do */
+	bool dry_run, json, quiet, verbose, help, version;
+	char *config; /* NULL: the default file, which may be missing */
+
+	/* how to migrate */
+	bool client_driven, undefine_source, auto_converge, tls, compressed;
+	bool copy_storage_all, copy_storage_inc;
+	int64_t parallel, bandwidth;
+	char *migrate_uri;
+
+	/* where things are */
+	char *agent_host, *agent_path, *libvirt_uri;
+	char *source_uplink, *destination_uplink, *vf; /* lists, separated by commas */
+
+	/* limits, in seconds */
+	int64_t detach_timeout, proof_timeout, carrier_timeout, connect_timeout, request_timeout;
+};
+
+enum option_type { OPTION_FLAG, OPTION_COUNT, OPTION_SECONDS, OPTION_TEXT };
+
+struct option_desc {
+	const char *name; /* "--NAME", and the key in the file */
+	char letter;      /* 0: none */
+	enum option_type type;
+	size_t offset;
+	const char *section;  /* in the file; NULL: command line only */
+	const char *argument; /* as --help names it */
+	const char *help;
+};
+
+extern const struct option_desc option_table[];
+extern const size_t n_options;
+
+void options_init(struct options *o); /* the defaults */
+void options_free(struct options *o);
+
+/*
+ * Takes the options out of ARGV; what remains stands from *ret_rest on. -1 with ERR_USAGE for
+ * an unknown option or a bad value. Call it again after options_load: the command line wins.
+ */
+int options_parse(struct options *o, int argc, char **argv, int *ret_rest, struct err *e);
+
+/* Reads o->config, or DEFAULT_FILE if that exists. Errors name file and line. */
+int options_load(struct options *o, const char *default_file, struct err *e);
+
+/* Whether NAME stands in LIST, which is separated by commas; NULL lists hold nothing. */
+bool options_list_has(const char *list, const char *name);
+/* The I-th name of such a list; NULL behind its end. Caller frees. */
+char *options_list_get(const char *list, size_t i);
+
+void options_print_help(FILE *f);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An order: all that one agent needs to do its half of a migration, and to undo it alone.
+ * Made by plan (plan.h) from facts, sent to the agent before anything is changed.
+ */
+#ifndef CORE_ORDER_H
+#define CORE_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/record.h"
+
+/* One pair as it is on this host. */
+struct pair_order {
+	char *mac;
+	char *standby_alias;
+	char *tap;    /* name of the standby's host device; NULL: generated, ask libvirt */
+	char *bridge;
+	char *uplink; /* the bridge's port on the NIC */
+	char *pf;
+	char *rule;   /* nic_rule_name */
+
+	bool had_primary;    /* the domain runs with the VF now (source) */
+	char *primary_alias; /* NULL: libvirt gives it one */
+	char *vf;            /* host PCI address */
+	int64_t vf_index;
+	char *primary_xml;   /* the device to attach here */
+
+	bool link_was_up; /* resting state of the standby's link */
+	bool adopt;       /* entries for the MAC found here are ours, left by an earlier run */
+};
+
+struct migration_order {
+	char *dest_uri, *migrate_uri;
+	char *persist_xml; /* NULL: the domain is transient */
+	bool client_driven, undefine_source, auto_converge, tls, compressed;
+	bool copy_storage_all, copy_storage_inc;
+	int64_t parallel, bandwidth;
+};
+
+struct order {
+	bool is_source;
+	char *name, *uuid; /* of the domain */
+	char *owner;       /* one line for lock files: who runs this */
+	bool persistent, autostart;
+	int64_t detach_ms, proof_ms, carrier_ms; /* limits, see options.h */
+	char *inactive_xml; /* destination: the definition it is to have; NULL: transient */
+	struct migration_order migration; /* source */
+	struct pair_order *pairs;
+	size_t n_pairs;
+};
+
+extern const struct record order_record;
+
+#endif

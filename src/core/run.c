@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Theory of operation: up to the point of no return the steps are taken in order; the first
+ * failure, or a signal, turns around, and every step begun is undone in reverse. The move is
+ * that point: whatever the call returned, both hosts are looked at, and settle_decide says
+ * which way to go. Behind it everything is finished forward: a failure there is reported, and
+ * the next step is taken.
+ */
+#include "core/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/settle.h"
+#include "core/steps.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { MOVE_LIMIT_MS = 24 * 3600 * 1000, TAP_GRACE_MS = 5000, LOOK_LIMIT_MS = 60000, LOOK_PAUSE_MS = 300 };
+
+enum { SOURCE, DESTINATION };
+
+struct run {
+	struct driver *d;           /* borrowed */
+	const struct plan *plan;    /* borrowed */
+	struct outcome *out;        /* borrowed */
+	struct client *ends[2];     /* borrowed; by SOURCE, DESTINATION; NULL: has no part */
+	bool opened[2];
+	int64_t standby_since;
+	struct err undo_err; /* first one; kind ERR_NONE: all undone */
+	json_t *failed_vfs;  /* owned; pairs without VF behind the move */
+	struct err forward_err; /* first failure behind the move that is no missing VF */
+};
+
+static const char *host(const struct run *r, int side)
+{
+	return client_label(r->ends[side]);
+}
+
+static const struct step_half *half(const struct step *step, int side)
+{
+	return side == SOURCE ? &step->source : &step->destination;
+}
+
+static const struct order *order(const struct run *r, int side)
+{
+	return side == SOURCE ? &r->plan->source : &r->plan->destination;
+}
+
+static int64_t limit_of(const struct run *r, const struct step *step)
+{
+	const struct options *o = r->d->options;
+	int64_t wait_s = (o->detach_timeout + o->proof_timeout + o->carrier_timeout) *
+			 (int64_t)order(r, DESTINATION)->n_pairs;
+
+	if (str_equal(step->name, step_migrate))
+		return MOVE_LIMIT_MS;
+	return wait_s * 1000 + driver_request_ms(r->d);
+}
+
+static json_t *step_args(const struct step *step)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "step", json_string(step->name));
+	return args;
+}
+
+/* ---- one step ---- */
+
+static void start_half(struct run *r, const struct step *step, int side, struct call *call)
+{
+	r->d->ready = false;
+	call_start(call, r->ends[side], "apply", step_args(step), limit_of(r, step));
+	r->d->under_way[side] = call;
+	/* A signal may have come just before there was something to cancel. */
+	if (r->d->interrupted && !r->d->past_return)
+		call_cancel(call);
+}
+
+static void wait_half(struct run *r, struct call *call, const bool *until)
+{
+	struct call *list[] = { call };
+
+	call_wait(&r->d->group, list, 1, until);
+}
+
+/* The destination waits for something that the source makes happen; it gets a moment more. */
+static void end_waiting(struct run *r, struct call *waiting, bool source_failed)
+{
+	if (!waiting->done && !source_failed) {
+		int64_t whole = waiting->deadline;
+
+		waiting->deadline = clock_ms() + TAP_GRACE_MS;
+		wait_half(r, waiting, NULL);
+		if (!waiting->failed || waiting->err.kind != ERR_TIMEOUT)
+			return;
+		waiting->done = waiting->failed = false;
+		waiting->deadline = whole;
+	}
+	call_cancel(waiting);
+	waiting->deadline = clock_ms() + driver_request_ms(r->d);
+	wait_half(r, waiting, NULL);
+}
+
+static int result_of(const struct call *call, struct err *e)
+{
+	if (!call->failed)
+		return 0;
+	*e = call->err;
+	return -1;
+}
+
+static void note_failures(struct run *r, const struct step *step, const struct call *call)
+{
+	json_t *one, *list = json_object_get(call->result, "failed");
+	size_t i;
+
+	json_array_foreach(list, i, one) {
+		const char *message = json_string_value(json_object_get(one, "message"));
+
+		report_warning(r->d->report, client_label(call->client), message ? message : "?",
+			json_string_value(json_object_get(one, "hint")));
+		if (str_equal(step->name, step_give_vf))
+			json_array_append(r->failed_vfs, one);
+		else if (r->forward_err.kind == ERR_NONE)
+			err_set(&r->forward_err, "%s: %s", client_label(call->client),
+				message ? message : "?");
+	}
+}
+
+static int apply_one_half(struct run *r, const struct step *step, int side, struct err *e)
+{
+	CLEANUP_CALL struct call call = { 0 };
+	int64_t start = clock_ms();
+
+	start_half(r, step, side, &call);
+	wait_half(r, &call, NULL);
+	r->d->under_way[side] = NULL;
+	if (result_of(&call, e) < 0)
+		return -1;
+	note_failures(r, step, &call);
+	report_step(r->d->report, host(r, side), step->name, step->title, clock_ms() - start, false);
+	return 0;
+}
+
+/* Destination first, until it is ready; then the source; then both to their ends. */
+static int apply_both_halves(struct run *r, const struct step *step, struct err *e)
+{
+	CLEANUP_CALL struct call src = { 0 };
+	CLEANUP_CALL struct call dst = { 0 };
+	int64_t start = clock_ms();
+	struct err dst_err;
+	int ret;
+
+	start_half(r, step, DESTINATION, &dst);
+	wait_half(r, &dst, &r->d->ready);
+	if (dst.done && dst.failed) {
+		r->d->under_way[DESTINATION] = NULL;
+		return result_of(&dst, e);
+	}
+	start_half(r, step, SOURCE, &src);
+	wait_half(r, &src, NULL);
+	r->d->under_way[SOURCE] = NULL;
+	end_waiting(r, &dst, src.failed);
+	r->d->under_way[DESTINATION] = NULL;
+	ret = result_of(&src, e);
+	if (ret == 0 && result_of(&dst, &dst_err) < 0)
+		report_warning(r->d->report, NULL, dst_err.msg, dst_err.hint);
+	if (ret == 0) {
+		note_failures(r, step, &src);
+		report_step(r->d->report, host(r, SOURCE), step->name, step->title,
+			clock_ms() - start, false);
+	}
+	return ret;
+}
+
+static bool has_part(const struct run *r, const struct step *step, int side)
+{
+	if (!r->ends[side] || !step_has_half(half(step, side)))
+		return false;
+	if (!step->when)
+		return true;
+	for (size_t i = 0; i < order(r, side)->n_pairs; i++)
+		if (step->when(&order(r, side)->pairs[i]))
+			return true;
+	return false;
+}
+
+static int take_step(struct run *r, const struct step *step, struct err *e)
+{
+	bool src = has_part(r, step, SOURCE), dst = has_part(r, step, DESTINATION);
+
+	if (src && dst)
+		return apply_both_halves(r, step, e);
+	if (src || dst)
+		return apply_one_half(r, step, src ? SOURCE : DESTINATION, e);
+	return 0;
+}
+
+/* ---- orders ---- */
+
+static int open_end(struct run *r, int side, struct err *e)
+{
+	if (!r->ends[side])
+		return 0;
+	if (call_once(&r->d->group, r->ends[side], "open", record_encode(&order_record, order(r, side)),
+		    driver_request_ms(r->d), NULL, e) < 0)
+		return -1;
+	r->opened[side] = true;
+	return 0;
+}
+
+static void close_ends(struct run *r)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		struct err e;
+
+		if (r->opened[side] && call_once(&r->d->group, r->ends[side], "close", NULL,
+					       driver_request_ms(r->d), NULL, &e) < 0)
+			report_warning(r->d->report, NULL, e.msg, e.hint);
+		r->opened[side] = false;
+	}
+}
+
+/* ---- back ---- */
+
+static void undo_half(struct run *r, const struct step *step, int side)
+{
+	int64_t start = clock_ms();
+	struct err e;
+
+	if (!r->opened[side] || !has_part(r, step, side) ||
+		(!half(step, side)->undo_pair && !half(step, side)->undo_domain))
+		return;
+	if (call_once(&r->d->group, r->ends[side], "undo", step_args(step), limit_of(r, step), NULL,
+		    &e) < 0) {
+		report_warning(r->d->report, NULL, e.msg, e.hint);
+		if (r->undo_err.kind == ERR_NONE)
+			r->undo_err = e;
+		return;
+	}
+	report_step(r->d->report, host(r, side), step->name, step->title, clock_ms() - start, true);
+}
+
+/* Undoes the steps from table place LAST down to the first. */
+static void roll_back(struct run *r, size_t last)
+{
+	r->d->rolling_back = true;
+	for (size_t k = last + 1; k-- > 0;) {
+		undo_half(r, &steps[k], SOURCE);
+		undo_half(r, &steps[k], DESTINATION);
+	}
+}
+
+static void say_rolled_back(struct run *r, const struct err *why)
+{
+	struct outcome *o = r->out;
+
+	o->err = *why;
+	if (r->undo_err.kind == ERR_NONE) {
+		o->status = STATUS_FAILED;
+		o->name = "rolled-back";
+		snprintf(o->text, sizeof(o->text), "%s was not migrated: it runs on %s as before",
+			order(r, SOURCE)->name, host(r, SOURCE));
+		return;
+	}
+	o->status = STATUS_INCOMPLETE;
+	o->name = "rollback-incomplete";
+	snprintf(o->text, sizeof(o->text), "%s was not migrated, and not all could be undone: %s",
+		order(r, SOURCE)->name, r->undo_err.msg);
+	snprintf(o->hint, sizeof(o->hint),
+		"It runs on %s. If it is without its VF: sriov-migrate reattach %s (on %s).",
+		host(r, SOURCE), order(r, SOURCE)->name, host(r, SOURCE));
+}
+
+/* ---- the move ---- */
+
+static void look(struct run *r, int side, struct settle_view *ret)
+{
+	json_t *reply = NULL;
+	struct err e;
+
+	*ret = (struct settle_view){ 0 };
+	if (call_once(&r->d->group, r->ends[side], "look", NULL, driver_request_ms(r->d), &reply, &e) < 0) {
+		log_debug("%s", e.msg);
+		return;
+	}
+	ret->reachable = true;
+	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
+	ret->job = json_is_true(json_object_get(reply, "job"));
+	json_decref(reply);
+}
+
+static int act(struct run *r, int side, const char *what, struct err *e)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "what", json_string(what));
+	return call_once(&r->d->group, r->ends[side], "act", args, driver_request_ms(r->d), NULL, e);
+}
+
+/* Looks at both hosts until there is something to decide. */
+static enum settle_verdict decide(struct run *r, struct settle_view view[2])
+{
+	int64_t deadline = clock_ms() + LOOK_LIMIT_MS;
+	enum settle_verdict v;
+
+	for (;;) {
+		look(r, SOURCE, &view[SOURCE]);
+		look(r, DESTINATION, &view[DESTINATION]);
+		v = settle_decide(&view[SOURCE], &view[DESTINATION]);
+		if (v != SETTLE_WAIT || clock_ms() >= deadline)
+			break;
+		clock_sleep_ms(LOOK_PAUSE_MS);
+	}
+	log_debug("source %s, destination %s: %s",
+		view[SOURCE].reachable ? virt_state_name(view[SOURCE].state) : "unreachable",
+		view[DESTINATION].reachable ? virt_state_name(view[DESTINATION].state) : "unreachable",
+		settle_verdict_name(v));
+	return v;
+}
+
+static const char *state_text(const struct settle_view *v)
+{
+	return v->reachable ? virt_state_name(v->state) : "not reachable";
+}
+
+/* Neither forward nor backward: name both states and touch nothing more. */
+static void say_unknown(struct run *r, enum settle_verdict v, const struct settle_view view[2],
+	const struct err *why)
+{
+	struct outcome *o = r->out;
+
+	o->err = *why;
+	o->status = STATUS_INCOMPLETE;
+	o->name = v == SETTLE_TWICE ? "running-twice" : "in-doubt";
+	snprintf(o->text, sizeof(o->text), "%s is %s on %s and %s on %s: %s", order(r, SOURCE)->name,
+		state_text(&view[SOURCE]), host(r, SOURCE), state_text(&view[DESTINATION]),
+		host(r, DESTINATION), settle_verdict_name(v));
+	snprintf(o->hint, sizeof(o->hint),
+		"Nothing was started, resumed or destroyed. Look at both hosts with virsh, and end "
+		"the copy that is wrong.");
+}
+
+static void say_guest_ended(struct run *r, const struct err *why)
+{
+	struct outcome *o = r->out;
+
+	o->err = *why;
+	o->status = STATUS_FAILED;
+	o->name = "guest-ended";
+	snprintf(o->text, sizeof(o->text), "%s ended by itself during the migration; nothing was started",
+		order(r, SOURCE)->name);
+}
+
+/* Does what the verdict says about the domain itself; SETTLE_FORWARD or SETTLE_BACKWARD is left. */
+static enum settle_verdict act_on(struct run *r, enum settle_verdict v, struct err *why)
+{
+	struct err e;
+
+	if (v == SETTLE_RESUME) {
+		if (act(r, SOURCE, "resume", &e) == 0)
+			return SETTLE_BACKWARD;
+	} else if (v == SETTLE_DESTROY_STALE) {
+		if (act(r, SOURCE, "destroy-stale", &e) == 0)
+			return SETTLE_FORWARD;
+	} else if (v == SETTLE_TWICE) {
+		if (act(r, SOURCE, "suspend", &e) == 0)
+			return v;
+	} else {
+		return v;
+	}
+	*why = e;
+	return SETTLE_IN_DOUBT;
+}
+
+/* The source's remains of a guest that ended while it was moved. */
+static void clean_after_end(struct run *r)
+{
+	struct err e;
+
+	if (take_step(r, step_find(step_leave_source), &e) < 0)
+		report_warning(r->d->report, NULL, e.msg, e.hint);
+	undo_half(r, step_find(step_migrate), DESTINATION);
+	undo_half(r, &steps[1], DESTINATION);
+	undo_half(r, &steps[0], DESTINATION);
+}
+
+/* ---- forward ---- */
+
+static void read_figures(struct run *r)
+{
+	json_t *reply = NULL;
+	struct err e;
+
+	r->out->downtime_ms = -1;
+	if (call_once(&r->d->group, r->ends[DESTINATION], "figures", NULL, driver_request_ms(r->d),
+		    &reply, &e) < 0) {
+		log_debug("%s", e.msg);
+		return;
+	}
+	r->out->downtime_ms = json_integer_value(json_object_get(reply, "downtime_net_ms"));
+	json_decref(reply);
+}
+
+static void finish_forward(struct run *r, size_t first)
+{
+	for (size_t k = first; k < n_steps; k++) {
+		struct err e;
+
+		if (!steps[k].forward)
+			continue;
+		if (take_step(r, &steps[k], &e) == 0) {
+			if (str_equal(steps[k].name, step_give_vf))
+				r->out->standby_ms = clock_ms() - r->standby_since;
+			continue;
+		}
+		report_warning(r->d->report, NULL, e.msg, e.hint);
+		if (r->forward_err.kind == ERR_NONE)
+			r->forward_err = e;
+	}
+}
+
+static void describe_pairs(struct run *r)
+{
+	json_t *reply = NULL;
+	struct err e;
+
+	if (call_once(&r->d->group, r->ends[DESTINATION], "pairs", NULL, driver_request_ms(r->d), &reply,
+		    &e) == 0)
+		r->out->pairs = json_incref(json_object_get(reply, "pairs"));
+	json_decref(reply);
+}
+
+static void say_degraded(struct run *r)
+{
+	const char *message =
+		json_string_value(json_object_get(json_array_get(r->failed_vfs, 0), "message"));
+	struct outcome *o = r->out;
+
+	err_set(&o->err, "%s: %s", host(r, DESTINATION), message ? message : "no VF");
+	o->status = STATUS_DEGRADED;
+	o->name = "degraded";
+	snprintf(o->text, sizeof(o->text),
+		"%s is on %s, its network works by the standby, but it has no VF for %zu of %zu pairs",
+		order(r, DESTINATION)->name, host(r, DESTINATION), json_array_size(r->failed_vfs),
+		order(r, DESTINATION)->n_pairs);
+	snprintf(o->hint, sizeof(o->hint), "Once the cause is mended: sriov-migrate reattach %s (on %s).",
+		order(r, DESTINATION)->name, host(r, DESTINATION));
+}
+
+static void say_unfinished(struct run *r)
+{
+	struct outcome *o = r->out;
+
+	o->err = r->forward_err;
+	o->status = STATUS_INCOMPLETE;
+	o->name = "cleanup-incomplete";
+	snprintf(o->text, sizeof(o->text), "%s runs on %s, but not all could be finished",
+		order(r, DESTINATION)->name, host(r, DESTINATION));
+}
+
+static void list_vfs(const struct order *o, char *ret, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < o->n_pairs && len < size; i++)
+		len += (size_t)snprintf(ret + len, size - len, "%s%s of %s", i ? ", " : "",
+			o->pairs[i].vf, o->pairs[i].pf);
+}
+
+static void say_done(struct run *r, const char *name)
+{
+	struct outcome *o = r->out;
+	char vfs[256];
+
+	list_vfs(order(r, DESTINATION), vfs, sizeof(vfs));
+	o->status = STATUS_DONE;
+	o->name = name;
+	if (!r->ends[SOURCE]) {
+		snprintf(o->text, sizeof(o->text), "%s on %s is on its VF (%s)",
+			order(r, DESTINATION)->name, host(r, DESTINATION), vfs);
+		return;
+	}
+	snprintf(o->text, sizeof(o->text),
+		"%s is on %s, on its VF (%s): %.1f s in all, %.1f s by the standby, downtime %" PRId64
+		" ms",
+		order(r, DESTINATION)->name, host(r, DESTINATION), vfs, (double)o->total_ms / 1000,
+		(double)o->standby_ms / 1000, o->downtime_ms);
+}
+
+static void say_forward(struct run *r, const char *done)
+{
+	describe_pairs(r);
+	if (json_array_size(r->failed_vfs))
+		say_degraded(r);
+	else if (r->forward_err.kind != ERR_NONE)
+		say_unfinished(r);
+	else
+		say_done(r, done);
+}
+
+/* ---- whole runs ---- */
+
+/* Behind the move: which way? LAST is the place of the move in the table. */
+static void settle(struct run *r, size_t last, bool call_failed, struct err *why)
+{
+	struct settle_view view[2];
+	enum settle_verdict v = act_on(r, decide(r, view), why);
+
+	if (!call_failed && v != SETTLE_FORWARD)
+		err_set(why, "libvirt reported success, but the domain is %s on %s",
+			state_text(&view[DESTINATION]), host(r, DESTINATION));
+	switch (v) {
+	case SETTLE_FORWARD:
+		r->d->past_return = true;
+		read_figures(r);
+		finish_forward(r, last + 1);
+		break;
+	case SETTLE_BACKWARD:
+		roll_back(r, last);
+		say_rolled_back(r, why);
+		break;
+	case SETTLE_GUEST_ENDED:
+		clean_after_end(r);
+		say_guest_ended(r, why);
+		break;
+	default:
+		say_unknown(r, v, view, why);
+		break;
+	}
+}
+
+static size_t place_of_move(void)
+{
+	return (size_t)(step_find(step_migrate) - steps);
+}
+
+static int take_steps_to(struct run *r, size_t last, size_t *ret_reached, struct err *e)
+{
+	for (size_t k = 0; k <= last; k++) {
+		*ret_reached = k;
+		if (r->d->interrupted)
+			return err_set_kind(e, ERR_CANCELLED, "stopped by a signal");
+		if (str_equal(steps[k].name, "detach-vf"))
+			r->standby_since = clock_ms();
+		if (take_step(r, &steps[k], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void run_opened(struct run *r, int64_t start)
+{
+	size_t move = place_of_move(), reached = 0;
+	struct err e = { 0 };
+	int result = take_steps_to(r, move, &reached, &e);
+
+	if (result < 0 && r->d->interrupted)
+		err_set_kind(&e, ERR_CANCELLED, "stopped by a signal");
+	if (result < 0 && reached < move) {
+		roll_back(r, reached);
+		say_rolled_back(r, &e);
+		return;
+	}
+	settle(r, move, result < 0, &e);
+	r->out->total_ms = clock_ms() - start;
+	if (r->d->past_return)
+		say_forward(r, "moved");
+}
+
+static void init_outcome(struct outcome *o)
+{
+	o->total_ms = o->standby_ms = o->downtime_ms = -1;
+}
+
+static void say_not_begun(struct run *r, const struct err *e)
+{
+	r->out->err = *e;
+	r->out->status = report_status_of(e);
+	r->out->name = r->out->status == STATUS_BUSY ? "busy" : "failed";
+	snprintf(r->out->text, sizeof(r->out->text), "%s was not touched", order(r, DESTINATION)->name);
+}
+
+static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
+{
+	int64_t start = clock_ms();
+	struct err e;
+
+	init_outcome(r->out);
+	r->failed_vfs = json_array();
+	if (open_end(r, SOURCE, &e) < 0 || open_end(r, DESTINATION, &e) < 0)
+		say_not_begun(r, &e);
+	else
+		rest(r, start);
+	close_ends(r);
+	json_decref(r->failed_vfs);
+}
+
+void run_migration(struct driver *d, const struct plan *p, struct outcome *ret)
+{
+	struct run r = { .d = d, .plan = p, .out = ret, .ends = { d->here, d->there } };
+
+	run(&r, run_opened);
+}
+
+static void reattach_opened(struct run *r, int64_t start)
+{
+	struct err e;
+
+	r->d->past_return = true; /* there is nothing to go back to */
+	if (take_step(r, &steps[0], &e) < 0) {
+		say_not_begun(r, &e);
+		return;
+	}
+	r->standby_since = start;
+	finish_forward(r, 0);
+	r->out->standby_ms = -1;
+	r->out->total_ms = clock_ms() - start;
+	say_forward(r, "reattached");
+}
+
+void run_reattach(struct driver *d, const struct plan *p, struct client *client, const char *host_name,
+	struct outcome *ret)
+{
+	struct run r = { .d = d, .plan = p, .out = ret, .ends = { NULL, client } };
+
+	run(&r, reattach_opened);
+}

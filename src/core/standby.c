@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/standby.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net/link.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "xml/pair.h"
+#include "xml/rewrite.h"
+
+enum { EXPECT_LIMIT_MS = 24 * 3600 * 1000, EXPECT_POLL_MS = 250 };
+
+/* ---- link ---- */
+
+static int read_link(struct end *end, size_t i, bool *ret_up, struct err *e)
+{
+	const char *alias = end->order.pairs[i].standby_alias;
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	CLEANUP_FREE char *xml = NULL;
+	const struct xml_pair *pair;
+
+	if (end_live_xml(end, &xml, e) < 0 || xml_pairs_find(xml, &pairs, e) < 0)
+		return -1;
+	pair = xml_pairs_by_alias(&pairs, alias);
+	if (!pair)
+		return err_set(e, "the standby %s is gone from the live definition", alias);
+	*ret_up = pair->link_up;
+	return 0;
+}
+
+static int set_link(struct end *end, size_t i, bool up, struct err *e)
+{
+	const char *alias = end->order.pairs[i].standby_alias;
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	CLEANUP_FREE char *migratable = NULL;
+	CLEANUP_FREE char *nic = NULL;
+	bool now;
+
+	if (read_link(end, i, &now, e) < 0)
+		return -1;
+	if (now == up)
+		return 0;
+	if (end_domain(end, &d, e) < 0 ||
+		virt_domain_xml(d, VIRT_XML_MIGRATABLE, &migratable, e) < 0 ||
+		xml_standby_with_link(migratable, alias, up, &nic, e) < 0 ||
+		virt_device_update(d, nic, e) < 0 || read_link(end, i, &now, e) < 0)
+		return err_prefix(e, "link of the standby %s", alias);
+	if (now != up)
+		return err_set(e, "the link of the standby %s did not change", alias);
+	return 0;
+}
+
+int standby_link_up(struct end *end, size_t i, struct err *e)
+{
+	return set_link(end, i, true, e);
+}
+
+int standby_link_rest(struct end *end, size_t i, struct err *e)
+{
+	return end->order.pairs[i].link_was_up ? 0 : set_link(end, i, false, e);
+}
+
+/* ---- tap entry ---- */
+
+/* The tap's present name; a fixed one from the order, a generated one from the live XML. */
+static int tap_name(struct end *end, size_t i, char **ret, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	CLEANUP_FREE char *xml = NULL;
+	const struct xml_pair *pair;
+
+	if (p->tap) {
+		*ret = str_dup(p->tap);
+		return 0;
+	}
+	if (end_live_xml(end, &xml, e) < 0 || xml_pairs_find(xml, &pairs, e) < 0)
+		return -1;
+	pair = xml_pairs_by_alias(&pairs, p->standby_alias);
+	if (!pair || !pair->tap)
+		return err_set_kind(e, ERR_NOT_FOUND, "the standby %s has no tap", p->standby_alias);
+	*ret = str_dup(pair->tap);
+	return 0;
+}
+
+/* The tap as a port of its bridge; ERR_NOT_FOUND while it is not. */
+static int find_tap(struct end *end, size_t i, struct link *ret, struct err *e)
+{
+	const char *bridge = end->order.pairs[i].bridge;
+	CLEANUP_FREE char *name = NULL;
+	struct link br;
+
+	if (tap_name(end, i, &name, e) < 0 || link_get(end->nl, name, ret, e) < 0 ||
+		link_get(end->nl, bridge, &br, e) < 0)
+		return -1;
+	if (ret->master != br.ifindex)
+		return err_set_kind(e, ERR_NOT_FOUND, "%s is no port of %s", name, bridge);
+	return 0;
+}
+
+static int pair_mac(struct end *end, size_t i, struct mac *ret, struct err *e)
+{
+	if (mac_parse(end->order.pairs[i].mac, ret) < 0)
+		return err_set(e, "\"%s\" is no MAC address", end->order.pairs[i].mac);
+	return 0;
+}
+
+/* Notes the static and local entries of BRIDGE that ours will replace, the first time only. */
+static void remember_found(struct pair_state *s, const struct fdb_list *found, const struct link *tap)
+{
+	if (s->n_tap_found)
+		return;
+	for (size_t k = 0; k < found->n; k++) {
+		const struct fdb_entry *entry = &found->v[k];
+		bool ours = entry->port == tap->ifindex && entry->kind == FDB_STATIC && entry->sticky;
+
+		if (entry->bridge != tap->master || entry->kind == FDB_LEARNT || ours)
+			continue;
+		*(struct fdb_entry *)mem_append(&s->tap_found, &s->n_tap_found, sizeof(*entry)) =
+			*entry;
+	}
+}
+
+/* Whether every VLAN of the port has its entry, and the bridge has none for another port. */
+static int verify_tap_entry(struct end *end, const struct mac *mac, const struct link *tap,
+	const struct vlan_list *vlans, struct err *e)
+{
+	CLEANUP_FDB struct fdb_list now = { 0 };
+
+	if (fdb_find(end->nl, mac, &now, e) < 0)
+		return -1;
+	for (size_t v = 0; v < vlans->n; v++) {
+		bool found = false;
+
+		for (size_t k = 0; k < now.n; k++)
+			found = found || (now.v[k].bridge == tap->master && now.v[k].port == tap->ifindex &&
+						 now.v[k].vlan == vlans->v[v] &&
+						 now.v[k].kind == FDB_STATIC && now.v[k].sticky);
+		if (!found)
+			return err_set(e, "the entry on %s (VLAN %u) is not there after it was set",
+				tap->name, vlans->v[v]);
+	}
+	return 0;
+}
+
+static int set_tap_entry(struct end *end, size_t i, const struct link *tap, struct err *e)
+{
+	CLEANUP_VLANS struct vlan_list vlans = { 0 };
+	CLEANUP_FDB struct fdb_list found = { 0 };
+	struct mac mac;
+
+	if (pair_mac(end, i, &mac, e) < 0 || fdb_find(end->nl, &mac, &found, e) < 0 ||
+		link_port_vlans(end->nl, tap->ifindex, &vlans, e) < 0)
+		return -1;
+	remember_found(&end->pairs[i], &found, tap);
+	for (size_t v = 0; v < vlans.n; v++)
+		if (fdb_replace(end->nl, tap->ifindex, &mac, vlans.v[v], e) < 0)
+			return -1;
+	return verify_tap_entry(end, &mac, tap, &vlans, e);
+}
+
+int tap_entry_set(struct end *end, size_t i, struct err *e)
+{
+	struct link tap;
+
+	if (find_tap(end, i, &tap, e) < 0)
+		return -1;
+	return set_tap_entry(end, i, &tap, e);
+}
+
+/* Ours: static and sticky, on the tap. */
+static int delete_tap_entries(struct end *end, const struct mac *mac, const struct link *tap,
+	struct err *e)
+{
+	CLEANUP_FDB struct fdb_list found = { 0 };
+	int r = 0;
+
+	if (fdb_find(end->nl, mac, &found, e) < 0)
+		return -1;
+	for (size_t k = 0; k < found.n && r == 0; k++)
+		if (found.v[k].bridge && found.v[k].port == tap->ifindex &&
+			found.v[k].kind == FDB_STATIC && found.v[k].sticky)
+			r = fdb_delete(end->nl, &found.v[k], e);
+	return r;
+}
+
+static int verify_tap_entry_gone(struct end *end, const struct mac *mac, const struct link *tap,
+	struct err *e)
+{
+	CLEANUP_FDB struct fdb_list now = { 0 };
+
+	if (fdb_find(end->nl, mac, &now, e) < 0)
+		return -1;
+	for (size_t k = 0; k < now.n; k++)
+		if (now.v[k].bridge && now.v[k].port == tap->ifindex && now.v[k].sticky)
+			return err_set(e, "the entry on %s is still there after it was removed",
+				tap->name);
+	return 0;
+}
+
+int tap_entry_remove(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	struct link tap;
+	struct mac mac;
+
+	if (pair_mac(end, i, &mac, e) < 0)
+		return -1;
+	/* A tap that is gone took its entries with it. */
+	if (find_tap(end, i, &tap, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (delete_tap_entries(end, &mac, &tap, e) < 0 || verify_tap_entry_gone(end, &mac, &tap, e) < 0)
+		return -1;
+	for (size_t k = 0; k < s->n_tap_found; k++)
+		if (fdb_restore(end->nl, &s->tap_found[k], e) < 0 && e->kind != ERR_NOT_FOUND)
+			return -1;
+	return 0;
+}
+
+/* ---- uplink entry ---- */
+
+static int has_self_entry(struct end *end, const struct mac *mac, int dev, bool *ret, struct err *e)
+{
+	CLEANUP_FDB struct fdb_list found = { 0 };
+
+	if (fdb_find(end->nl, mac, &found, e) < 0)
+		return -1;
+	*ret = false;
+	for (size_t k = 0; k < found.n; k++)
+		*ret = *ret || (found.v[k].kind == FDB_SELF && found.v[k].port == dev);
+	return 0;
+}
+
+int uplink_entry_set(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	struct link uplink;
+	struct mac mac;
+	bool present;
+
+	if (pair_mac(end, i, &mac, e) < 0 ||
+		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		return -1;
+	if (present) {
+		s->self_added = s->self_added || end->order.pairs[i].adopt;
+		return 0;
+	}
+	if (fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
+		return -1;
+	s->self_added = true;
+	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		return -1;
+	return present ? 0 : err_set(e, "%s does not list %s after it was added", uplink.name,
+					 end->order.pairs[i].mac);
+}
+
+int uplink_entry_remove(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	struct link uplink;
+	struct mac mac;
+	bool present;
+
+	if (!s->self_added && !end->order.pairs[i].adopt)
+		return 0;
+	if (pair_mac(end, i, &mac, e) < 0)
+		return -1;
+	if (link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		return -1;
+	if (present)
+		return err_set(e, "%s still lists %s after it was removed", uplink.name,
+			end->order.pairs[i].mac);
+	s->self_added = false;
+	return 0;
+}
+
+/* ---- the destination's tap ---- */
+
+/*
+ * Theory of operation: libvirt creates the tap when it prepares the incoming domain, seconds
+ * before the guest resumes, and says so twice: the kernel by a link notification, libvirt by a
+ * lifecycle event. Either wakes the waiter, which looks for taps that have joined their
+ * bridge and have no entry yet. A small thread turns link notifications into wake-ups.
+ */
+struct expect {
+	struct end *end;
+	bool *set; /* owned; one for each pair */
+	struct mnl_socket *monitor; /* owned */
+	int stop_pipe[2];           /* owned */
+};
+
+static void *wake_on_link_news(void *arg)
+{
+	struct expect *x = arg;
+	struct pollfd fds[] = {
+		{ .fd = mnl_socket_get_fd(x->monitor), .events = POLLIN },
+		{ .fd = x->stop_pipe[0], .events = POLLIN },
+	};
+
+	while (poll(fds, ARRAY_SIZE(fds), -1) >= 0 && !fds[1].revents) {
+		link_monitor_drain(x->monitor);
+		cancel_wake(x->end->cancel);
+	}
+	return NULL;
+}
+
+static int look_for_taps(void *arg, struct err *e)
+{
+	struct expect *x = arg;
+	bool all = true;
+
+	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
+		struct link tap;
+
+		if (x->set[i])
+			continue;
+		if (find_tap(x->end, i, &tap, e) < 0) {
+			if (e->kind != ERR_NOT_FOUND)
+				return -1;
+			all = false;
+			continue;
+		}
+		if (set_tap_entry(x->end, i, &tap, e) < 0)
+			return -1;
+		log_debug("tap %s joined its bridge, entry set", tap.name);
+		x->set[i] = true;
+	}
+	return all;
+}
+
+static int watch_and_wait(struct expect *x, struct err *e)
+{
+	struct end *end = x->end;
+	pthread_t thread;
+	int r;
+
+	if (pthread_create(&thread, NULL, wake_on_link_news, x))
+		return err_set(e, "no thread to watch network devices");
+	end->tell(end->tell_arg, "ready", json_object());
+	r = cancel_wait(end->cancel, EXPECT_LIMIT_MS, EXPECT_POLL_MS, "the incoming domain's tap",
+		look_for_taps, x, e);
+	close(x->stop_pipe[1]);
+	pthread_join(thread, NULL);
+	close(x->stop_pipe[0]);
+	return r;
+}
+
+int tap_entries_expect(struct end *end, struct err *e)
+{
+	CLEANUP_FREE bool *set = mem_new(end->order.n_pairs * sizeof(*set));
+	struct expect x = { .end = end, .set = set };
+	int r;
+
+	if (link_monitor_open(&x.monitor, e) < 0)
+		return -1;
+	if (pipe2(x.stop_pipe, O_CLOEXEC) < 0)
+		r = err_set_sys(e, errno, "pipe");
+	else
+		r = watch_and_wait(&x, e);
+	mnl_socket_close(x.monitor);
+	return r;
+}

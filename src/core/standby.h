@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The standby's path: its link, the bridge entry that leads to its tap, and the self entry that
+ * lets frames for the guest in by the uplink. Each function changes one of them, reads it
+ * back, and may be repeated. I is the pair's place in the order.
+ */
+#ifndef CORE_STANDBY_H
+#define CORE_STANDBY_H
+
+#include "core/end.h"
+
+int standby_link_up(struct end *end, size_t i, struct err *e);
+/* As it rests: only ever called once the primary is proved. */
+int standby_link_rest(struct end *end, size_t i, struct err *e);
+
+/* Remembers the static and local entries it replaces. */
+int tap_entry_set(struct end *end, size_t i, struct err *e);
+/* Removes ours and puts back what was replaced, but never a learnt one. */
+int tap_entry_remove(struct end *end, size_t i, struct err *e);
+
+int uplink_entry_set(struct end *end, size_t i, struct err *e);
+/* Removes it unless it was there before. */
+int uplink_entry_remove(struct end *end, size_t i, struct err *e);
+
+/*
+ * Waits on the destination until the incoming domain's taps have joined their bridges, and sets
+ * each entry at that instant: before the guest resumes, or its first frames are lost. Returns
+ * when all are set. Tells "ready" as soon as it watches.
+ */
+int tap_entries_expect(struct end *end, struct err *e);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/steps.h"
+
+#include "agent/record.h"
+#include "core/move.h"
+#include "core/nic.h"
+#include "core/primary.h"
+#include "core/standby.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+const char step_migrate[] = "migrate", step_leave_source[] = "leave-source";
+const char step_give_vf[] = "give-vf";
+
+static bool nic_replicates(const struct pair_order *p)
+{
+	return nic_rule_from_name(p->rule) == NIC_REPLICATES;
+}
+
+static bool nic_does_not_replicate(const struct pair_order *p)
+{
+	return !nic_replicates(p);
+}
+
+static bool had_primary(const struct pair_order *p)
+{
+	return p->had_primary;
+}
+
+/* Before the standby may rest, the primary must be back: see pair_state.primary_missing. */
+static int unless_missing(struct end *end, size_t i,
+	int (*fn)(struct end *end, size_t i, struct err *e), struct err *e)
+{
+	return end->pairs[i].primary_missing ? 0 : fn(end, i, e);
+}
+
+static int undo_link(struct end *end, size_t i, struct err *e)
+{
+	return unless_missing(end, i, standby_link_rest, e);
+}
+
+static int undo_tap_entry(struct end *end, size_t i, struct err *e)
+{
+	return unless_missing(end, i, tap_entry_remove, e);
+}
+
+static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
+{
+	return unless_missing(end, i, uplink_entry_remove, e);
+}
+
+static int leave_source(struct end *end, size_t i, struct err *e)
+{
+	if (tap_entry_remove(end, i, e) < 0)
+		return -1;
+	return uplink_entry_remove(end, i, e);
+}
+
+static int rest_standby(struct end *end, size_t i, struct err *e)
+{
+	if (end->pairs[i].primary_missing)
+		return 0;
+	if (tap_entry_remove(end, i, e) < 0)
+		return -1;
+	return standby_link_rest(end, i, e);
+}
+
+/*
+ * Where the guest's frames go at each step, and what brings them back if the program stops
+ * there, is told in CONTRIBUTING.md, "The life of a frame".
+ *
+ * The uplink entry of the source stands in two places: where the NIC gives frames to both, it
+ * is set before the VF goes, so that there is no gap; elsewhere only afterwards.
+ */
+const struct step steps[] = {
+	{ "reserve-vf", "reserve the VF",
+		.destination = { .pair = vf_reserve, .undo_pair = vf_release } },
+	{ "uplink-entry-destination", "let the guest's frames in by the uplink",
+		.destination = { .pair = uplink_entry_set, .undo_pair = uplink_entry_remove } },
+	{ "standby-up", "standby link up",
+		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
+	{ "tap-entry", "point the bridge at the standby",
+		.source = { .pair = tap_entry_set, .undo_pair = undo_tap_entry } },
+	{ "uplink-entry-early", "let the guest's frames in by the uplink",
+		.source = { .pair = uplink_entry_set, .undo_pair = undo_uplink_entry },
+		.when = nic_replicates },
+	{ "detach-vf", "take the VF from the guest",
+		.source = { .pair = primary_detach, .undo_pair = give_vf },
+		.when = had_primary },
+	{ "clear-mac", "take the guest's MAC off the VF",
+		.source = { .pair = vf_mac_clear }, /* attaching sets it again */
+		.when = had_primary },
+	{ "uplink-entry-source", "let the guest's frames in by the uplink",
+		.source = { .pair = uplink_entry_set }, /* give_vf takes it back */
+		.when = nic_does_not_replicate },
+	{ step_migrate, "migrate",
+		.source = { .domain = domain_migrate },
+		.destination = { .domain = tap_entries_expect, .undo_pair = tap_entry_remove } },
+	/* ---- point of no return ---- */
+	{ step_leave_source, "clean up behind the guest",
+		.source = { .pair = leave_source }, .forward = true },
+	{ step_give_vf, "give the guest its VF and see it used",
+		.destination = { .pair = give_vf }, .forward = true },
+	{ "rest-standby", "standby link down, definition checked",
+		.destination = { .pair = rest_standby, .domain = definition_verify },
+		.forward = true },
+	{ "autostart", "carry autostart over",
+		.source = { .domain = autostart_clear, .undo_domain = autostart_restore },
+		.destination = { .domain = autostart_take_over }, .forward = true },
+};
+
+const size_t n_steps = ARRAY_SIZE(steps);
+_Static_assert(ARRAY_SIZE(steps) <= END_STEPS_MAX, "END_STEPS_MAX is too small");
+
+const struct step *step_find(const char *name)
+{
+	for (size_t k = 0; k < n_steps; k++)
+		if (str_equal(steps[k].name, name))
+			return &steps[k];
+	return NULL;
+}
+
+bool step_has_half(const struct step_half *half)
+{
+	return half->pair || half->domain;
+}
+
+static const struct step_half *half_of(const struct end *end, const struct step *step)
+{
+	return end->order.is_source ? &step->source : &step->destination;
+}
+
+static void add_failure(json_t *failed, const char *mac, const struct err *e)
+{
+	json_t *one = json_object();
+
+	log_debug("failed%s%s: %s", mac ? " for " : "", mac ? mac : "", e->msg);
+	json_object_set_new(one, "mac", json_text(mac));
+	json_object_set_new(one, "message", json_text(e->msg));
+	json_object_set_new(one, "hint", json_text(e->hint));
+	json_array_append_new(failed, one);
+}
+
+static int apply_to_pairs(struct end *end, const struct step *step, json_t *failed, struct err *e)
+{
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		const struct pair_order *p = &end->order.pairs[i];
+
+		if (step->when && !step->when(p))
+			continue;
+		end->pairs[i].begun[step - steps] = true;
+		if (half_of(end, step)->pair(end, i, e) == 0)
+			continue;
+		err_prefix(e, "%s (%s)", step->title, p->mac);
+		if (!step->forward)
+			return -1;
+		add_failure(failed, p->mac, e);
+	}
+	return 0;
+}
+
+static int apply_to_domain(struct end *end, const struct step *step, json_t *failed, struct err *e)
+{
+	end->begun[step - steps] = true;
+	if (half_of(end, step)->domain(end, e) == 0)
+		return 0;
+	err_prefix(e, "%s", step->title);
+	if (!step->forward)
+		return -1;
+	add_failure(failed, NULL, e);
+	return 0;
+}
+
+int step_apply(struct end *end, const struct step *step, json_t **ret_failed, struct err *e)
+{
+	const struct step_half *half = half_of(end, step);
+	json_t *failed = json_array();
+	int r = 0;
+
+	log_debug("step %s", step->name);
+	if (half->pair)
+		r = apply_to_pairs(end, step, failed, e);
+	if (r == 0 && half->domain)
+		r = apply_to_domain(end, step, failed, e);
+	if (r < 0) {
+		json_decref(failed);
+		return -1;
+	}
+	*ret_failed = failed;
+	return 0;
+}
+
+/* The first error wins; the rest is still undone. */
+static void keep_first(int r, int *ret, const struct err *now, struct err *e)
+{
+	if (r < 0 && *ret == 0) {
+		*e = *now;
+		*ret = -1;
+	}
+}
+
+static void undo_pairs(struct end *end, const struct step *step, int *ret, struct err *e)
+{
+	/* A domain-wide apply (the taps of the incoming domain) can have an undo for each pair. */
+	bool all = end->begun[step - steps];
+
+	for (size_t i = end->order.n_pairs; i-- > 0;) {
+		struct err now;
+		int r;
+
+		if (!all && !end->pairs[i].begun[step - steps])
+			continue;
+		r = half_of(end, step)->undo_pair(end, i, &now);
+		if (r < 0)
+			err_prefix(&now, "undo \"%s\" (%s)", step->title, end->order.pairs[i].mac);
+		else
+			end->pairs[i].begun[step - steps] = false;
+		keep_first(r, ret, &now, e);
+	}
+}
+
+int step_undo(struct end *end, const struct step *step, struct err *e)
+{
+	const struct step_half *half = half_of(end, step);
+	struct err now;
+	int ret = 0;
+
+	log_debug("undo step %s", step->name);
+	if (half->undo_domain && end->begun[step - steps]) {
+		int r = half->undo_domain(end, &now);
+
+		if (r < 0)
+			err_prefix(&now, "undo \"%s\"", step->title);
+		keep_first(r, &ret, &now, e);
+	}
+	if (half->undo_pair)
+		undo_pairs(end, step, &ret, e);
+	if (ret == 0)
+		end->begun[step - steps] = false;
+	return ret;
+}

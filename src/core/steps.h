@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sequence. steps.c holds the one table of it; the driver goes through the table, the
+ * agents carry out their halves. Every apply may be repeated and reads back what it did; every
+ * undo also works after half an apply.
+ */
+#ifndef CORE_STEPS_H
+#define CORE_STEPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/end.h"
+
+/* One host's half of a step. A step can have a part for each pair and one for the domain. */
+struct step_half {
+	int (*pair)(struct end *end, size_t i, struct err *e);
+	int (*undo_pair)(struct end *end, size_t i, struct err *e);
+	int (*domain)(struct end *end, struct err *e);
+	int (*undo_domain)(struct end *end, struct err *e);
+};
+
+struct step {
+	const char *name;  /* stable: stands in journals and in JSON */
+	const char *title; /* for people */
+	/* With both halves, the destination's starts first and the source's follows when the
+	 * destination says "ready" (or is done). */
+	struct step_half source, destination;
+	/* NULL: always. Else whether the pair needs this step here. */
+	bool (*when)(const struct pair_order *pair);
+	/* Behind the point of no return: failures are reported, and the next step follows. */
+	bool forward;
+};
+
+extern const struct step steps[];
+extern const size_t n_steps;
+/* Names of steps that are called for by name: the move, the one behind it, the VF. */
+extern const char step_migrate[], step_leave_source[], step_give_vf[];
+
+const struct step *step_find(const char *name);
+/* Whether the host has something to do in this step. */
+bool step_has_half(const struct step_half *half);
+
+/* Carries out this end's half. Forward steps go on with the other pairs after a failure; the
+ * pairs that failed are listed in *ret_failed (new array, never NULL on success). */
+int step_apply(struct end *end, const struct step *step, json_t **ret_failed, struct err *e);
+/* Undoes what this end began of the step. */
+int step_undo(struct end *end, const struct step *step, struct err *e);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+void link_list_free(struct link_list *l)
+{
+	free(l->v);
+	*l = (struct link_list){ 0 };
+}
+
+void vlan_list_free(struct vlan_list *l)
+{
+	free(l->v);
+	*l = (struct vlan_list){ 0 };
+}
+
+static void parse_bridge_port(const struct nlattr *data, struct link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data)
+		if (mnl_attr_get_type(a) == IFLA_BRPORT_STATE)
+			l->port_state = mnl_attr_get_u8(a);
+}
+
+static void parse_bridge(const struct nlattr *data, struct link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data)
+		if (mnl_attr_get_type(a) == IFLA_BR_VLAN_FILTERING)
+			l->vlan_filtering = mnl_attr_get_u8(a);
+}
+
+static void parse_info(const struct nlattr *info, struct link *l)
+{
+	const struct nlattr *data = NULL, *port = NULL, *a;
+
+	mnl_attr_for_each_nested(a, info) {
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_INFO_KIND:
+			str_copy(l->kind, sizeof(l->kind), mnl_attr_get_str(a));
+			break;
+		case IFLA_INFO_DATA:
+			data = a;
+			break;
+		case IFLA_INFO_SLAVE_KIND:
+			str_copy(l->port_kind, sizeof(l->port_kind), mnl_attr_get_str(a));
+			break;
+		case IFLA_INFO_SLAVE_DATA:
+			port = a;
+			break;
+		}
+	}
+	if (data && str_equal(l->kind, "bridge"))
+		parse_bridge(data, l);
+	if (port && str_equal(l->port_kind, "bridge"))
+		parse_bridge_port(port, l);
+}
+
+static void parse_attr(const struct nlattr *a, struct link *l)
+{
+	struct rtnl_link_stats64 stats;
+
+	switch (mnl_attr_get_type(a)) {
+	case IFLA_IFNAME:
+		str_copy(l->name, sizeof(l->name), mnl_attr_get_str(a));
+		break;
+	case IFLA_ADDRESS:
+		if (mnl_attr_get_payload_len(a) == sizeof(l->mac))
+			memcpy(&l->mac, mnl_attr_get_payload(a), sizeof(l->mac));
+		break;
+	case IFLA_MTU:
+		l->mtu = mnl_attr_get_u32(a);
+		break;
+	case IFLA_MASTER:
+		l->master = (int)mnl_attr_get_u32(a);
+		break;
+	case IFLA_LINK:
+		l->lower = (int)mnl_attr_get_u32(a);
+		break;
+	case IFLA_LINKINFO:
+		parse_info(a, l);
+		break;
+	case IFLA_STATS64:
+		if (mnl_attr_get_payload_len(a) < sizeof(stats.rx_packets))
+			break;
+		memcpy(&stats.rx_packets, mnl_attr_get_payload(a), sizeof(stats.rx_packets));
+		l->rx_packets = stats.rx_packets;
+		break;
+	}
+}
+
+static int collect_link(const struct nlmsghdr *msg, void *arg)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
+	struct link_list *list = arg;
+	const struct nlattr *a;
+	struct link *l;
+
+	if (msg->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(msg) < sizeof(*ifi))
+		return MNL_CB_OK;
+	l = mem_append(&list->v, &list->n, sizeof(*l));
+	l->ifindex = ifi->ifi_index;
+	l->up = ifi->ifi_flags & IFF_UP;
+	l->running = ifi->ifi_flags & (1 << 16); /* IFF_LOWER_UP, not in <net/if.h> */
+	mnl_attr_for_each(a, msg, sizeof(*ifi))
+		parse_attr(a, l);
+	return MNL_CB_OK;
+}
+
+static void reset_links(void *arg)
+{
+	link_list_free(arg);
+}
+
+int link_list_get(struct nl *nl, struct link_list *ret, struct err *e)
+{
+	CLEANUP_LINKS struct link_list list = { 0 };
+	struct ifinfomsg *ifi;
+	char buf[NL_BUF_SIZE];
+	struct nlmsghdr *msg =
+		nl_message(buf, RTM_GETLINK, NLM_F_DUMP, sizeof(*ifi), (void **)&ifi);
+
+	if (nl_dump(nl, msg, collect_link, reset_links, &list, "list of network devices", e) < 0)
+		return -1;
+	*ret = list;
+	list = (struct link_list){ 0 };
+	return 0;
+}
+
+int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e)
+{
+	CLEANUP_LINKS struct link_list list = { 0 };
+	struct ifinfomsg *ifi;
+	char buf[NL_BUF_SIZE];
+	struct nlmsghdr *msg;
+
+	if (str_is_empty(name) || strlen(name) >= IF_NAMESIZE)
+		return err_set_kind(e, ERR_NOT_FOUND, "no network device is named \"%s\"", name ? name : "");
+	msg = nl_message(buf, RTM_GETLINK, 0, sizeof(*ifi), (void **)&ifi);
+	mnl_attr_put_strz(msg, IFLA_IFNAME, name);
+	if (nl_talk(nl, msg, collect_link, &list, "network device", e) < 0)
+		return err_prefix(e, "%s", name);
+	if (list.n != 1)
+		return err_set(e, "network device %s: the kernel gave no answer", name);
+	*ret = list.v[0];
+	return 0;
+}
+
+const struct link *link_list_by_name(const struct link_list *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_equal(l->v[i].name, name))
+			return &l->v[i];
+	return NULL;
+}
+
+const struct link *link_list_by_index(const struct link_list *l, int ifindex)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].ifindex == ifindex)
+			return &l->v[i];
+	return NULL;
+}
+
+struct vlan_collect {
+	int ifindex;
+	struct vlan_list list;
+};
+
+static void add_vlan_range(struct vlan_list *l, uint16_t first, uint16_t last)
+{
+	for (uint16_t vid = first; vid <= last; vid++)
+		*(uint16_t *)mem_append(&l->v, &l->n, sizeof(vid)) = vid;
+}
+
+static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
+{
+	const struct nlattr *a;
+	uint16_t first = 0;
+
+	mnl_attr_for_each_nested(a, spec) {
+		struct bridge_vlan_info info;
+
+		if (mnl_attr_get_type(a) != IFLA_BRIDGE_VLAN_INFO ||
+			mnl_attr_get_payload_len(a) < sizeof(info))
+			continue;
+		memcpy(&info, mnl_attr_get_payload(a), sizeof(info));
+		if (info.flags & BRIDGE_VLAN_INFO_RANGE_BEGIN) {
+			first = info.vid;
+			continue;
+		}
+		add_vlan_range(list,
+			info.flags & BRIDGE_VLAN_INFO_RANGE_END ? first : info.vid, info.vid);
+	}
+}
+
+static int collect_vlans(const struct nlmsghdr *msg, void *arg)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
+	struct vlan_collect *c = arg;
+	const struct nlattr *a;
+
+	if (mnl_nlmsg_get_payload_len(msg) < sizeof(*ifi) || ifi->ifi_index != c->ifindex)
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, msg, sizeof(*ifi))
+		if (mnl_attr_get_type(a) == IFLA_AF_SPEC)
+			collect_af_spec(a, &c->list);
+	return MNL_CB_OK;
+}
+
+static void reset_vlans(void *arg)
+{
+	struct vlan_collect *c = arg;
+
+	vlan_list_free(&c->list);
+	add_vlan_range(&c->list, 0, 0);
+}
+
+int link_port_vlans(struct nl *nl, int ifindex, struct vlan_list *ret, struct err *e)
+{
+	struct vlan_collect c = { .ifindex = ifindex };
+	struct ifinfomsg *ifi;
+	char buf[NL_BUF_SIZE];
+	struct nlmsghdr *msg =
+		nl_message(buf, RTM_GETLINK, NLM_F_DUMP, sizeof(*ifi), (void **)&ifi);
+
+	ifi->ifi_family = AF_BRIDGE;
+	mnl_attr_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED);
+	if (nl_dump(nl, msg, collect_vlans, reset_vlans, &c, "VLANs of bridge ports", e) < 0) {
+		vlan_list_free(&c.list);
+		return -1;
+	}
+	*ret = c.list;
+	return 0;
+}
+
+struct index_list {
+	int *v;
+	size_t n;
+};
+
+static int collect_address(const struct nlmsghdr *msg, void *arg)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(msg);
+	struct index_list *list = arg;
+
+	/* A link-local address says nothing: every interface that is up has one. */
+	if (mnl_nlmsg_get_payload_len(msg) >= sizeof(*ifa) && ifa->ifa_scope != RT_SCOPE_LINK)
+		*(int *)mem_append(&list->v, &list->n, sizeof(int)) = (int)ifa->ifa_index;
+	return MNL_CB_OK;
+}
+
+static void reset_indexes(void *arg)
+{
+	struct index_list *list = arg;
+
+	free(list->v);
+	*list = (struct index_list){ 0 };
+}
+
+int link_with_addresses(struct nl *nl, int **ret, size_t *ret_n, struct err *e)
+{
+	struct index_list list = { 0 };
+	struct ifaddrmsg *ifa;
+	char buf[NL_BUF_SIZE];
+	struct nlmsghdr *msg =
+		nl_message(buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa), (void **)&ifa);
+
+	if (nl_dump(nl, msg, collect_address, reset_indexes, &list, "list of IP addresses", e) < 0) {
+		free(list.v);
+		return -1;
+	}
+	*ret = list.v;
+	*ret_n = list.n;
+	return 0;
+}
+
+int link_monitor_open(struct mnl_socket **ret, struct err *e)
+{
+	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (!s)
+		return err_set_sys(e, errno, "netlink socket");
+	if (mnl_socket_bind(s, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0) {
+		err_set_sys(e, errno, "netlink bind");
+		mnl_socket_close(s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
+void link_monitor_drain(struct mnl_socket *s)
+{
+	char buf[4096];
+
+	/* ENOBUFS (messages were lost) is news as well: the caller looks again anyway. */
+	while (recv(mnl_socket_get_fd(s), buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		;
+}

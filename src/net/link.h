@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Network devices of this host as the kernel shows them, and news of their changes. */
+#ifndef NET_LINK_H
+#define NET_LINK_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/nl.h"
+#include "util/err.h"
+#include "util/hwaddr.h"
+
+struct link {
+	int ifindex;
+	char name[IF_NAMESIZE];
+	struct mac mac;
+	bool up;      /* administratively (IFF_UP) */
+	bool running; /* has carrier (IFF_LOWER_UP) */
+	uint32_t mtu;
+	int master;         /* ifindex of the bridge, bond or team above, 0 for none */
+	int lower;          /* ifindex of the device below (VLAN, macvlan), 0 for none */
+	char kind[16];      /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
+	char port_kind[16]; /* what it is a port of: "bridge", "bond"; "" for none */
+	uint8_t port_state; /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
+	bool vlan_filtering; /* bridges */
+	uint64_t rx_packets;
+};
+
+struct link_list {
+	struct link *v; /* owned */
+	size_t n;
+};
+
+void link_list_free(struct link_list *l);
+#define CLEANUP_LINKS __attribute__((cleanup(link_list_free)))
+
+/* Every link of this network namespace. */
+int link_list_get(struct nl *nl, struct link_list *ret, struct err *e);
+/* ERR_NOT_FOUND where there is none. */
+int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e);
+
+const struct link *link_list_by_name(const struct link_list *l, const char *name);
+const struct link *link_list_by_index(const struct link_list *l, int ifindex);
+
+/*
+ * VLANs a bridge port is a member of, 0 first: entry 0 stands for "without VLAN", which every
+ * port has. Without VLAN filtering the kernel still keeps an entry for each (default PVID).
+ */
+struct vlan_list {
+	uint16_t *v; /* owned */
+	size_t n;
+};
+
+void vlan_list_free(struct vlan_list *l);
+#define CLEANUP_VLANS __attribute__((cleanup(vlan_list_free)))
+int link_port_vlans(struct nl *nl, int ifindex, struct vlan_list *ret, struct err *e);
+
+/* ifindexes of the links of this host that carry an IP address. Caller frees *ret. */
+int link_with_addresses(struct nl *nl, int **ret, size_t *ret_n, struct err *e);
+
+/* A non-blocking socket that becomes readable whenever a link appears or changes. */
+int link_monitor_open(struct mnl_socket **ret, struct err *e);
+/* Throws away what has been reported so far. */
+void link_monitor_drain(struct mnl_socket *s);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/nl.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+
+/* A link message with the VFs of a large PF takes some 300 bytes a VF. */
+enum { RECEIVE_SIZE = 256 * 1024, DUMP_TRIES = 5 };
+
+struct nl {
+	struct mnl_socket *sock; /* owned */
+	uint32_t seq;
+	char *buf; /* owned, RECEIVE_SIZE */
+};
+
+int nl_open(struct nl **ret, struct err *e)
+{
+	struct timeval limit = { .tv_sec = 10 };
+	CLEANUP_NL struct nl *nl = mem_new(sizeof(*nl));
+	int on = 1;
+
+	nl->buf = mem_new(RECEIVE_SIZE);
+	nl->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!nl->sock)
+		return err_set_sys(e, errno, "netlink socket");
+	if (mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0)
+		return err_set_sys(e, errno, "netlink bind");
+	/* Only comfort (error texts, filtered dumps): older kernels refuse it. */
+	mnl_socket_setsockopt(nl->sock, NETLINK_EXT_ACK, &on, sizeof(on));
+	setsockopt(mnl_socket_get_fd(nl->sock), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	nl->seq = (uint32_t)time(NULL);
+	*ret = TAKE_PTR(nl);
+	return 0;
+}
+
+void nl_close(struct nl *nl)
+{
+	if (!nl)
+		return;
+	if (nl->sock)
+		mnl_socket_close(nl->sock);
+	free(nl->buf);
+	free(nl);
+}
+
+void nl_cleanup(struct nl **nl)
+{
+	nl_close(*nl);
+}
+
+struct nlmsghdr *nl_message(char *buf, uint16_t type, uint16_t flags, size_t size, void **ret_extra)
+{
+	struct nlmsghdr *msg = mnl_nlmsg_put_header(buf);
+
+	msg->nlmsg_type = type;
+	msg->nlmsg_flags = NLM_F_REQUEST | flags;
+	*ret_extra = mnl_nlmsg_put_extra_header(msg, size);
+	memset(*ret_extra, 0, size);
+	return msg;
+}
+
+static int ext_ack_attr(const struct nlattr *attr, void *arg)
+{
+	const char **text = arg;
+
+	if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
+		mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
+		*text = mnl_attr_get_str(attr);
+	return MNL_CB_OK;
+}
+
+/* The kernel's own words about an error message, or NULL. */
+static const char *ext_ack_text(const struct nlmsghdr *msg)
+{
+	const struct nlmsgerr *er = mnl_nlmsg_get_payload(msg);
+	const char *text = NULL;
+	size_t skip = sizeof(*er);
+
+	if (!(msg->nlmsg_flags & NLM_F_ACK_TLVS))
+		return NULL;
+	if (!(msg->nlmsg_flags & NLM_F_CAPPED))
+		skip += mnl_nlmsg_get_payload_len(&er->msg);
+	if (skip < mnl_nlmsg_get_payload_len(msg))
+		mnl_attr_parse(msg, (unsigned int)skip, ext_ack_attr, &text);
+	return text;
+}
+
+static int error_from_kernel(const struct nlmsghdr *msg, const char *what, struct err *e)
+{
+	const struct nlmsgerr *er = mnl_nlmsg_get_payload(msg);
+	const char *text = ext_ack_text(msg);
+	int sys = er->error < 0 ? -er->error : er->error;
+
+	return text ? err_set_sys(e, sys, "%s: the kernel says \"%s\"", what, text) :
+		      err_set_sys(e, sys, "%s", what);
+}
+
+/* Handles one message: 1 go on, 0 end of the answer, -1 error. */
+static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what, struct err *e)
+{
+	const struct nlmsgerr *er = mnl_nlmsg_get_payload(msg);
+
+	if (msg->nlmsg_flags & NLM_F_DUMP_INTR)
+		return err_set_sys(e, EINTR, "%s", what);
+	if (msg->nlmsg_type == NLMSG_DONE)
+		return 0;
+	if (msg->nlmsg_type == NLMSG_ERROR) {
+		if (mnl_nlmsg_get_payload_len(msg) < sizeof(*er))
+			return err_set_sys(e, EBADMSG, "%s", what);
+		return er->error ? error_from_kernel(msg, what, e) : 0;
+	}
+	if (msg->nlmsg_type >= NLMSG_MIN_TYPE && cb)
+		cb(msg, arg);
+	return 1;
+}
+
+int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
+	struct err *e)
+{
+	unsigned int port = mnl_socket_get_portid(nl->sock);
+
+	msg->nlmsg_seq = ++nl->seq;
+	if (!(msg->nlmsg_flags & NLM_F_DUMP))
+		msg->nlmsg_flags |= NLM_F_ACK;
+	if (mnl_socket_sendto(nl->sock, msg, msg->nlmsg_len) < 0)
+		return err_set_sys(e, errno, "%s: netlink send", what);
+	for (;;) {
+		ssize_t got = mnl_socket_recvfrom(nl->sock, nl->buf, RECEIVE_SIZE);
+		const struct nlmsghdr *m = (const struct nlmsghdr *)nl->buf;
+		int len = (int)got;
+
+		if (got < 0)
+			return err_set_sys(e, errno, "%s: netlink receive", what);
+		for (; mnl_nlmsg_ok(m, len); m = mnl_nlmsg_next(m, &len)) {
+			int r;
+
+			if (m->nlmsg_seq != nl->seq || m->nlmsg_pid != port)
+				continue; /* left over from an exchange that failed */
+			r = handle(m, cb, arg, what, e);
+			if (r <= 0)
+				return r;
+		}
+	}
+}
+
+int nl_dump(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void (*reset)(void *arg), void *arg,
+	const char *what, struct err *e)
+{
+	for (int i = 0; i < DUMP_TRIES; i++) {
+		reset(arg);
+		if (nl_talk(nl, msg, cb, arg, what, e) == 0)
+			return 0;
+		if (e->sys != EINTR)
+			return -1;
+	}
+	return -1;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A route netlink socket and one exchange over it. Not thread-safe: one per thread. */
+#ifndef NET_NL_H
+#define NET_NL_H
+
+#include <libmnl/libmnl.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+struct nl;
+
+/* Room for the largest request built here. */
+#define NL_BUF_SIZE 1024
+
+int nl_open(struct nl **ret, struct err *e);
+void nl_close(struct nl *nl); /* accepts NULL */
+void nl_cleanup(struct nl **nl);
+#define CLEANUP_NL __attribute__((cleanup(nl_cleanup)))
+
+/* Starts a message in BUF (NL_BUF_SIZE bytes): header plus SIZE zeroed bytes at *ret_extra. */
+struct nlmsghdr *nl_message(char *buf, uint16_t type, uint16_t flags, size_t size, void **ret_extra);
+
+/*
+ * Sends MSG and reads the whole answer; CB (may be NULL) sees each message of it and returns
+ * MNL_CB_OK. On failure E has the kernel's errno in e->sys and its extended-ack text in the
+ * message, which reads "WHAT: …". A dump that was interrupted is an error (EINTR in e->sys);
+ * use nl_dump for dumps.
+ */
+int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
+	struct err *e);
+
+/* A dump, repeated when the kernel says that it changed meanwhile; RESET(arg) empties what
+ * was collected before each try. */
+int nl_dump(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void (*reset)(void *arg), void *arg,
+	const char *what, struct err *e);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/pci.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define PCI_DEVICES "/sys/bus/pci/devices"
+
+enum { COMMAND_OFFSET = 4, COMMAND_BUS_MASTER = 4 };
+
+void pci_pf_list_free(struct pci_pf_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i].vfs);
+	free(l->v);
+	*l = (struct pci_pf_list){ 0 };
+}
+
+/* Last part of the symbolic link DEVICE/NAME; false when there is none. */
+static bool read_link_name(const char *device, const char *name, char *ret, size_t size)
+{
+	CLEANUP_FREE char *path = str_printf(PCI_DEVICES "/%s/%s", device, name);
+	char target[512];
+	ssize_t len = readlink(path, target, sizeof(target) - 1);
+	const char *slash;
+
+	if (len < 0)
+		return false;
+	target[len] = '\0';
+	slash = strrchr(target, '/');
+	str_copy(ret, size, slash ? slash + 1 : target);
+	return true;
+}
+
+/* Whether phys_port_name names a port itself ("p0", "p0s1"), not one of its representors. */
+static bool is_port_name(const char *name)
+{
+	int len = 0;
+
+	if (sscanf(name, "p%*[0-9]%n", &len) == 0 && len > 0 && !name[len])
+		return true;
+	len = 0;
+	return sscanf(name, "p%*[0-9]s%*[0-9]%n", &len) == 0 && len > 0 && !name[len];
+}
+
+static bool netdev_is_port(const char *device, const char *netdev)
+{
+	CLEANUP_FREE char *path =
+		str_printf(PCI_DEVICES "/%s/net/%s/phys_port_name", device, netdev);
+	char name[64] = "";
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return false;
+	if (!fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	fclose(f);
+	name[strcspn(name, "\n")] = '\0';
+	return is_port_name(name);
+}
+
+/*
+ * The function's network device. There can be several (representors in switchdev mode): the
+ * one whose port name is a port's own, else the first by name, as libvirt chooses.
+ */
+static void find_netdev(const char *device, char ret[IF_NAMESIZE])
+{
+	CLEANUP_FREE char *path = str_printf(PCI_DEVICES "/%s/net", device);
+	struct dirent **names;
+	int n = scandir(path, &names, NULL, alphasort);
+	bool certain = false;
+
+	ret[0] = '\0';
+	for (int i = 0; i < n; i++) {
+		if (names[i]->d_name[0] != '.' && !certain) {
+			certain = netdev_is_port(device, names[i]->d_name);
+			if (certain || !ret[0])
+				str_copy(ret, IF_NAMESIZE, names[i]->d_name);
+		}
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+}
+
+static void add_vf(struct pci_pf *pf, const char *device, unsigned int index)
+{
+	struct pci_address address;
+	struct pci_vf *vf;
+
+	if (pci_parse(device, &address) < 0)
+		return;
+	vf = mem_append(&pf->vfs, &pf->n_vfs, sizeof(*vf));
+	vf->address = address;
+	vf->index = index;
+	read_link_name(device, "driver", vf->driver, sizeof(vf->driver));
+	find_netdev(device, vf->netdev);
+}
+
+static void find_vfs(const char *device, struct pci_pf *pf)
+{
+	for (unsigned int i = 0;; i++) {
+		char name[32], vf[64];
+
+		snprintf(name, sizeof(name), "virtfn%u", i);
+		if (!read_link_name(device, name, vf, sizeof(vf)))
+			return;
+		add_vf(pf, vf, i);
+	}
+}
+
+static void add_pf(struct pci_pf_list *list, const char *device)
+{
+	struct pci_pf pf = { 0 }, *added;
+
+	if (pci_parse(device, &pf.address) < 0)
+		return;
+	find_vfs(device, &pf);
+	find_netdev(device, pf.netdev);
+	if (!pf.n_vfs || !pf.netdev[0]) {
+		free(pf.vfs);
+		return;
+	}
+	read_link_name(device, "driver", pf.driver, sizeof(pf.driver));
+	added = mem_append(&list->v, &list->n, sizeof(pf));
+	*added = pf;
+}
+
+int pci_pf_list_get(struct pci_pf_list *ret, struct err *e)
+{
+	struct pci_pf_list list = { 0 };
+	struct dirent **names;
+	int n = scandir(PCI_DEVICES, &names, NULL, alphasort);
+
+	if (n < 0 && errno != ENOENT)
+		return err_set_sys(e, errno, "%s", PCI_DEVICES);
+	for (int i = 0; i < n; i++) {
+		add_pf(&list, names[i]->d_name);
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	*ret = list;
+	return 0;
+}
+
+bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const struct pci_pf **ret_pf,
+	const struct pci_vf **ret_vf)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct pci_pf *pf = &l->v[i];
+
+		if (str_equal(pf->netdev, netdev)) {
+			*ret_pf = pf;
+			*ret_vf = NULL;
+			return true;
+		}
+		for (size_t k = 0; k < pf->n_vfs; k++) {
+			if (str_equal(pf->vfs[k].netdev, netdev)) {
+				*ret_pf = pf;
+				*ret_vf = &pf->vfs[k];
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool same_address(const struct pci_address *a, const struct pci_address *b)
+{
+	return a->domain == b->domain && a->bus == b->bus && a->slot == b->slot &&
+	       a->function == b->function;
+}
+
+bool pci_find_vf(const struct pci_pf_list *l, const struct pci_address *address,
+	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		for (size_t k = 0; k < l->v[i].n_vfs; k++) {
+			if (!same_address(&l->v[i].vfs[k].address, address))
+				continue;
+			*ret_pf = &l->v[i];
+			*ret_vf = &l->v[i].vfs[k];
+			return true;
+		}
+	}
+	return false;
+}
+
+int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *e)
+{
+	char text[PCI_TEXT_SIZE], path[128];
+	CLEANUP_CLOSE int fd = -1;
+	unsigned char command[2];
+
+	pci_format(address, text);
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/config", text);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set_sys(e, errno, "%s", path);
+	if (pread(fd, command, sizeof(command), COMMAND_OFFSET) != sizeof(command))
+		return err_set_sys(e, errno ? errno : EIO, "%s", path);
+	*ret = command[0] & COMMAND_BUS_MASTER;
+	return 0;
+}

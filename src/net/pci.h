@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What sysfs knows about PCI functions: PFs, their VFs, drivers, and the command word. */
+#ifndef NET_PCI_H
+#define NET_PCI_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+#include "util/hwaddr.h"
+
+struct pci_vf {
+	struct pci_address address;
+	unsigned int index;
+	char driver[32];            /* "" when none is bound */
+	char netdev[IF_NAMESIZE];   /* "" when it has none in this network namespace */
+};
+
+struct pci_pf {
+	struct pci_address address;
+	char netdev[IF_NAMESIZE];
+	char driver[32];
+	struct pci_vf *vfs; /* owned */
+	size_t n_vfs;
+};
+
+struct pci_pf_list {
+	struct pci_pf *v; /* owned */
+	size_t n;
+};
+
+void pci_pf_list_free(struct pci_pf_list *l);
+#define CLEANUP_PFS __attribute__((cleanup(pci_pf_list_free)))
+
+/* Every PF of this host that has a network device and at least one VF, in address order. */
+int pci_pf_list_get(struct pci_pf_list *ret, struct err *e);
+
+/* The PF (and the VF of it, if it is one) that a network device belongs to; false: neither. */
+bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const struct pci_pf **ret_pf,
+	const struct pci_vf **ret_vf);
+bool pci_find_vf(const struct pci_pf_list *l, const struct pci_address *address,
+	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf);
+
+/*
+ * Whether a driver has made the function a bus master: command word, offset 4, bit 2 of the
+ * configuration space. For a VF given to a guest the guest's driver does (vfio-pci clears the
+ * bit when it hands the device over and passes the guest's write through).
+ */
+int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *e);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages for people, on stderr in the driver, as protocol events in an agent. Thread-safe.
+ * The sink is the one piece of process-wide state: set once, before the first thread starts.
+ */
+#ifndef UTIL_LOG_H
+#define UTIL_LOG_H
+
+enum log_level { LOG_LEVEL_QUIET, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+typedef void log_sink(enum log_level level, const char *text);
+
+void log_init(enum log_level level, log_sink *sink); /* NULL: stderr */
+enum log_level log_get_level(void);
+
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* One line per external effect (libvirt call, netlink message, process started). */
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "virt/priv.h"
+#include "xml/pair.h"
+
+enum { KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 5 };
+
+static enum err_kind kind_of(const virError *last)
+{
+	if (!last)
+		return ERR_FAILED;
+	switch (last->code) {
+	case VIR_ERR_NO_DOMAIN:
+	case VIR_ERR_NO_NETWORK:
+		return ERR_NOT_FOUND;
+	case VIR_ERR_OPERATION_ABORTED:
+		return ERR_CANCELLED;
+	case VIR_ERR_OPERATION_TIMEOUT:
+		return ERR_TIMEOUT;
+	default:
+		return ERR_FAILED;
+	}
+}
+
+int virt_err(struct err *e, const char *fmt, ...)
+{
+	const virError *last = virGetLastError();
+	CLEANUP_FREE char *what = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	what = str_vprintf(fmt, ap);
+	va_end(ap);
+	err_set_kind(e, kind_of(last), "%s: libvirt says \"%s\"", what,
+		last && last->message ? last->message : "unknown error");
+	virResetLastError();
+	return -1;
+}
+
+static void be_silent(void *arg, virErrorPtr error)
+{
+}
+
+static int connect_libvirt(struct virt *v, const char *uri, struct err *e)
+{
+	log_debug("libvirt: connect to %s", uri);
+	v->conn = virConnectOpen(uri);
+	if (!v->conn) {
+		virt_err(e, "connection to %s", uri);
+		return err_hint(e, "Is libvirtd (or virtqemud) running, and may this user use it?");
+	}
+	if (virConnectSetKeepAlive(v->conn, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT) < 0)
+		virResetLastError(); /* not on a local connection of some versions */
+	return 0;
+}
+
+int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct err *e)
+{
+	struct virt *v = mem_new(sizeof(*v));
+
+	pthread_mutex_init(&v->lock, NULL);
+	v->wake = wake;
+	virSetErrorFunc(NULL, be_silent);
+	/* The event loop must exist before the connection is opened. */
+	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
+		virt_err(e, "libvirt's event loop");
+	else if (connect_libvirt(v, uri ? uri : "qemu:///system", e) == 0 &&
+		 virt_events_start(v, e) == 0) {
+		*ret = v;
+		return 0;
+	}
+	virt_close(v);
+	return -1;
+}
+
+void virt_close(struct virt *v)
+{
+	if (!v)
+		return;
+	virt_events_stop(v);
+	if (v->conn)
+		virConnectClose(v->conn);
+	for (size_t i = 0; i < v->n_events; i++)
+		free(v->events[i].detail);
+	free(v->events);
+	pthread_mutex_destroy(&v->lock);
+	free(v);
+}
+
+static int host_uuid(struct virt *v, char **ret, struct err *e)
+{
+	CLEANUP_FREE char *capabilities = virConnectGetCapabilities(v->conn);
+
+	if (!capabilities)
+		return virt_err(e, "capabilities of the host");
+	return xml_host_uuid(capabilities, ret, e);
+}
+
+int virt_host_get(struct virt *v, struct virt_host *ret, struct err *e)
+{
+	struct virt_host h = { 0 };
+	unsigned long version = 0;
+
+	h.hostname = virConnectGetHostname(v->conn);
+	if (!h.hostname)
+		return virt_err(e, "name of the host");
+	if (virConnectGetLibVersion(v->conn, &version) < 0) {
+		virt_host_free(&h);
+		return virt_err(e, "version of libvirt");
+	}
+	h.libvirt = (int64_t)version;
+	version = 0;
+	if (virConnectGetVersion(v->conn, &version) < 0)
+		virResetLastError();
+	h.qemu = (int64_t)version;
+	if (host_uuid(v, &h.uuid, e) < 0) {
+		virt_host_free(&h);
+		return -1;
+	}
+	*ret = h;
+	return 0;
+}
+
+void virt_host_free(struct virt_host *h)
+{
+	free(h->hostname);
+	free(h->uuid);
+	*h = (struct virt_host){ 0 };
+}
+
+void virt_texts_free(struct virt_texts *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		free(t->v[i]);
+	free(t->v);
+	*t = (struct virt_texts){ 0 };
+}
+
+static void add_network(virNetworkPtr net, struct virt_texts *texts)
+{
+	char *xml = virNetworkGetXMLDesc(net, 0);
+
+	if (!xml) {
+		virResetLastError(); /* gone since it was listed */
+		return;
+	}
+	*(char **)mem_append(&texts->v, &texts->n, sizeof(char *)) = str_dup(virNetworkGetName(net));
+	*(char **)mem_append(&texts->v, &texts->n, sizeof(char *)) = xml;
+}
+
+int virt_networks(struct virt *v, struct virt_texts *ret, struct err *e)
+{
+	struct virt_texts texts = { 0 };
+	virNetworkPtr *nets = NULL;
+	int n = virConnectListAllNetworks(v->conn, &nets, VIR_CONNECT_LIST_NETWORKS_ACTIVE);
+
+	if (n < 0)
+		return virt_err(e, "list of networks");
+	for (int i = 0; i < n; i++) {
+		add_network(nets[i], &texts);
+		virNetworkFree(nets[i]);
+	}
+	free(nets);
+	*ret = texts;
+	return 0;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "virt/priv.h"
+
+static const char *const state_names[] = {
+	[VIRT_ABSENT] = "absent",
+	[VIRT_OFF] = "shut off",
+	[VIRT_MIGRATED] = "shut off (migrated)",
+	[VIRT_RUNNING] = "running",
+	[VIRT_PAUSED] = "paused",
+	[VIRT_MIGRATING] = "paused (migrating)",
+	[VIRT_CRASHED] = "crashed",
+};
+
+const char *virt_state_name(enum virt_state s)
+{
+	return state_names[s];
+}
+
+enum virt_state virt_state_from_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(state_names); i++)
+		if (str_equal(name, state_names[i]))
+			return (enum virt_state)i;
+	return VIRT_CRASHED;
+}
+
+bool virt_state_is_active(enum virt_state s)
+{
+	return s == VIRT_RUNNING || s == VIRT_PAUSED || s == VIRT_MIGRATING || s == VIRT_CRASHED;
+}
+
+static struct virt_domain *wrap(struct virt *v, virDomainPtr dom)
+{
+	struct virt_domain *d = mem_new(sizeof(*d));
+
+	d->dom = dom;
+	d->virt = v;
+	d->name = str_dup(virDomainGetName(dom));
+	virDomainGetUUIDString(dom, d->uuid);
+	return d;
+}
+
+void virt_domain_free(struct virt_domain *d)
+{
+	if (!d)
+		return;
+	virDomainFree(d->dom);
+	free(d->name);
+	free(d);
+}
+
+void virt_domain_cleanup(struct virt_domain **d)
+{
+	virt_domain_free(*d);
+}
+
+const char *virt_domain_name(const struct virt_domain *d)
+{
+	return d->name;
+}
+
+const char *virt_domain_uuid(const struct virt_domain *d)
+{
+	return d->uuid;
+}
+
+int virt_domains(struct virt *v, struct virt_domain_list *ret, struct err *e)
+{
+	struct virt_domain_list list = { 0 };
+	virDomainPtr *doms = NULL;
+	int n = virConnectListAllDomains(v->conn, &doms, 0);
+
+	if (n < 0)
+		return virt_err(e, "list of domains");
+	for (int i = 0; i < n; i++)
+		*(struct virt_domain **)mem_append(&list.v, &list.n, sizeof(*list.v)) =
+			wrap(v, doms[i]);
+	free(doms);
+	*ret = list;
+	return 0;
+}
+
+void virt_domain_list_free(struct virt_domain_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		virt_domain_free(l->v[i]);
+	free(l->v);
+	*l = (struct virt_domain_list){ 0 };
+}
+
+int virt_domain_find(struct virt *v, const char *key, struct virt_domain **ret, struct err *e)
+{
+	virDomainPtr dom = virDomainLookupByName(v->conn, key);
+
+	if (!dom) {
+		const virError *last = virGetLastError();
+
+		if (!last || last->code != VIR_ERR_NO_DOMAIN)
+			return virt_err(e, "domain %s", key);
+		virResetLastError();
+		dom = virDomainLookupByUUIDString(v->conn, key);
+	}
+	if (!dom) {
+		virResetLastError();
+		return err_set_kind(e, ERR_NOT_FOUND, "there is no domain \"%s\"", key);
+	}
+	*ret = wrap(v, dom);
+	return 0;
+}
+
+static enum virt_state classify(int state, int reason)
+{
+	switch (state) {
+	case VIR_DOMAIN_RUNNING:
+	case VIR_DOMAIN_BLOCKED:
+		return VIRT_RUNNING;
+	case VIR_DOMAIN_PAUSED:
+		return reason == VIR_DOMAIN_PAUSED_MIGRATION ? VIRT_MIGRATING : VIRT_PAUSED;
+	case VIR_DOMAIN_SHUTOFF:
+		return reason == VIR_DOMAIN_SHUTOFF_MIGRATED ? VIRT_MIGRATED : VIRT_OFF;
+	case VIR_DOMAIN_PMSUSPENDED:
+		return VIRT_PAUSED;
+	default:
+		return VIRT_CRASHED;
+	}
+}
+
+static int absent_or_error(const char *uuid, enum virt_state *ret, struct err *e)
+{
+	virt_err(e, "state of domain %s", uuid);
+	if (e->kind != ERR_NOT_FOUND)
+		return -1;
+	*ret = VIRT_ABSENT;
+	return 0;
+}
+
+int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
+	struct err *e)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(v->conn, uuid);
+	int state, reason = 0, r;
+	virDomainJobInfo job;
+
+	*ret_job = false;
+	if (!dom)
+		return absent_or_error(uuid, ret, e);
+	r = virDomainGetState(dom, &state, &reason, 0);
+	if (r < 0) {
+		r = absent_or_error(uuid, ret, e);
+	} else {
+		*ret = classify(state, reason);
+		if (virDomainGetJobInfo(dom, &job) < 0)
+			virResetLastError();
+		else
+			*ret_job = job.type == VIR_DOMAIN_JOB_BOUNDED ||
+				   job.type == VIR_DOMAIN_JOB_UNBOUNDED;
+	}
+	virDomainFree(dom);
+	return r < 0 ? -1 : 0;
+}
+
+int virt_domain_is_persistent(struct virt_domain *d, bool *ret, struct err *e)
+{
+	int r = virDomainIsPersistent(d->dom);
+
+	if (r < 0)
+		return virt_err(e, "domain %s", d->name);
+	*ret = r;
+	return 0;
+}
+
+int virt_domain_get_autostart(struct virt_domain *d, bool *ret, struct err *e)
+{
+	int on;
+
+	if (virDomainGetAutostart(d->dom, &on) < 0)
+		return virt_err(e, "autostart of %s", d->name);
+	*ret = on;
+	return 0;
+}
+
+int virt_domain_set_autostart(struct virt_domain *d, bool on, struct err *e)
+{
+	bool now = !on;
+
+	log_debug("libvirt: autostart of %s %s", d->name, on ? "on" : "off");
+	if (virDomainSetAutostart(d->dom, on) < 0)
+		return virt_err(e, "set autostart of %s", d->name);
+	if (virt_domain_get_autostart(d, &now, e) < 0)
+		return -1;
+	if (now != on)
+		return err_set(e, "autostart of %s did not change", d->name);
+	return 0;
+}
+
+int virt_domain_xml(struct virt_domain *d, enum virt_xml which, char **ret, struct err *e)
+{
+	static const unsigned int flags[] = {
+		[VIRT_XML_LIVE] = 0,
+		[VIRT_XML_MIGRATABLE] = VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_SECURE,
+		[VIRT_XML_INACTIVE] = VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE,
+	};
+	char *xml = virDomainGetXMLDesc(d->dom, flags[which]);
+
+	if (!xml)
+		return virt_err(e, "definition of %s", d->name);
+	*ret = xml;
+	return 0;
+}
+
+int virt_define(struct virt *v, const char *xml, struct err *e)
+{
+	virDomainPtr dom;
+
+	log_debug("libvirt: define a domain");
+	dom = virDomainDefineXMLFlags(v->conn, xml, 0);
+	if (!dom)
+		return virt_err(e, "definition of the domain");
+	virDomainFree(dom);
+	return 0;
+}
+
+int virt_domain_undefine(struct virt_domain *d, struct err *e)
+{
+	log_debug("libvirt: undefine %s", d->name);
+	/* The guest's firmware variables and TPM go on living where the guest lives. */
+	if (virDomainUndefineFlags(d->dom, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0)
+		return virt_err(e, "undefine %s", d->name);
+	return 0;
+}
+
+/* QEMU's and libvirt's words for "the unplug was asked for before and is still going on". */
+static bool means_wait(const virError *last)
+{
+	static const char *const texts[] = { "already in the process of unplug",
+		"power indicator blinking", "Hot-unplug failed: guest is busy" };
+
+	for (size_t i = 0; last && last->message && i < ARRAY_SIZE(texts); i++)
+		if (strstr(last->message, texts[i]))
+			return true;
+	return false;
+}
+
+int virt_device_detach(struct virt_domain *d, const char *alias, struct err *e)
+{
+	log_debug("libvirt: detach %s from %s, live", alias, d->name);
+	if (virDomainDetachDeviceAlias(d->dom, alias, VIR_DOMAIN_AFFECT_LIVE) == 0)
+		return 0;
+	if (means_wait(virGetLastError())) {
+		virResetLastError();
+		return 1;
+	}
+	return virt_err(e, "detach of device %s", alias);
+}
+
+int virt_device_attach(struct virt_domain *d, const char *device_xml, struct err *e)
+{
+	log_debug("libvirt: attach to %s, live: %s", d->name, device_xml);
+	if (virDomainAttachDeviceFlags(d->dom, device_xml, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return virt_err(e, "attach of the VF");
+	return 0;
+}
+
+int virt_device_update(struct virt_domain *d, const char *device_xml, struct err *e)
+{
+	log_debug("libvirt: update a device of %s, live: %s", d->name, device_xml);
+	if (virDomainUpdateDeviceFlags(d->dom, device_xml, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return virt_err(e, "update of the standby");
+	return 0;
+}
+
+int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err *e)
+{
+	virDomainInterfacePtr *nics = NULL;
+	int n = virDomainInterfaceAddresses(d->dom, &nics, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, 0);
+	int found = 0;
+
+	if (n < 0)
+		return virt_err(e, "the guest agent of %s", d->name);
+	for (int i = 0; i < n; i++) {
+		found += nics[i]->hwaddr && strcasecmp(nics[i]->hwaddr, mac) == 0;
+		virDomainInterfaceFree(nics[i]);
+	}
+	free(nics);
+	*ret = found;
+	return 0;
+}
+
+int virt_domain_resume(struct virt_domain *d, struct err *e)
+{
+	log_debug("libvirt: resume %s", d->name);
+	return virDomainResume(d->dom) < 0 ? virt_err(e, "resume of %s", d->name) : 0;
+}
+
+int virt_domain_suspend(struct virt_domain *d, struct err *e)
+{
+	log_debug("libvirt: suspend %s", d->name);
+	return virDomainSuspend(d->dom) < 0 ? virt_err(e, "suspend of %s", d->name) : 0;
+}
+
+int virt_domain_destroy(struct virt_domain *d, struct err *e)
+{
+	log_debug("libvirt: destroy %s", d->name);
+	return virDomainDestroy(d->dom) < 0 ? virt_err(e, "destroy of %s", d->name) : 0;
+}

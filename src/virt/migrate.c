@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Theory of operation: the migration call blocks its thread. A second thread asks for the
+ * job's figures twice a second, hands them on, and is the one that aborts the job when asked
+ * to: an abort may block as well, and must not block whoever asked for it.
+ */
+#include <stdlib.h>
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "virt/priv.h"
+
+enum { LOOK_INTERVAL_MS = 400, ABORT_INTERVAL_MS = 1000 };
+
+struct params {
+	virTypedParameterPtr v;
+	int n, max;
+	bool failed;
+};
+
+static void add_string(struct params *p, const char *name, const char *value)
+{
+	if (value && virTypedParamsAddString(&p->v, &p->n, &p->max, name, value) < 0)
+		p->failed = true;
+}
+
+static void add_bandwidth(struct params *p, int64_t mib)
+{
+	if (mib && virTypedParamsAddULLong(&p->v, &p->n, &p->max, VIR_MIGRATE_PARAM_BANDWIDTH,
+			   (unsigned long long)mib) < 0)
+		p->failed = true;
+}
+
+static void add_parallel(struct params *p, int64_t connections)
+{
+	if (connections && virTypedParamsAddInt(&p->v, &p->n, &p->max,
+				   VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, (int)connections) < 0)
+		p->failed = true;
+}
+
+static unsigned int flags_of(const struct virt_migration *m)
+{
+	unsigned int flags = VIR_MIGRATE_LIVE;
+
+	flags |= m->client_driven ? 0 : VIR_MIGRATE_PEER2PEER;
+	flags |= m->persist_xml ? VIR_MIGRATE_PERSIST_DEST : 0;
+	flags |= m->undefine_source ? VIR_MIGRATE_UNDEFINE_SOURCE : 0;
+	flags |= m->auto_converge ? VIR_MIGRATE_AUTO_CONVERGE : 0;
+	flags |= m->tls ? VIR_MIGRATE_TLS : 0;
+	flags |= m->compressed ? VIR_MIGRATE_COMPRESSED : 0;
+	flags |= m->copy_storage_all ? VIR_MIGRATE_NON_SHARED_DISK : 0;
+	flags |= m->copy_storage_inc ? VIR_MIGRATE_NON_SHARED_INC : 0;
+	flags |= m->parallel ? VIR_MIGRATE_PARALLEL : 0;
+	return flags;
+}
+
+static int migrate_by_client(struct virt_domain *d, const char *dest_uri, struct params *p,
+	unsigned int flags, struct err *e)
+{
+	virConnectPtr dest = virConnectOpen(dest_uri);
+	virDomainPtr there;
+
+	if (!dest)
+		return virt_err(e, "connection to %s", dest_uri);
+	there = virDomainMigrate3(d->dom, dest, p->v, (unsigned int)p->n, flags);
+	if (there)
+		virDomainFree(there);
+	else
+		virt_err(e, "migration of %s", d->name);
+	virConnectClose(dest);
+	return there ? 0 : -1;
+}
+
+static int migrate_by_peers(struct virt_domain *d, const char *dest_uri, struct params *p,
+	unsigned int flags, struct err *e)
+{
+	if (virDomainMigrateToURI3(d->dom, dest_uri, p->v, (unsigned int)p->n, flags) == 0)
+		return 0;
+	return virt_err(e, "migration of %s", d->name);
+}
+
+struct watch {
+	virDomainPtr dom; /* borrowed */
+	virt_progress_fn *progress;
+	void *arg;
+	struct cancel *cancel; /* borrowed */
+
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	bool end;
+};
+
+static int64_t stat_of(virTypedParameterPtr v, int n, const char *name, int64_t missing)
+{
+	unsigned long long value;
+
+	if (virTypedParamsGetULLong(v, n, name, &value) == 1)
+		return (int64_t)value;
+	return missing;
+}
+
+static void show_progress(struct watch *w)
+{
+	virTypedParameterPtr v = NULL;
+	struct virt_progress p;
+	int type, n = 0;
+
+	if (virDomainGetJobStats(w->dom, &type, &v, &n, 0) < 0) {
+		virResetLastError();
+		return;
+	}
+	if (type == VIR_DOMAIN_JOB_BOUNDED || type == VIR_DOMAIN_JOB_UNBOUNDED) {
+		p = (struct virt_progress){
+			.elapsed_ms = stat_of(v, n, VIR_DOMAIN_JOB_TIME_ELAPSED, 0),
+			.data_total = stat_of(v, n, VIR_DOMAIN_JOB_DATA_TOTAL, 0),
+			.data_processed = stat_of(v, n, VIR_DOMAIN_JOB_DATA_PROCESSED, 0),
+			.data_remaining = stat_of(v, n, VIR_DOMAIN_JOB_DATA_REMAINING, 0),
+			.memory_bps = stat_of(v, n, VIR_DOMAIN_JOB_MEMORY_BPS, 0),
+			.iteration = stat_of(v, n, VIR_DOMAIN_JOB_MEMORY_ITERATION, 0),
+		};
+		w->progress(w->arg, &p);
+	}
+	virTypedParamsFree(v, n);
+}
+
+static void abort_job(struct watch *w)
+{
+	log_debug("libvirt: abort the job of %s", virDomainGetName(w->dom));
+	if (virDomainAbortJob(w->dom) < 0)
+		virResetLastError(); /* between two phases there is no job; asked again soon */
+}
+
+/* Sleeps up to MS; true when the migration call has returned. */
+static bool ended_within(struct watch *w, int64_t ms)
+{
+	int64_t until = clock_ms() + ms;
+	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	bool end;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->end && pthread_cond_timedwait(&w->ended, &w->lock, &ts) == 0)
+		;
+	end = w->end;
+	pthread_mutex_unlock(&w->lock);
+	return end;
+}
+
+static void *watch_job(void *arg)
+{
+	struct watch *w = arg;
+	int64_t next_abort = 0;
+
+	/* Short steps, so that an abort does not wait for the next look. */
+	for (int i = 0; !ended_within(w, LOOK_INTERVAL_MS / 4); i++) {
+		if (cancel_is_set(w->cancel) && clock_ms() >= next_abort) {
+			abort_job(w);
+			next_abort = clock_ms() + ABORT_INTERVAL_MS;
+		}
+		if (i % 4 == 0)
+			show_progress(w);
+	}
+	return NULL;
+}
+
+static int start_watch(struct watch *w, pthread_t *ret, struct err *e)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->ended, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(ret, NULL, watch_job, w))
+		return err_set(e, "no thread to watch the migration");
+	return 0;
+}
+
+static void stop_watch(struct watch *w, pthread_t thread)
+{
+	pthread_mutex_lock(&w->lock);
+	w->end = true;
+	pthread_cond_broadcast(&w->ended);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(thread, NULL);
+	pthread_cond_destroy(&w->ended);
+	pthread_mutex_destroy(&w->lock);
+}
+
+static int fill_params(struct params *p, const struct virt_migration *m, struct err *e)
+{
+	add_string(p, VIR_MIGRATE_PARAM_URI, m->migrate_uri);
+	add_string(p, VIR_MIGRATE_PARAM_DEST_NAME, m->dest_name);
+	add_string(p, VIR_MIGRATE_PARAM_PERSIST_XML, m->persist_xml);
+	add_bandwidth(p, m->bandwidth);
+	add_parallel(p, m->parallel);
+	return p->failed ? virt_err(e, "parameters of the migration") : 0;
+}
+
+int virt_migrate(struct virt_domain *d, const struct virt_migration *m, virt_progress_fn *progress,
+	void *arg, struct cancel *cancel, struct err *e)
+{
+	struct watch w = { .dom = d->dom, .progress = progress, .arg = arg, .cancel = cancel };
+	struct params p = { 0 };
+	pthread_t thread;
+	int r = -1;
+
+	log_debug("libvirt: migrate %s to %s, %s, flags 0x%x", d->name, m->dest_uri,
+		m->client_driven ? "client-driven" : "peer-to-peer", flags_of(m));
+	if (fill_params(&p, m, e) == 0 && start_watch(&w, &thread, e) == 0) {
+		r = (m->client_driven ? migrate_by_client : migrate_by_peers)(d, m->dest_uri, &p,
+			flags_of(m), e);
+		stop_watch(&w, thread);
+	}
+	virTypedParamsFree(p.v, p.n);
+	return r;
+}
+
+int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct err *e)
+{
+	virTypedParameterPtr v = NULL;
+	int type, n = 0;
+
+	if (virDomainGetJobStats(d->dom, &type, &v, &n,
+		    VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED) < 0)
+		return virt_err(e, "figures of the migration");
+	if (type != VIR_DOMAIN_JOB_COMPLETED) {
+		virTypedParamsFree(v, n);
+		return err_set_kind(e, ERR_NOT_FOUND, "libvirt has no figures of the migration");
+	}
+	*ret = (struct virt_completed){
+		.total_ms = stat_of(v, n, VIR_DOMAIN_JOB_TIME_ELAPSED, -1),
+		.downtime_ms = stat_of(v, n, VIR_DOMAIN_JOB_DOWNTIME, -1),
+		.downtime_net_ms = stat_of(v, n, VIR_DOMAIN_JOB_DOWNTIME_NET, -1),
+	};
+	virTypedParamsFree(v, n);
+	return 0;
+}

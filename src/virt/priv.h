@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of this folder only. */
+#ifndef VIRT_PRIV_H
+#define VIRT_PRIV_H
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+
+#include "virt/virt.h"
+
+struct virt_event_record {
+	uint64_t number;
+	enum virt_event event;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	char *detail; /* owned; NULL: none */
+};
+
+struct virt {
+	virConnectPtr conn; /* owned */
+	struct cancel *wake; /* borrowed */
+	int callbacks[8];
+	size_t n_callbacks;
+
+	pthread_t thread; /* runs the event loop */
+	bool thread_runs;
+	int stop_timer;
+	bool stop; /* guarded by lock */
+
+	pthread_mutex_t lock;
+	struct virt_event_record *events; /* owned; guarded by lock */
+	size_t n_events;
+	uint64_t n_seen; /* number of the newest event; guarded by lock */
+};
+
+struct virt_domain {
+	virDomainPtr dom;  /* owned */
+	struct virt *virt; /* borrowed */
+	char *name;        /* owned */
+	char uuid[VIR_UUID_STRING_BUFLEN];
+};
+
+/* Fills E from libvirt's last error of this thread; returns -1. */
+int virt_err(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int virt_events_start(struct virt *v, struct err *e);
+void virt_events_stop(struct virt *v);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libvirt on this host: one connection, its events, and the domains behind it.
+ *
+ * libvirt's errors are thread-local; every function here takes them in the thread that made
+ * the call and puts them into E. Functions may block as long as libvirt does, so they belong
+ * into a worker thread. Sources of the facts below: libvirt 9.0 and 11.3.
+ */
+#ifndef VIRT_VIRT_H
+#define VIRT_VIRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/cancel.h"
+#include "util/err.h"
+#include "util/hwaddr.h"
+
+struct virt;
+struct virt_domain;
+
+/*
+ * Connects to URI (NULL: qemu:///system) and starts the thread that runs libvirt's event loop,
+ * without which there are neither events nor keepalive. Every event wakes WAKE (borrowed).
+ */
+int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct err *e);
+void virt_close(struct virt *v); /* accepts NULL */
+
+struct virt_host {
+	char *hostname;  /* owned; as libvirt gives it to peers */
+	char *uuid;      /* owned; the host's */
+	int64_t libvirt; /* major * 1000000 + minor * 1000 + release */
+	int64_t qemu;    /* likewise; 0: not told */
+};
+
+int virt_host_get(struct virt *v, struct virt_host *ret, struct err *e);
+void virt_host_free(struct virt_host *h);
+
+/* ---- networks ---- */
+
+struct virt_texts {
+	char **v; /* owned, and each text */
+	size_t n;
+};
+
+void virt_texts_free(struct virt_texts *t);
+
+/* Definition of each active network: names at even, XML at odd places. */
+int virt_networks(struct virt *v, struct virt_texts *ret, struct err *e);
+
+/* ---- domains ---- */
+
+enum virt_state {
+	VIRT_ABSENT,    /* no such domain */
+	VIRT_OFF,       /* defined, shut off */
+	VIRT_MIGRATED,  /* defined, shut off because it was migrated away */
+	VIRT_RUNNING,
+	VIRT_PAUSED,    /* by a user, by an I/O error, … */
+	VIRT_MIGRATING, /* paused because of migration: incoming here, or switched over from here */
+	VIRT_CRASHED,   /* or on its way down */
+};
+
+const char *virt_state_name(enum virt_state s);
+enum virt_state virt_state_from_name(const char *name); /* unknown: VIRT_CRASHED */
+/* Whether a QEMU process holds the guest here, in whatever state. */
+bool virt_state_is_active(enum virt_state s);
+
+struct virt_domain_list {
+	struct virt_domain **v; /* owned, and each domain */
+	size_t n;
+};
+
+int virt_domains(struct virt *v, struct virt_domain_list *ret, struct err *e);
+void virt_domain_list_free(struct virt_domain_list *l);
+
+/* By name, or by UUID where KEY is one; ERR_NOT_FOUND. Name wins when both match. */
+int virt_domain_find(struct virt *v, const char *key, struct virt_domain **ret, struct err *e);
+void virt_domain_free(struct virt_domain *d); /* accepts NULL */
+void virt_domain_cleanup(struct virt_domain **d);
+#define CLEANUP_DOMAIN __attribute__((cleanup(virt_domain_cleanup)))
+
+const char *virt_domain_name(const struct virt_domain *d);
+const char *virt_domain_uuid(const struct virt_domain *d);
+
+/* State of the domain with this UUID; an absent one is an answer, not an error. */
+int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
+	struct err *e);
+
+int virt_domain_is_persistent(struct virt_domain *d, bool *ret, struct err *e);
+int virt_domain_get_autostart(struct virt_domain *d, bool *ret, struct err *e);
+/* Reads back what it set. */
+int virt_domain_set_autostart(struct virt_domain *d, bool on, struct err *e);
+
+enum virt_xml {
+	VIRT_XML_LIVE,
+	VIRT_XML_MIGRATABLE, /* live, as another libvirt would take it; with secrets */
+	VIRT_XML_INACTIVE,   /* the persistent definition; with secrets */
+};
+
+/* Caller frees *ret. Contains passwords (except LIVE): never log it. */
+int virt_domain_xml(struct virt_domain *d, enum virt_xml which, char **ret, struct err *e);
+/* Defines or redefines a domain from XML. */
+int virt_define(struct virt *v, const char *xml, struct err *e);
+/* Takes the persistent definition away. */
+int virt_domain_undefine(struct virt_domain *d, struct err *e);
+
+/* ---- devices ---- */
+
+/*
+ * Events that came since the mark was taken. Take the mark before the call whose event is
+ * awaited, or it may be missed.
+ */
+enum virt_event { VIRT_EVENT_DEVICE_REMOVED, VIRT_EVENT_REMOVAL_FAILED, VIRT_EVENT_RESUMED };
+
+uint64_t virt_event_mark(struct virt *v);
+/* DETAIL: the device's alias, or NULL for any. */
+bool virt_event_seen(struct virt *v, uint64_t mark, enum virt_event event, const char *uuid,
+	const char *detail);
+
+/*
+ * Asks the guest to give up a device; returns without waiting for it. 1 when an earlier request
+ * is still pending or the slot is busy ("already in the process of unplug", "power indicator
+ * blinking"): that means wait and look, not failure.
+ */
+int virt_device_detach(struct virt_domain *d, const char *alias, struct err *e);
+/* Live only. Success says nothing about the guest. */
+int virt_device_attach(struct virt_domain *d, const char *device_xml, struct err *e);
+/* Live only. Refused while a migration job runs. */
+int virt_device_update(struct virt_domain *d, const char *device_xml, struct err *e);
+
+/*
+ * How many network interfaces with MAC the guest agent reports. Bounded by libvirt's own
+ * agent timeout (5 s) where the agent is connected but dead.
+ */
+int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err *e);
+
+/* ---- migration ---- */
+
+struct virt_migration {
+	const char *dest_uri;    /* libvirt URI of the destination */
+	const char *dest_name;   /* NULL: keep */
+	const char *persist_xml; /* NULL: the domain is transient */
+	const char *migrate_uri; /* NULL: libvirt's choice */
+	bool client_driven;
+	bool undefine_source;
+	bool auto_converge;
+	bool tls;
+	bool compressed;
+	bool copy_storage_all;
+	bool copy_storage_inc;
+	int64_t parallel;  /* connections; 0: not parallel */
+	int64_t bandwidth; /* MiB/s; 0: unlimited */
+};
+
+struct virt_progress {
+	int64_t elapsed_ms;
+	int64_t data_total, data_processed, data_remaining; /* bytes */
+	int64_t memory_bps; /* bytes per second */
+	int64_t iteration;
+};
+
+typedef void virt_progress_fn(void *arg, const struct virt_progress *p);
+
+/*
+ * Migrates and returns when libvirt does. Its return value decides nothing: look at both ends.
+ * PROGRESS is called from another thread about twice a second. When CANCEL is set the job is
+ * aborted.
+ */
+int virt_migrate(struct virt_domain *d, const struct virt_migration *m, virt_progress_fn *progress,
+	void *arg, struct cancel *cancel, struct err *e);
+
+struct virt_completed {
+	int64_t total_ms;
+	int64_t downtime_ms;     /* compares the clocks of two hosts */
+	int64_t downtime_net_ms; /* without the network's share: the honest one; -1: not told */
+};
+
+/* Of the last migration that came in; ERR_NOT_FOUND where libvirt has forgotten it. */
+int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct err *e);
+
+/* ---- life and death, for settling ---- */
+
+int virt_domain_resume(struct virt_domain *d, struct err *e);
+int virt_domain_destroy(struct virt_domain *d, struct err *e);
+int virt_domain_suspend(struct virt_domain *d, struct err *e);
+
+#endif

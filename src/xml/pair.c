@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "xml/pair.h"
+
+#include <stdlib.h>
+
+#include "util/hwaddr.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "xml/tree.h"
+
+static void primary_free(struct xml_primary *p)
+{
+	free(p->alias);
+	free(p->mac);
+	free(p->address);
+	free(p->guest_address);
+	free(p->xml);
+}
+
+void xml_pair_list_free(struct xml_pair_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct xml_pair *p = &l->v[i];
+
+		free(p->mac);
+		free(p->standby_alias);
+		free(p->standby_type);
+		free(p->standby_model);
+		free(p->tap);
+		free(p->bridge);
+		free(p->network);
+		free(p->problem);
+		primary_free(&p->primary);
+	}
+	free(l->v);
+	*l = (struct xml_pair_list){ 0 };
+}
+
+void xml_strings_free(struct xml_strings *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->v[i]);
+	free(s->v);
+	*s = (struct xml_strings){ 0 };
+}
+
+/* The MAC of a NIC in canonical text; NULL if there is none or it is malformed. */
+static char *nic_mac(xmlNode *nic)
+{
+	CLEANUP_FREE char *text = tree_attr(tree_child(nic, "mac"), "address");
+	char canonical[MAC_TEXT_SIZE];
+	struct mac mac;
+
+	if (!text || mac_parse(text, &mac) < 0)
+		return NULL;
+	mac_format(&mac, canonical);
+	return str_dup(canonical);
+}
+
+static enum primary_form form_of(xmlNode *device)
+{
+	if (str_equal((const char *)device->name, "hostdev"))
+		return PRIMARY_HOSTDEV;
+	return tree_attr_is(device, "type", "hostdev") ? PRIMARY_HOSTDEV_NIC : PRIMARY_POOL;
+}
+
+static void read_primary(xmlNode *device, struct xml_primary *p)
+{
+	p->form = form_of(device);
+	p->alias = tree_attr(tree_child(device, "alias"), "name");
+	p->mac = nic_mac(device);
+	p->address = tree_pci_address(tree_source_address(device));
+	p->guest_address = tree_pci_address(tree_child(device, "address"));
+	p->managed = tree_attr_is(device, "managed", "yes");
+	p->xml = tree_print(device);
+}
+
+static void judge(struct xml_pair *p)
+{
+	if (!p->mac)
+		p->problem = str_printf("the standby %s has no MAC address", p->standby_alias);
+	else if (p->primary.mac && !str_equal(p->primary.mac, p->mac))
+		p->problem = str_printf("the MACs of the pair differ: standby %s has %s, its primary %s",
+			p->standby_alias, p->mac, p->primary.mac);
+}
+
+static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
+{
+	xmlNode *source = tree_child(nic, "source"), *primary;
+
+	p->standby_alias = tree_attr(tree_child(nic, "alias"), "name");
+	p->mac = nic_mac(nic);
+	p->standby_type = tree_attr(nic, "type");
+	p->standby_model = tree_attr(tree_child(nic, "model"), "type");
+	p->tap = tree_attr(tree_child(nic, "target"), "dev");
+	p->bridge = tree_attr(source, "bridge");
+	p->network = tree_attr(source, "network");
+	p->link_up = !tree_attr_is(tree_child(nic, "link"), "state", "down");
+	if (!p->standby_alias) {
+		p->problem = str_printf("the standby with MAC %s has no alias", p->mac ? p->mac : "?");
+		return;
+	}
+	primary = tree_primary_of(devices, p->standby_alias);
+	if (primary)
+		read_primary(primary, &p->primary);
+	judge(p);
+}
+
+/* Adds the primaries among DEVICES's ELEMENTs whose standby does not exist. */
+static void add_dangling(xmlNode *devices, const char *element, struct xml_pair_list *list)
+{
+	for (xmlNode *d = tree_child(devices, element); d; d = tree_next(d, element)) {
+		xmlNode *teaming = tree_child(d, "teaming");
+		CLEANUP_FREE char *alias = NULL;
+		struct xml_pair *p;
+
+		if (!tree_attr_is(teaming, "type", "transient"))
+			continue;
+		alias = tree_attr(teaming, "persistent");
+		if (alias && xml_pairs_by_alias(list, alias))
+			continue;
+		p = mem_append(&list->v, &list->n, sizeof(*p));
+		read_primary(d, &p->primary);
+		p->problem = str_printf("the primary %s names the standby \"%s\", which does not exist",
+			p->primary.address ? p->primary.address : p->primary.mac, alias ? alias : "");
+	}
+}
+
+int xml_pairs_find(const char *domain_xml, struct xml_pair_list *ret, struct err *e)
+{
+	struct xml_pair_list list = { 0 };
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	xmlNode *devices;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	devices = tree_devices(doc);
+	for (xmlNode *d = tree_child(devices, "interface"); d; d = tree_next(d, "interface"))
+		if (tree_attr_is(tree_child(d, "teaming"), "type", "persistent"))
+			read_standby(devices, d, mem_append(&list.v, &list.n, sizeof(*list.v)));
+	add_dangling(devices, "interface", &list);
+	add_dangling(devices, "hostdev", &list);
+	*ret = list;
+	return 0;
+}
+
+const struct xml_pair *xml_pairs_by_alias(const struct xml_pair_list *l, const char *standby_alias)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].standby_alias && str_equal(l->v[i].standby_alias, standby_alias))
+			return &l->v[i];
+	return NULL;
+}
+
+static void add_host_devices(xmlNode *devices, const char *element, struct xml_strings *s)
+{
+	for (xmlNode *d = tree_child(devices, element); d; d = tree_next(d, element)) {
+		char *address = tree_pci_address(tree_source_address(d));
+
+		if (address)
+			*(char **)mem_append(&s->v, &s->n, sizeof(address)) = address;
+	}
+}
+
+int xml_host_devices(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	struct xml_strings s = { 0 };
+	CLEANUP_TREE xmlDoc *doc = NULL;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	add_host_devices(tree_devices(doc), "interface", &s);
+	add_host_devices(tree_devices(doc), "hostdev", &s);
+	*ret = s;
+	return 0;
+}
+
+bool xml_agent_connected(const char *live_xml)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	struct err ignored;
+
+	if (tree_parse(live_xml, "domain", &doc, &ignored) < 0)
+		return false;
+	for (xmlNode *c = tree_child(tree_devices(doc), "channel"); c; c = tree_next(c, "channel")) {
+		xmlNode *target = tree_child(c, "target");
+
+		if (tree_attr_is(target, "name", "org.qemu.guest_agent.0"))
+			return tree_attr_is(target, "state", "connected");
+	}
+	return false;
+}
+
+void xml_network_free(struct xml_network *n)
+{
+	free(n->forward);
+	free(n->bridge);
+	*n = (struct xml_network){ 0 };
+}
+
+int xml_network_parse(const char *network_xml, struct xml_network *ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	xmlNode *root, *forward, *bridge;
+
+	if (tree_parse(network_xml, "network", &doc, e) < 0)
+		return -1;
+	root = xmlDocGetRootElement(doc);
+	forward = tree_child(root, "forward");
+	bridge = tree_child(root, "bridge");
+	*ret = (struct xml_network){
+		.forward = forward ? tree_attr(forward, "mode") : str_dup(""),
+		.bridge = tree_attr(bridge, "name"),
+		.libvirt_owns_fdb = tree_attr_is(bridge, "macTableManager", "libvirt"),
+	};
+	if (!ret->forward) /* <forward/> alone means NAT */
+		ret->forward = str_dup("nat");
+	return 0;
+}
+
+int xml_host_uuid(const char *capabilities, char **ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	char *uuid;
+
+	if (tree_parse(capabilities, "capabilities", &doc, e) < 0)
+		return -1;
+	uuid = tree_text(tree_child(tree_child(xmlDocGetRootElement(doc), "host"), "uuid"));
+	if (!uuid)
+		return err_set(e, "libvirt's capabilities name no host UUID");
+	*ret = uuid;
+	return 0;
+}
