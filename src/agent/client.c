@@ -177,15 +177,29 @@ void call_start(struct call *call, struct client *client, const char *op, json_t
 	wire_send(&client->out, msg, &e);
 }
 
+/* A line that gets no answer. Takes ARGS (NULL: none). */
+static void send_notice(struct client *c, const char *op, json_t *args)
+{
+	json_t *msg = json_object();
+	struct err ignored; /* a wire that is broken is noticed by whoever reads it */
+
+	json_object_set_new(msg, "op", json_string(op));
+	if (args)
+		json_object_set_new(msg, "args", args);
+	wire_send(&c->out, msg, &ignored);
+}
+
 void call_cancel(const struct call *call)
 {
-	json_t *args = json_object(), *msg = json_object();
-	struct err ignored;
+	json_t *args = json_object();
 
 	json_object_set_new(args, "id", json_integer(call->id));
-	json_object_set_new(msg, "op", json_string("cancel"));
-	json_object_set_new(msg, "args", args);
-	wire_send(&call->client->out, msg, &ignored);
+	send_notice(call->client, "cancel", args);
+}
+
+void client_tell_switching(struct client *c)
+{
+	send_notice(c, "switching", NULL);
 }
 
 static void drain_stderr(struct client *c)
@@ -391,13 +405,8 @@ int call_once(struct client_group *g, struct client *client, const char *op, jso
 
 static void send_beats(struct client_beat *b)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		json_t *msg = json_object();
-		struct err ignored;
-
-		json_object_set_new(msg, "op", json_string("beat"));
-		wire_send(&b->v[i]->out, msg, &ignored);
-	}
+	for (size_t i = 0; i < b->n; i++)
+		send_notice(b->v[i], "beat", NULL);
 }
 
 static void *beat(void *arg)

@@ -37,6 +37,9 @@ struct call {
 void call_free(struct call *c);
 #define CLEANUP_CALL __attribute__((cleanup(call_free)))
 
+/* Tells an agent, in whatever it is busy with, that the source has stopped the guest. */
+void client_tell_switching(struct client *c);
+
 /* Everything one driver talks to, and what it reacts to while it waits. */
 struct client_group {
 	struct client *v[2]; /* owned; NULL where not started */

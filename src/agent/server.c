@@ -19,6 +19,7 @@ struct server {
 	struct wire_out out;
 	const struct server_op *ops; /* borrowed */
 	size_t n_ops;
+	void (*switching)(void *ctx);
 	void *ctx;             /* borrowed */
 	struct cancel *cancel; /* borrowed; of the request that runs */
 
@@ -30,8 +31,8 @@ struct server {
 	bool ending;
 };
 
-struct server *server_new(int in, int out, const struct server_op *ops, size_t n_ops, void *ctx,
-	struct cancel *cancel)
+struct server *server_new(int in, int out, const struct server_op *ops, size_t n_ops,
+	void (*switching)(void *ctx), void *ctx, struct cancel *cancel)
 {
 	struct server *s = mem_new(sizeof(*s));
 
@@ -39,6 +40,7 @@ struct server *server_new(int in, int out, const struct server_op *ops, size_t n
 	wire_out_init(&s->out, out);
 	s->ops = ops;
 	s->n_ops = n_ops;
+	s->switching = switching;
 	s->ctx = ctx;
 	s->cancel = cancel;
 	pthread_mutex_init(&s->lock, NULL);
@@ -164,6 +166,8 @@ static void handle_line(struct server *s, const char *line)
 
 	if (str_equal(op, "cancel"))
 		cancel_running(s, json_integer_value(json_object_get(args, "id")));
+	else if (str_equal(op, "switching"))
+		s->switching(s->ctx);
 	else if (op && json_integer_value(json_object_get(msg, "id")) > 0)
 		enqueue(s, msg);
 	else if (!str_equal(op, "beat"))

@@ -22,8 +22,9 @@ struct server_op {
 
 struct server;
 
-struct server *server_new(int in, int out, const struct server_op *ops, size_t n_ops, void *ctx,
-	struct cancel *cancel);
+/* SWITCHING is called from the reading thread when the driver tells of the switch-over. */
+struct server *server_new(int in, int out, const struct server_op *ops, size_t n_ops,
+	void (*switching)(void *ctx), void *ctx, struct cancel *cancel);
 void server_free(struct server *s); /* accepts NULL */
 
 /*

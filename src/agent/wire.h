@@ -5,6 +5,7 @@
  *   driver to agent   {"id": 7, "op": "apply", "args": {…}}   a request, answered by its id
  *                     {"op": "beat"}                           I am alive (every 2 s)
  *                     {"op": "cancel", "args": {"id": 7}}      stop waiting in request 7
+ *                     {"op": "switching"}                      the source has stopped the guest
  *   agent to driver   {"id": 7, "result": {…}}  or
  *                     {"id": 7, "error": {"kind": …, "message": …, "hint": …}}
  *                     {"event": "progress", "data": {…}}

@@ -42,6 +42,13 @@ static void tell_driver(void *arg, const char *event, json_t *data)
 	server_event(a->server, event, data);
 }
 
+static void on_switching(void *ctx)
+{
+	struct agent *a = ctx;
+
+	end_set_switching(&a->end);
+}
+
 static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
@@ -256,8 +263,8 @@ int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 	a.end.cancel = &a.cancel;
 	a.end.tell = tell_driver;
 	a.end.tell_arg = &a;
-	a.server = log_server =
-		server_new(STDIN_FILENO, STDOUT_FILENO, ops, ARRAY_SIZE(ops), &a, &a.cancel);
+	a.server = log_server = server_new(STDIN_FILENO, STDOUT_FILENO, ops, ARRAY_SIZE(ops),
+		on_switching, &a, &a.cancel);
 	log_init(LOG_LEVEL_WARN, log_to_driver);
 	why = server_run(a.server);
 	if (a.end.open) {

@@ -51,6 +51,8 @@ static void on_event(void *arg, struct client *c, const char *event, const json_
 
 	if (str_equal(event, "progress"))
 		report_progress(d->report, data);
+	else if (str_equal(event, "switching") && d->there)
+		client_tell_switching(d->there);
 	else if (str_equal(event, "ready"))
 		d->ready = true;
 	else if (str_equal(event, "log") && text)

@@ -24,6 +24,7 @@ int end_open(struct end *end, struct order *order, struct err *e)
 	/* A domain that comes without its VF keeps its standby's path if the move is undone. */
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
+	atomic_store(&end->switching, false);
 	end->open = true;
 	return 0;
 }
@@ -43,6 +44,17 @@ void end_close(struct end *end)
 	end->domain_lock = NULL;
 	memset(end->begun, 0, sizeof(end->begun));
 	end->open = false;
+}
+
+void end_set_switching(struct end *end)
+{
+	atomic_store(&end->switching, true);
+	cancel_wake(end->cancel);
+}
+
+bool end_is_switching(struct end *end)
+{
+	return atomic_load(&end->switching);
 }
 
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e)

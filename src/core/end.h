@@ -7,6 +7,7 @@
 #define CORE_END_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "core/order.h"
@@ -43,6 +44,7 @@ struct end {
 	struct order order;
 	struct pair_state *pairs; /* owned; one for each pair of the order */
 	struct lock *domain_lock; /* owned */
+	atomic_bool switching; /* destination: the source has stopped the guest */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
 
@@ -50,6 +52,10 @@ struct end {
 int end_open(struct end *end, struct order *order, struct err *e);
 /* Gives locks back and forgets the order. */
 void end_close(struct end *end);
+
+/* Told by the driver, from whichever thread: the source has stopped the guest. */
+void end_set_switching(struct end *end);
+bool end_is_switching(struct end *end);
 
 /* The domain of the order; ERR_NOT_FOUND. */
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e);

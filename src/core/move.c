@@ -22,8 +22,16 @@ static void tell_progress(void *arg, const struct virt_progress *p)
 	end->tell(end->tell_arg, "progress", data);
 }
 
+static void tell_switching(void *arg)
+{
+	struct end *end = arg;
+
+	end->tell(end->tell_arg, "switching", json_object());
+}
+
 int domain_migrate(struct end *end, struct err *e)
 {
+	struct virt_watcher watcher = { tell_progress, tell_switching, end };
 	const struct migration_order *o = &end->order.migration;
 	struct virt_migration m = {
 		.dest_uri = o->dest_uri,
@@ -43,7 +51,7 @@ int domain_migrate(struct end *end, struct err *e)
 
 	if (end_domain(end, &d, e) < 0)
 		return -1;
-	return virt_migrate(d, &m, tell_progress, end, end->cancel, e);
+	return virt_migrate(d, &m, &watcher, end->cancel, e);
 }
 
 /* Whether the definition names the order's VF for every pair. */

@@ -5,7 +5,7 @@
 
 #include "core/end.h"
 
-/* libvirt's live migration; tells "progress". What it returns decides nothing (settle.h). */
+/* libvirt's live migration; tells "progress" and "switching". What it returns decides nothing (settle.h). */
 int domain_migrate(struct end *end, struct err *e);
 
 /* Makes sure that the persistent definition names the VFs of the order. */

@@ -152,6 +152,7 @@ static int apply_both_halves(struct run *r, const struct step *step, struct err 
 {
 	CLEANUP_CALL struct call src = { 0 };
 	CLEANUP_CALL struct call dst = { 0 };
+	struct call *both[] = { &dst, &src };
 	int64_t start = clock_ms();
 	struct err dst_err;
 	int ret;
@@ -163,7 +164,7 @@ static int apply_both_halves(struct run *r, const struct step *step, struct err 
 		return result_of(&dst, e);
 	}
 	start_half(r, step, SOURCE, &src);
-	wait_half(r, &src, NULL);
+	call_wait(&r->d->group, both, ARRAY_SIZE(both), &src.done);
 	r->d->under_way[SOURCE] = NULL;
 	end_waiting(r, &dst, src.failed);
 	r->d->under_way[DESTINATION] = NULL;
@@ -386,7 +387,6 @@ static void clean_after_end(struct run *r)
 	if (take_step(r, step_find(step_leave_source), &e) < 0)
 		report_warning(r->d->report, NULL, e.msg, e.hint);
 	undo_half(r, step_find(step_migrate), DESTINATION);
-	undo_half(r, &steps[1], DESTINATION);
 	undo_half(r, &steps[0], DESTINATION);
 }
 

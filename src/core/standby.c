@@ -286,17 +286,21 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
-/* ---- the destination's tap ---- */
+/* ---- the destination ---- */
 
 /*
  * Theory of operation: libvirt creates the tap when it prepares the incoming domain, seconds
  * before the guest resumes, and says so twice: the kernel by a link notification, libvirt by a
  * lifecycle event. Either wakes the waiter, which looks for taps that have joined their
  * bridge and have no entry yet. A small thread turns link notifications into wake-ups.
+ *
+ * The switch-over is told by the driver (the source's libvirt reports the guest suspended, some
+ * tens of milliseconds before it resumes here); libvirt's own event here is the fallback.
  */
 struct expect {
 	struct end *end;
 	bool *set; /* owned; one for each pair */
+	uint64_t mark;
 	struct mnl_socket *monitor; /* owned */
 	int stop_pipe[2];           /* owned */
 };
@@ -316,9 +320,9 @@ static void *wake_on_link_news(void *arg)
 	return NULL;
 }
 
-static int look_for_taps(void *arg, struct err *e)
+/* 1 when every tap has its entry. */
+static int look_for_taps(struct expect *x, struct err *e)
 {
-	struct expect *x = arg;
 	bool all = true;
 
 	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
@@ -340,6 +344,21 @@ static int look_for_taps(void *arg, struct err *e)
 	return all;
 }
 
+static int look_for_guest(void *arg, struct err *e)
+{
+	struct expect *x = arg;
+	struct end *end = x->end;
+	int taps = look_for_taps(x, e);
+	bool here = virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL);
+
+	if (taps < 0 || (!here && !end_is_switching(end)))
+		return taps < 0 ? -1 : 0;
+	for (size_t i = 0; i < end->order.n_pairs; i++)
+		if (uplink_entry_set(end, i, e) < 0)
+			return -1;
+	return taps;
+}
+
 static int watch_and_wait(struct expect *x, struct err *e)
 {
 	struct end *end = x->end;
@@ -349,18 +368,18 @@ static int watch_and_wait(struct expect *x, struct err *e)
 	if (pthread_create(&thread, NULL, wake_on_link_news, x))
 		return err_set(e, "no thread to watch network devices");
 	end->tell(end->tell_arg, "ready", json_object());
-	r = cancel_wait(end->cancel, EXPECT_LIMIT_MS, EXPECT_POLL_MS, "the incoming domain's tap",
-		look_for_taps, x, e);
+	r = cancel_wait(end->cancel, EXPECT_LIMIT_MS, EXPECT_POLL_MS, "the guest to arrive",
+		look_for_guest, x, e);
 	close(x->stop_pipe[1]);
 	pthread_join(thread, NULL);
 	close(x->stop_pipe[0]);
 	return r;
 }
 
-int tap_entries_expect(struct end *end, struct err *e)
+int standby_expect(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *set = mem_new(end->order.n_pairs * sizeof(*set));
-	struct expect x = { .end = end, .set = set };
+	struct expect x = { .end = end, .set = set, .mark = virt_event_mark(end->virt) };
 	int r;
 
 	if (link_monitor_open(&x.monitor, e) < 0)

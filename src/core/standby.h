@@ -23,10 +23,12 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e);
 int uplink_entry_remove(struct end *end, size_t i, struct err *e);
 
 /*
- * Waits on the destination until the incoming domain's taps have joined their bridges, and sets
- * each entry at that instant: before the guest resumes, or its first frames are lost. Returns
- * when all are set. Tells "ready" as soon as it watches.
+ * Prepares the destination for the guest, each part at its instant. The tap entries are set
+ * when the incoming domain's taps join their bridges. The uplink entries are set when the source
+ * has stopped the guest (end->switching), at the latest when it runs here: any earlier, and
+ * everybody on this host and its NIC would be cut off from the guest, which is still elsewhere.
+ * Tells "ready" as soon as it watches, returns when all entries are set.
  */
-int tap_entries_expect(struct end *end, struct err *e);
+int standby_expect(struct end *end, struct err *e);
 
 #endif

@@ -50,7 +50,8 @@ static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
 	return unless_missing(end, i, uplink_entry_remove, e);
 }
 
-static int leave_source(struct end *end, size_t i, struct err *e)
+/* Whatever leads to the standby here: the guest is not here any more, or never came. */
+static int leave(struct end *end, size_t i, struct err *e)
 {
 	if (tap_entry_remove(end, i, e) < 0)
 		return -1;
@@ -76,8 +77,6 @@ static int rest_standby(struct end *end, size_t i, struct err *e)
 const struct step steps[] = {
 	{ "reserve-vf", "reserve the VF",
 		.destination = { .pair = vf_reserve, .undo_pair = vf_release } },
-	{ "uplink-entry-destination", "let the guest's frames in by the uplink",
-		.destination = { .pair = uplink_entry_set, .undo_pair = uplink_entry_remove } },
 	{ "standby-up", "standby link up",
 		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
 	{ "tap-entry", "point the bridge at the standby",
@@ -96,10 +95,10 @@ const struct step steps[] = {
 		.when = nic_does_not_replicate },
 	{ step_migrate, "migrate",
 		.source = { .domain = domain_migrate },
-		.destination = { .domain = tap_entries_expect, .undo_pair = tap_entry_remove } },
+		.destination = { .domain = standby_expect, .undo_pair = leave } },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",
-		.source = { .pair = leave_source }, .forward = true },
+		.source = { .pair = leave }, .forward = true },
 	{ step_give_vf, "give the guest its VF and see it used",
 		.destination = { .pair = give_vf }, .forward = true },
 	{ "rest-standby", "standby link down, definition checked",

@@ -127,7 +127,8 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
 	unsigned int port = mnl_socket_get_portid(nl->sock);
 
 	msg->nlmsg_seq = ++nl->seq;
-	if (!(msg->nlmsg_flags & NLM_F_DUMP))
+	/* NLM_F_DUMP is two bits, which mean other things (REPLACE, EXCL) in changes. */
+	if ((msg->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		msg->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_sendto(nl->sock, msg, msg->nlmsg_len) < 0)
 		return err_set_sys(e, errno, "%s: netlink send", what);

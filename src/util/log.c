@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "util/clock.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -21,6 +22,16 @@ enum log_level log_get_level(void)
 	return log_level;
 }
 
+static void print(enum log_level level, const char *text)
+{
+	int64_t ms = clock_wall_ms();
+
+	if (level == LOG_LEVEL_DEBUG)
+		fprintf(stderr, "[%d.%03d] %s\n", (int)(ms / 1000 % 1000), (int)(ms % 1000), text);
+	else
+		fprintf(stderr, "%s\n", text);
+}
+
 static void emit(enum log_level level, const char *fmt, va_list ap)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -31,7 +42,7 @@ static void emit(enum log_level level, const char *fmt, va_list ap)
 	if (log_out)
 		log_out(level, text);
 	else
-		fprintf(stderr, "%s\n", text);
+		print(level, text);
 }
 
 #define DEFINE_LOG(name, level)                                                          \

@@ -2,7 +2,8 @@
 /*
  * Theory of operation: one thread runs libvirt's event loop for as long as the connection is
  * open. Callbacks note the event in a list under the lock and wake whoever waits; they never
- * call libvirt. Waiters compare numbers: an event counts when it is newer than their mark.
+ * call libvirt. One thing cannot wait for a waiter: the switch-over of a migration is told at
+ * once, because the destination has to act before the guest resumes there. Waiters compare numbers: an event counts when it is newer than their mark.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,14 @@ static void on_removal_failed(virConnectPtr conn, virDomainPtr dom, const char *
 	note(arg, dom, VIRT_EVENT_REMOVAL_FAILED, alias);
 }
 
+static void tell_switching(struct virt *v)
+{
+	pthread_mutex_lock(&v->lock);
+	if (v->watcher)
+		v->watcher->switching(v->watcher->arg);
+	pthread_mutex_unlock(&v->lock);
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *arg)
 {
 	struct virt *v = arg;
@@ -53,6 +62,8 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	log_debug("libvirt event: %s, lifecycle %d/%d", virDomainGetName(dom), event, detail);
 	if (event == VIR_DOMAIN_EVENT_RESUMED)
 		note(v, dom, VIRT_EVENT_RESUMED, NULL);
+	else if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
+		tell_switching(v);
 	else
 		cancel_wake(v->wake);
 	return 0;

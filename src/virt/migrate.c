@@ -82,8 +82,7 @@ static int migrate_by_peers(struct virt_domain *d, const char *dest_uri, struct 
 
 struct watch {
 	virDomainPtr dom; /* borrowed */
-	virt_progress_fn *progress;
-	void *arg;
+	const struct virt_watcher *watcher; /* borrowed */
 	struct cancel *cancel; /* borrowed */
 
 	pthread_mutex_t lock;
@@ -119,7 +118,7 @@ static void show_progress(struct watch *w)
 			.memory_bps = stat_of(v, n, VIR_DOMAIN_JOB_MEMORY_BPS, 0),
 			.iteration = stat_of(v, n, VIR_DOMAIN_JOB_MEMORY_ITERATION, 0),
 		};
-		w->progress(w->arg, &p);
+		w->watcher->progress(w->watcher->arg, &p);
 	}
 	virTypedParamsFree(v, n);
 }
@@ -198,10 +197,17 @@ static int fill_params(struct params *p, const struct virt_migration *m, struct 
 	return p->failed ? virt_err(e, "parameters of the migration") : 0;
 }
 
-int virt_migrate(struct virt_domain *d, const struct virt_migration *m, virt_progress_fn *progress,
-	void *arg, struct cancel *cancel, struct err *e)
+static void set_watcher(struct virt *v, const struct virt_watcher *watcher)
 {
-	struct watch w = { .dom = d->dom, .progress = progress, .arg = arg, .cancel = cancel };
+	pthread_mutex_lock(&v->lock);
+	v->watcher = watcher;
+	pthread_mutex_unlock(&v->lock);
+}
+
+int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
+	const struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
+{
+	struct watch w = { .dom = d->dom, .watcher = watcher, .cancel = cancel };
 	struct params p = { 0 };
 	pthread_t thread;
 	int r = -1;
@@ -209,8 +215,10 @@ int virt_migrate(struct virt_domain *d, const struct virt_migration *m, virt_pro
 	log_debug("libvirt: migrate %s to %s, %s, flags 0x%x", d->name, m->dest_uri,
 		m->client_driven ? "client-driven" : "peer-to-peer", flags_of(m));
 	if (fill_params(&p, m, e) == 0 && start_watch(&w, &thread, e) == 0) {
+		set_watcher(d->virt, watcher);
 		r = (m->client_driven ? migrate_by_client : migrate_by_peers)(d, m->dest_uri, &p,
 			flags_of(m), e);
+		set_watcher(d->virt, NULL);
 		stop_watch(&w, thread);
 	}
 	virTypedParamsFree(p.v, p.n);

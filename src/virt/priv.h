@@ -28,6 +28,7 @@ struct virt {
 	bool stop; /* guarded by lock */
 
 	pthread_mutex_t lock;
+	const struct virt_watcher *watcher; /* borrowed; of a migration; guarded by lock */
 	struct virt_event_record *events; /* owned; guarded by lock */
 	size_t n_events;
 	uint64_t n_seen; /* number of the newest event; guarded by lock */

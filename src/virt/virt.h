@@ -160,15 +160,21 @@ struct virt_progress {
 	int64_t iteration;
 };
 
-typedef void virt_progress_fn(void *arg, const struct virt_progress *p);
+struct virt_watcher {
+	/* Called from another thread about twice a second. */
+	void (*progress)(void *arg, const struct virt_progress *p);
+	/* Called from libvirt's event thread when the guest has been stopped here in order to
+	 * be resumed on the destination: the switch-over is under way. */
+	void (*switching)(void *arg);
+	void *arg;
+};
 
 /*
  * Migrates and returns when libvirt does. Its return value decides nothing: look at both ends.
- * PROGRESS is called from another thread about twice a second. When CANCEL is set the job is
- * aborted.
+ * When CANCEL is set the job is aborted.
  */
-int virt_migrate(struct virt_domain *d, const struct virt_migration *m, virt_progress_fn *progress,
-	void *arg, struct cancel *cancel, struct err *e);
+int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
+	const struct virt_watcher *watcher, struct cancel *cancel, struct err *e);
 
 struct virt_completed {
 	int64_t total_ms;
