@@ -206,6 +206,7 @@ static int wait_for_driver(struct end *end, size_t i, struct err *e)
 	if (cancel_wait(end->cancel, end->order.proof_ms, PROOF_POLL_MS,
 		    "the guest's driver to take the VF", look_for_driver, &x, e) < 0)
 		return -1;
+	log_debug("VF %s: the guest's driver has set bus master", end->order.pairs[i].vf);
 	end->pairs[i].evidence = "bus master set by the guest's driver";
 	return 0;
 }
@@ -218,7 +219,7 @@ static int wait_for_driver(struct end *end, size_t i, struct err *e)
  */
 static void wait_for_quiet_standby(struct end *end, size_t i)
 {
-	int64_t end_at = clock_ms() + end->order.carrier_ms, changed = clock_ms();
+	int64_t start = clock_ms(), end_at = start + end->order.carrier_ms, changed = start;
 	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
 	CLEANUP_FREE char *xml = NULL;
 	const struct xml_pair *pair;
@@ -238,6 +239,8 @@ static void wait_for_quiet_standby(struct end *end, size_t i)
 		seen = tap.rx_packets;
 		clock_sleep_ms(QUIET_POLL_MS);
 	}
+	log_debug("standby quiet since %d ms, after %d ms", (int)(clock_ms() - changed),
+		(int)(clock_ms() - start));
 }
 
 /* Strengthens the proof where the guest has an agent; its silence proves nothing. */

@@ -265,6 +265,7 @@ int virt_device_attach(struct virt_domain *d, const char *device_xml, struct err
 	log_debug("libvirt: attach to %s, live: %s", d->name, device_xml);
 	if (virDomainAttachDeviceFlags(d->dom, device_xml, VIR_DOMAIN_AFFECT_LIVE) < 0)
 		return virt_err(e, "attach of the VF");
+	log_debug("libvirt: attach done");
 	return 0;
 }
 
