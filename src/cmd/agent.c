@@ -74,8 +74,10 @@ static int need_hello(const struct agent *a, struct err *e)
 static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	const char *domain = json_string_value(json_object_get(args, "domain"));
+	const char *reach = json_string_value(json_object_get(args, "reach"));
 	struct host_facts facts = { 0 };
 	struct agent *a = ctx;
+	struct err why;
 	int r;
 
 	if (need_hello(a, e) < 0)
@@ -83,6 +85,8 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	if (!domain)
 		return err_set(e, "facts of which domain?");
 	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
+	if (r == 0 && reach && facts.has_domain && virt_can_reach(reach, &why) < 0)
+		facts.unreachable = str_dup(why.msg);
 	if (r == 0)
 		*ret = record_encode(&host_facts_record, &facts);
 	record_clear(&host_facts_record, &facts);

@@ -10,6 +10,9 @@
 
 enum mode { MIGRATE, CHECK };
 
+/* How often a VF may be snatched away by another run between planning and reserving it. */
+enum { PLAN_TRIES = 4 };
+
 static enum status refuse(struct driver *d, const struct plan *p, const char *domain)
 {
 	enum status status = p->busy ? STATUS_BUSY : STATUS_REFUSED;
@@ -52,7 +55,8 @@ static void run_already_there(struct driver *d, const struct plan *p, struct out
 	}
 }
 
-static enum status run_plan(struct driver *d, const struct plan *p)
+/* *ret_again: another run was quicker to take a VF of this plan; a new plan may find another. */
+static enum status run_plan(struct driver *d, const struct plan *p, bool *ret_again)
 {
 	struct outcome out = { 0 };
 
@@ -65,25 +69,40 @@ static enum status run_plan(struct driver *d, const struct plan *p)
 		run_already_there(d, p, &out);
 	else
 		run_migration(d, p, &out);
+	*ret_again = out.status == STATUS_BUSY && out.vf_taken;
 	report_outcome(d->report, p->destination.name, &out);
 	json_decref(out.pairs);
 	return out.status;
 }
 
-static int with_driver(struct driver *d, const struct target *t, const char *domain, enum mode mode,
-	struct err *e)
+static int plan_and_run(struct driver *d, const struct target *t, const char *domain, enum mode mode,
+	bool *ret_again, struct err *e)
 {
 	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri,
 		.owner = d->owner, .options = d->options };
 	CLEANUP_PLAN struct plan plan = { 0 };
 
-	if (driver_connect(d, t, e) < 0 || driver_discover(d, domain, e) < 0)
+	*ret_again = false;
+	if (driver_discover(d, domain, t->dest_uri, e) < 0)
 		return -1;
 	plan_migration(&d->facts_here, &d->facts_there, &request, &plan);
 	report_problems(d->report, &plan);
 	if (plan_is_refused(&plan))
 		return refuse(d, &plan, domain);
-	return mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan);
+	return mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan, ret_again);
+}
+
+static int with_driver(struct driver *d, const struct target *t, const char *domain, enum mode mode,
+	struct err *e)
+{
+	bool again = true;
+	int r = -1;
+
+	if (driver_connect(d, t, e) < 0)
+		return -1;
+	for (int i = 0; again && i < PLAN_TRIES; i++)
+		r = plan_and_run(d, t, domain, mode, &again, e);
+	return r;
 }
 
 static int run_mode(const struct options *o, char **argv, enum mode mode, struct err *e)

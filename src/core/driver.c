@@ -204,7 +204,7 @@ static int take_facts(struct client *c, const struct call *call, struct host_fac
 	return 0;
 }
 
-int driver_discover(struct driver *d, const char *domain, struct err *e)
+int driver_discover(struct driver *d, const char *domain, const char *dest_uri, struct err *e)
 {
 	struct client *clients[2] = { d->here, d->there };
 	struct host_facts *facts[2] = { &d->facts_here, &d->facts_there };
@@ -216,6 +216,9 @@ int driver_discover(struct driver *d, const char *domain, struct err *e)
 		json_t *args = json_object();
 
 		json_object_set_new(args, "domain", json_text(domain));
+		if (i == 0)
+			json_object_set_new(args, "reach", json_text(dest_uri));
+		record_clear(&host_facts_record, facts[i]);
 		call_start(&calls[i], clients[i], "facts", args, driver_request_ms(d));
 	}
 	r = finish_calls(d, calls, n, e);

@@ -33,8 +33,11 @@ void driver_close(struct driver *d);
 
 /* Starts both agents (T NULL: only the local one) and shakes hands. */
 int driver_connect(struct driver *d, const struct target *t, struct err *e);
-/* Gathers the facts of every host connected, at once. */
-int driver_discover(struct driver *d, const char *domain, struct err *e);
+/*
+ * Gathers the facts of every host connected, at once. With DEST_URI (may be NULL) the local
+ * agent also tries whether libvirt here reaches libvirt there: facts_here.unreachable.
+ */
+int driver_discover(struct driver *d, const char *domain, const char *dest_uri, struct err *e);
 
 /* The limit for a request that waits for nothing in particular. */
 int64_t driver_request_ms(const struct driver *d);

@@ -93,6 +93,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_INT(host_facts, libvirt),
 	RECORD_INT(host_facts, qemu),
 	RECORD_BOOL(host_facts, net_admin),
+	RECORD_STR(host_facts, unreachable),
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, networks, &network_fact_record),

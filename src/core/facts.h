@@ -71,6 +71,7 @@ struct host_facts {
 	char *hostname, *uuid;
 	int64_t libvirt, qemu;
 	bool net_admin; /* may change FDB entries */
+	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
 	struct pf_fact *pfs;
 	size_t n_pfs;
 	struct bridge_fact *bridges;

@@ -16,6 +16,7 @@ static const struct field pair_order_fields[] = {
 	RECORD_STR(pair_order, vf),
 	RECORD_INT(pair_order, vf_index),
 	RECORD_STR(pair_order, primary_xml),
+	RECORD_BOOL(pair_order, managed),
 	RECORD_BOOL(pair_order, link_was_up),
 	RECORD_BOOL(pair_order, adopt),
 };

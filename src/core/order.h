@@ -27,6 +27,7 @@ struct pair_order {
 	char *vf;            /* host PCI address */
 	int64_t vf_index;
 	char *primary_xml;   /* the device to attach here */
+	bool managed;        /* libvirt binds the VF to vfio-pci; else it must be bound already */
 
 	bool link_was_up; /* resting state of the standby's link */
 	bool adopt;       /* entries for the MAC found here are ours, left by an earlier run */

@@ -202,21 +202,28 @@ static bool vf_is_taken_by_plan(const struct order *o, const char *address)
 	return false;
 }
 
-static bool vf_is_usable(const struct order *o, const struct vf_fact *vf)
+/* A VF bound to vfio-pci that no domain has is somebody else's, unless that is how it is to be. */
+static bool driver_fits(const struct vf_fact *vf, bool managed)
+{
+	return str_equal(vf->driver, "vfio-pci") != managed;
+}
+
+static bool vf_is_usable(const struct order *o, const struct vf_fact *vf, bool managed)
 {
 	return str_is_empty(vf->user) && !vf_is_taken_by_plan(o, vf->address) &&
-	       !str_equal(vf->driver, "vfio-pci");
+	       driver_fits(vf, managed);
 }
 
 /* The one this domain is defined with, else the same number as on the source, else the first. */
-static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact *pf, int64_t like)
+static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact *pf, int64_t like,
+	bool managed)
 {
 	const struct vf_fact *same = NULL, *first = NULL;
 
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
 
-		if (!vf_is_usable(o, vf))
+		if (!vf_is_usable(o, vf, managed))
 			continue;
 		if (vf->own)
 			return vf;
@@ -249,16 +256,19 @@ static const struct vf_fact *named_vf(struct plan *p, const struct host_facts *f
 	return NULL;
 }
 
-static char *why_none_is_free(const struct pf_fact *pf)
+static char *why_none_is_free(const struct pf_fact *pf, bool managed)
 {
 	struct str_buf why = { 0 };
 
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
-		bool vfio = str_is_empty(vf->user) && str_equal(vf->driver, "vfio-pci");
+		const char *user = vf->user;
 
+		if (str_is_empty(user) && !driver_fits(vf, managed))
+			user = managed ? "bound to vfio-pci by somebody else" :
+					 "not bound to vfio-pci (managed='no')";
 		str_buf_add(&why, "%s%s: %s", i ? "; " : "", vf->address,
-			vfio ? "bound to vfio-pci by somebody else" : vf->user);
+			str_is_empty(user) ? "taken by another pair" : user);
 	}
 	return why.s ? why.s : str_dup("it has none");
 }
@@ -268,10 +278,10 @@ static bool choose_vf(struct plan *p, const struct host_facts *f, const struct o
 	const char *wanted, int64_t like, struct pair_order *o)
 {
 	const struct pf_fact *pf = facts_pf(f, o->pf);
-	const struct vf_fact *vf = wanted ? named_vf(p, f, wanted) : pick_vf(taken, pf, like);
+	const struct vf_fact *vf = wanted ? named_vf(p, f, wanted) : pick_vf(taken, pf, like, o->managed);
 
 	if (!vf && !wanted) {
-		CLEANUP_FREE char *why = why_none_is_free(pf);
+		CLEANUP_FREE char *why = why_none_is_free(pf, o->managed);
 
 		refuse(p, "no-free-vf", f, "Free a VF there, or name another with --vf.",
 			"no VF of %s is free (%s)", pf->name, why);
@@ -350,6 +360,7 @@ static void fill_pair(const struct xml_pair *live, const struct xml_primary *pri
 		o->primary_alias = str_dup(primary->alias);
 		o->primary_xml = str_dup(primary->xml);
 	}
+	o->managed = !primary || primary->managed;
 	o->had_primary = live->primary.form != PRIMARY_NONE;
 	/* The resting state: as it is while the VF is there, else as the domain is defined. */
 	o->link_was_up = o->had_primary ? live->link_up : defined && defined->link_up;
@@ -456,6 +467,7 @@ static void place_destination_pair(struct plan *p, const struct host_facts *f,
 	o.tap = str_dup(here->tap);
 	o.primary_alias = str_dup(here->primary_alias);
 	o.link_was_up = here->link_was_up;
+	o.managed = here->managed;
 	if (bridge && place_pair(p, f, bridge, r->options->destination_uplink, "--destination-uplink", &o) &&
 		choose_vf(p, f, &p->destination, wanted, here->vf_index, &o)) {
 		int made = here->primary_xml ?
@@ -566,6 +578,18 @@ static void check_destination_names(struct plan *p, const struct host_facts *src
 	}
 }
 
+static void check_reach(struct plan *p, const struct host_facts *src, const struct host_facts *dst)
+{
+	CLEANUP_FREE char *hint = NULL;
+
+	if (!src->unreachable)
+		return;
+	hint = str_printf("libvirt on %s opens a connection of its own to %s: let root there log in by "
+			  "ssh without being asked, or give another URI.",
+		src->hostname, dst->hostname);
+	refuse(p, "libvirt-unreachable", src, hint, "%s", src->unreachable);
+}
+
 static bool check_hosts(struct plan *p, const struct host_facts *src, const struct host_facts *dst)
 {
 	if (str_equal(src->uuid, dst->uuid))
@@ -610,6 +634,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 		return;
 	}
 	check_lock(ret, source);
+	check_reach(ret, source, destination);
 	check_source_domain(ret, source);
 	check_destination_names(ret, source, destination);
 	if (!source->domain.live || !read_definitions(ret, source, &d)) {

@@ -31,10 +31,11 @@ enum {
 int vf_reserve(struct end *end, size_t i, struct err *e)
 {
 	const char *vf = end->order.pairs[i].vf;
-	CLEANUP_FREE char *name = str_printf("vf-%s", vf);
+	CLEANUP_FREE char *name = NULL;
 
-	if (end->pairs[i].vf_lock)
+	if (!vf || end->pairs[i].vf_lock)
 		return 0;
+	name = str_printf("vf-%s", vf);
 	return lock_take(name, end->order.owner, &end->pairs[i].vf_lock, e);
 }
 

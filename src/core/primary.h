@@ -5,7 +5,7 @@
 
 #include "core/end.h"
 
-/* Locks the destination's VF against every other run on this host. */
+/* Locks the pair's VF, if it has one here, against every other run on this host. */
 int vf_reserve(struct end *end, size_t i, struct err *e);
 int vf_release(struct end *end, size_t i, struct err *e);
 

@@ -51,6 +51,7 @@ struct outcome {
 	struct err err;       /* what went wrong, kind ERR_NONE if nothing */
 	int64_t total_ms, standby_ms;  /* -1: does not apply */
 	int64_t downtime_ms;           /* libvirt's, without network; -1: unknown */
+	bool vf_taken;                 /* busy because of a VF, not of the domain */
 	json_t *pairs;                 /* owned; result for each pair, may be NULL */
 };
 

@@ -535,6 +535,19 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 	}
 }
 
+static void init_outcome(struct outcome *o)
+{
+	o->total_ms = o->standby_ms = o->downtime_ms = -1;
+}
+
+static void say_not_begun(struct run *r, const struct err *e)
+{
+	r->out->err = *e;
+	r->out->status = report_status_of(e);
+	r->out->name = r->out->status == STATUS_BUSY ? "busy" : "failed";
+	snprintf(r->out->text, sizeof(r->out->text), "%s was not touched", order(r, DESTINATION)->name);
+}
+
 static size_t place_of_move(void)
 {
 	return (size_t)(step_find(step_migrate) - steps);
@@ -564,26 +577,17 @@ static void run_opened(struct run *r, int64_t start)
 		err_set_kind(&e, ERR_CANCELLED, "stopped by a signal");
 	if (result < 0 && reached < move) {
 		roll_back(r, reached);
-		say_rolled_back(r, &e);
+		r->out->vf_taken = e.kind == ERR_BUSY && reached == 0;
+		if (r->out->vf_taken)
+			say_not_begun(r, &e);
+		else
+			say_rolled_back(r, &e);
 		return;
 	}
 	settle(r, move, result < 0, &e);
 	r->out->total_ms = clock_ms() - start;
 	if (r->d->past_return)
 		say_forward(r, "moved");
-}
-
-static void init_outcome(struct outcome *o)
-{
-	o->total_ms = o->standby_ms = o->downtime_ms = -1;
-}
-
-static void say_not_begun(struct run *r, const struct err *e)
-{
-	r->out->err = *e;
-	r->out->status = report_status_of(e);
-	r->out->name = r->out->status == STATUS_BUSY ? "busy" : "failed";
-	snprintf(r->out->text, sizeof(r->out->text), "%s was not touched", order(r, DESTINATION)->name);
 }
 
 static void run(struct run *r, void (*rest)(struct run *r, int64_t start))

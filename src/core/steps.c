@@ -76,6 +76,7 @@ static int rest_standby(struct end *end, size_t i, struct err *e)
  */
 const struct step steps[] = {
 	{ "reserve-vf", "reserve the VF",
+		.source = { .pair = vf_reserve, .undo_pair = vf_release },
 		.destination = { .pair = vf_reserve, .undo_pair = vf_release } },
 	{ "standby-up", "standby link up",
 		.source = { .pair = standby_link_up, .undo_pair = undo_link } },

@@ -93,6 +93,21 @@ void virt_close(struct virt *v)
 	free(v);
 }
 
+int virt_can_reach(const char *uri, struct err *e)
+{
+	bool ssh = strstr(uri, "+ssh://") != NULL;
+	CLEANUP_FREE char *silent =
+		str_printf("%s%s%s", uri, strchr(uri, '?') ? "&" : "?", ssh ? "no_tty=1" : "");
+	virConnectPtr conn;
+
+	log_debug("libvirt: try %s", uri);
+	conn = virConnectOpen(ssh ? silent : uri);
+	if (!conn)
+		return virt_err(e, "connection to %s", uri);
+	virConnectClose(conn);
+	return 0;
+}
+
 static int host_uuid(struct virt *v, char **ret, struct err *e)
 {
 	CLEANUP_FREE char *capabilities = virConnectGetCapabilities(v->conn);

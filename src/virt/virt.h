@@ -37,6 +37,12 @@ struct virt_host {
 int virt_host_get(struct virt *v, struct virt_host *ret, struct err *e);
 void virt_host_free(struct virt_host *h);
 
+/*
+ * Whether this process can open URI, as this host's libvirt will have to for a migration. A
+ * connection that would ask for a password counts as none.
+ */
+int virt_can_reach(const char *uri, struct err *e);
+
 /* ---- networks ---- */
 
 struct virt_texts {
