@@ -290,7 +290,7 @@ static int load_section(struct options *o, dictionary *ini, const char *file, co
 /* Lines iniparser cannot read are told to this callback, and to nobody else. */
 static char ini_complaint[256];
 
-static int note_complaint(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static int note_complaint(const char *fmt, ...)
 {
 	va_list ap;
 
