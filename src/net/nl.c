@@ -134,7 +134,7 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
 		return err_set_sys(e, errno, "%s: netlink send", what);
 	for (;;) {
 		ssize_t got = mnl_socket_recvfrom(nl->sock, nl->buf, RECEIVE_SIZE);
-		const struct nlmsghdr *m = (const struct nlmsghdr *)nl->buf;
+		const struct nlmsghdr *m = (const void *)nl->buf;
 		int len = (int)got;
 
 		if (got < 0)
