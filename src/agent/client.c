@@ -371,10 +371,12 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 	if (poll(fds, n_fds, left > 0 ? (int)left : 0) <= 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
-		if (fds[2 * i + 1].revents)
-			drain_stderr(g->v[i]);
-		if (fds[2 * i].revents)
-			read_client(g, g->v[i], calls, n);
+		struct client *c = g->v[i];
+
+		if (c && fds[2 * i + 1].revents)
+			drain_stderr(c);
+		if (c && fds[2 * i].revents)
+			read_client(g, c, calls, n);
 	}
 	if (fds[n_fds - 1].revents && g->on_signal)
 		g->on_signal(g->arg);

@@ -89,7 +89,7 @@ static int plan_and_run(struct driver *d, const struct target *t, const char *do
 	report_problems(d->report, &plan);
 	if (plan_is_refused(&plan))
 		return refuse(d, &plan, domain);
-	return mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan, ret_again);
+	return (int)(mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan, ret_again));
 }
 
 static int with_driver(struct driver *d, const struct target *t, const char *domain, enum mode mode,

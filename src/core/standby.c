@@ -42,7 +42,7 @@ static int set_link(struct end *end, size_t i, bool up, struct err *e)
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
 	CLEANUP_FREE char *migratable = NULL;
 	CLEANUP_FREE char *nic = NULL;
-	bool now;
+	bool now = !up;
 
 	if (read_link(end, i, &now, e) < 0)
 		return -1;

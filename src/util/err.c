@@ -20,7 +20,8 @@ static const char *const kind_names[] = {
 	[ERR_LOST] = "lost",
 };
 
-static int set(struct err *e, enum err_kind kind, int sys, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int set(struct err *e, enum err_kind kind, int sys,
+	const char *fmt, va_list ap)
 {
 	e->kind = kind;
 	e->sys = sys;

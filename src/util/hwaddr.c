@@ -8,7 +8,7 @@
 
 static int hex_byte(const char *s, uint8_t *ret)
 {
-	char digits[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
+	const char digits[3] = { s[0], (char)(s[0] ? s[1] : '\0'), '\0' };
 
 	if (!isxdigit((unsigned char)digits[0]) || !isxdigit((unsigned char)digits[1]))
 		return -1;

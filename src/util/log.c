@@ -32,7 +32,8 @@ static void print(enum log_level level, const char *text)
 		fprintf(stderr, "%s\n", text);
 }
 
-static void emit(enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void emit(enum log_level level, const char *fmt,
+	va_list ap)
 {
 	CLEANUP_FREE char *text = NULL;
 
