@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,14 @@
 /* The first one is meant when no command is named. */
 static const struct cmd commands[] = {
 	{ "migrate", "DOMAIN HOST", "move a running domain to HOST, its VF taken away and given back", 2,
-		cmd_migrate },
-	{ "check", "DOMAIN HOST", "say whether it could be moved; change nothing", 2, cmd_check },
-	{ "reattach", "DOMAIN", "give a domain here its VF back, prove it, standby down", 1,
+		2, cmd_migrate },
+	{ "check", "DOMAIN HOST", "say whether it could be moved; change nothing", 2, 2, cmd_check },
+	{ "reattach", "DOMAIN", "give a domain here its VF back, prove it, standby down", 1, 1,
 		cmd_reattach },
+	{ "recover", "[DOMAIN]...", "settle what an interrupted run left on this host", 0, INT_MAX,
+		cmd_recover },
 	{ "agent", "", "one end of a migration; started by the others, here and over ssh", 0,
-		cmd_agent },
+		0, cmd_agent },
 };
 
 static const char exit_statuses[] = "Exit status:\n"
@@ -60,10 +63,10 @@ static int run_command(const struct options *o, int argc, char **argv, struct er
 	const struct cmd *c = find_command(argc, argv, &words);
 
 	given = argc - words;
-	if (given == c->n_arguments)
+	if (given >= c->min_arguments && given <= c->max_arguments)
 		return c->fn(o, given, argv + words, e);
 	err_set_kind(e, ERR_USAGE, "too %s arguments; usage: sriov-migrate %s %s",
-		given < c->n_arguments ? "few" : "many", c->name, c->arguments);
+		given < c->min_arguments ? "few" : "many", c->name, c->arguments);
 	return err_hint(e, "See sriov-migrate --help.");
 }
 

@@ -5,6 +5,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "agent/journal.h"
 #include "agent/server.h"
 #include "agent/wire.h"
 #include "cmd/cmd.h"
@@ -12,9 +13,12 @@
 #include "core/facts.h"
 #include "core/settle.h"
 #include "core/steps.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+
+enum { REOPEN_LIMIT_MS = 20000, REOPEN_PAUSE_MS = 200 };
 
 struct agent {
 	struct end end;
@@ -143,18 +147,24 @@ static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
 }
 
-static int op_look(void *ctx, const json_t *args, json_t **ret, struct err *e)
+static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct err *e)
 {
-	struct agent *a = ctx;
 	enum virt_state state;
 	bool job;
 
-	if (need_order(a, e) < 0 || virt_state_get(a->end.virt, a->end.order.uuid, &state, &job, e) < 0)
+	if (virt_state_get(a->end.virt, uuid, &state, &job, e) < 0)
 		return -1;
 	*ret = json_object();
 	json_object_set_new(*ret, "state", json_string(virt_state_name(state)));
 	json_object_set_new(*ret, "job", json_boolean(job));
 	return 0;
+}
+
+static int op_look(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+
+	return need_order(a, e) < 0 ? -1 : tell_state(a, a->end.order.uuid, ret, e);
 }
 
 /* Acts on the domain as a whole, each only in the state it is meant for. */
@@ -226,12 +236,87 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return 0;
 }
 
+/* What was not settled stays in the journal, for recover and reattach. */
 static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
 
-	end_close(&a->end);
+	end_close(&a->end, json_is_true(json_object_get(args, "settled")));
 	return 0;
+}
+
+static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	json_t *uuids = journal_list(), *list = json_array(), *uuid;
+	size_t i;
+
+	json_array_foreach(uuids, i, uuid) {
+		json_t *one = json_object(), *head = NULL;
+		struct err why;
+
+		json_object_set(one, "uuid", uuid);
+		if (journal_peek(json_string_value(uuid), &head, &why) < 0) {
+			json_object_set_new(one, "error", wire_error(&why));
+		} else {
+			json_object_set(one, "name", json_object_get(head, "name"));
+			json_object_set(one, "owner", json_object_get(head, "owner"));
+			json_object_set(one, "is_source", json_object_get(head, "is_source"));
+			json_object_set(one, "peer", json_object_get(head, "peer"));
+		}
+		json_decref(head);
+		json_array_append_new(list, one);
+	}
+	json_decref(uuids);
+	*ret = json_object();
+	json_object_set_new(*ret, "journals", list);
+	return 0;
+}
+
+static const char *uuid_of(const json_t *args, struct err *e)
+{
+	const char *uuid = json_string_value(json_object_get(args, "uuid"));
+
+	if (!uuid)
+		err_set(e, "a request without a domain");
+	return uuid;
+}
+
+/* An agent that was left alone may be settling still: it is given time to end. */
+static int op_reopen(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *uuid = uuid_of(args, e);
+	int64_t deadline = clock_ms() + REOPEN_LIMIT_MS;
+	struct agent *a = ctx;
+
+	if (!uuid || need_hello(a, e) < 0)
+		return -1;
+	while (end_reopen(&a->end, uuid, e) < 0) {
+		if (e->kind != ERR_BUSY || clock_ms() >= deadline || cancel_is_set(&a->cancel))
+			return -1;
+		clock_sleep_ms(REOPEN_PAUSE_MS);
+	}
+	return 0;
+}
+
+static int op_state(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *uuid = uuid_of(args, e);
+	struct agent *a = ctx;
+
+	return uuid && need_hello(a, e) == 0 ? tell_state(a, uuid, ret, e) : -1;
+}
+
+static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *verdict = json_string_value(json_object_get(args, "verdict"));
+	struct agent *a = ctx;
+	enum settle_verdict v;
+
+	if (need_order(a, e) < 0)
+		return -1;
+	if (settle_verdict_from_name(verdict, &v) < 0)
+		return err_set(e, "there is no verdict \"%s\"", verdict ? verdict : "");
+	return settle_act(&a->end, v, e);
 }
 
 static const struct server_op ops[] = {
@@ -245,7 +330,25 @@ static const struct server_op ops[] = {
 	{ "figures", op_figures },
 	{ "pairs", op_pairs },
 	{ "close", op_close },
+	{ "journals", op_journals },
+	{ "reopen", op_reopen },
+	{ "state", op_state },
+	{ "settle", op_settle },
 };
+
+/* The driver is gone: nobody but this process settles this end now. */
+static void settle_left_open(struct end *end, const char *why)
+{
+	struct err e;
+	int r;
+
+	syslog(LOG_NOTICE, "%s: %s; settling this end", end->order.name, why);
+	r = settle_alone(end, &e);
+	if (r < 0)
+		syslog(LOG_WARNING, "%s: not settled: %s; sriov-migrate recover goes on",
+			end->order.name, e.msg);
+	end_close(end, r == 0);
+}
 
 /* A session of its own: what ends the driver's terminal or login does not end the agent. */
 static void detach_from_login(void)
@@ -271,11 +374,8 @@ int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 		on_switching, &a, &a.cancel);
 	log_init(LOG_LEVEL_WARN, log_to_driver);
 	why = server_run(a.server);
-	if (a.end.open) {
-		syslog(LOG_NOTICE, "%s: %s; settling this end", a.end.order.name, why);
-		settle_alone(&a.end);
-		end_close(&a.end);
-	}
+	if (a.end.open)
+		settle_left_open(&a.end, why);
 	nl_close(a.end.nl);
 	virt_close(a.end.virt);
 	log_init(LOG_LEVEL_QUIET, NULL);

@@ -17,10 +17,10 @@ struct cmd {
 	const char *name;
 	const char *arguments;
 	const char *help;
-	int n_arguments;
+	int min_arguments, max_arguments;
 	cmd_fn *fn;
 };
 
-cmd_fn cmd_migrate, cmd_check, cmd_reattach, cmd_agent;
+cmd_fn cmd_migrate, cmd_check, cmd_reattach, cmd_recover, cmd_agent;
 
 #endif

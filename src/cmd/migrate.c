@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "core/driver.h"
+#include "core/recover.h"
 #include "core/run.h"
 #include "core/steps.h"
 #include "util/mem.h"
@@ -78,7 +79,7 @@ static enum status run_plan(struct driver *d, const struct plan *p, bool *ret_ag
 static int plan_and_run(struct driver *d, const struct target *t, const char *domain, enum mode mode,
 	bool *ret_again, struct err *e)
 {
-	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri,
+	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri, .peer = t->argv,
 		.owner = d->owner, .options = d->options };
 	CLEANUP_PLAN struct plan plan = { 0 };
 
@@ -99,6 +100,8 @@ static int with_driver(struct driver *d, const struct target *t, const char *dom
 	int r = -1;
 
 	if (driver_connect(d, t, e) < 0)
+		return -1;
+	if (mode == MIGRATE && !d->options->dry_run && recover_before(d, domain, e) < 0)
 		return -1;
 	for (int i = 0; again && i < PLAN_TRIES; i++)
 		r = plan_and_run(d, t, domain, mode, &again, e);

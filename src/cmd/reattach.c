@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "core/driver.h"
+#include "core/recover.h"
 #include "core/run.h"
 #include "util/mem.h"
 
@@ -12,7 +13,8 @@ static int with_driver(struct driver *d, const char *domain, struct err *e)
 	CLEANUP_PLAN struct plan plan = { .kind = PLAN_ALREADY_THERE };
 	struct outcome out = { .total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
 
-	if (driver_connect(d, NULL, e) < 0 || driver_discover(d, domain, NULL, e) < 0)
+	if (driver_connect(d, NULL, e) < 0 ||
+		(!d->options->dry_run && recover_before(d, domain, e) < 0) || driver_discover(d, domain, NULL, e) < 0)
 		return -1;
 	plan_reattach(&d->facts_here, &request, &plan);
 	report_problems(d->report, &plan);

@@ -181,6 +181,17 @@ static int shake_hands(struct driver *d, struct err *e)
 	return r;
 }
 
+int driver_connect_peer(struct driver *d, const struct target *t, struct err *e)
+{
+	if (client_start(t->label, t->argv, &d->there, e) < 0)
+		return -1;
+	client_group_add(&d->group, d->there);
+	if (shake_hands(d, e) == 0)
+		return 0;
+	d->there = NULL; /* the group still owns it */
+	return -1;
+}
+
 int driver_connect(struct driver *d, const struct target *t, struct err *e)
 {
 	char *argv[] = { (char *)SELF, (char *)"agent", NULL };
@@ -188,12 +199,7 @@ int driver_connect(struct driver *d, const struct target *t, struct err *e)
 	if (client_start("this host", argv, &d->here, e) < 0)
 		return -1;
 	client_group_add(&d->group, d->here);
-	if (t) {
-		if (client_start(t->label, t->argv, &d->there, e) < 0)
-			return -1;
-		client_group_add(&d->group, d->there);
-	}
-	return shake_hands(d, e);
+	return t ? driver_connect_peer(d, t, e) : shake_hands(d, e);
 }
 
 static int take_facts(struct client *c, const struct call *call, struct host_facts *ret, struct err *e)

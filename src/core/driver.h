@@ -33,6 +33,8 @@ void driver_close(struct driver *d);
 
 /* Starts both agents (T NULL: only the local one) and shakes hands. */
 int driver_connect(struct driver *d, const struct target *t, struct err *e);
+/* The other agent alone, for one that was connected without; on failure d->there is NULL. */
+int driver_connect_peer(struct driver *d, const struct target *t, struct err *e);
 /*
  * Gathers the facts of every host connected, at once. With DEST_URI (may be NULL) the local
  * agent also tries whether libvirt here reaches libvirt there: facts_here.unreachable.

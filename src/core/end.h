@@ -21,16 +21,24 @@ struct lock;
 
 enum { END_STEPS_MAX = 16 };
 
-/* What this end found before it changed a pair, and what it did to it. */
+/* A bridge entry for the pair's MAC that ours took the place of. */
+struct found_entry {
+	int64_t port, bridge, vlan;
+	bool local, sticky;
+};
+
+/* What this end found before it changed a pair, and what it did to it; kept in the journal. */
 struct pair_state {
-	struct fdb_entry *tap_found; /* owned; static and local entries that ours replaced */
-	size_t n_tap_found;
+	struct found_entry *found; /* owned */
+	size_t n_found;
 	bool self_added;      /* our entry is on the uplink; false if it was there before */
 	bool primary_missing; /* the VF was taken away and could not be given back */
 	const char *evidence; /* what proved that the guest drives the VF */
 	struct lock *vf_lock; /* owned */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */
 };
+
+struct journal;
 
 struct end {
 	struct virt *virt;     /* borrowed */
@@ -44,14 +52,30 @@ struct end {
 	struct order order;
 	struct pair_state *pairs; /* owned; one for each pair of the order */
 	struct lock *domain_lock; /* owned */
+	struct journal *journal;  /* owned */
+	bool same_boot;           /* since the order was given */
 	atomic_bool switching; /* destination: the source has stopped the guest */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
 
-/* Takes over a decoded order (emptied) and its locks. */
+/* Takes over a decoded order (emptied), locks its domain and begins a journal. */
 int end_open(struct end *end, struct order *order, struct err *e);
-/* Gives locks back and forgets the order. */
-void end_close(struct end *end);
+/*
+ * Takes up what an agent that is dead has left in the domain's journal: its order and how far
+ * it had come. ERR_NOT_FOUND without a journal, ERR_BUSY while that agent lives.
+ */
+int end_reopen(struct end *end, const char *uuid, struct err *e);
+/* Gives locks back and forgets the order; the journal too, unless something is left to do. */
+void end_close(struct end *end, bool settled);
+
+/*
+ * Puts into the journal, before it is done, that STEP is begun for pair I (or for the domain: I
+ * is END_DOMAIN), or after it was undone, that it is not. The pair's state goes with it.
+ */
+enum { END_DOMAIN = -1 };
+int end_note(struct end *end, const char *step, int i, bool begun, struct err *e);
+/* The pair's state alone has changed. */
+int end_note_state(struct end *end, size_t i, struct err *e);
 
 /* Told by the driver, from whichever thread: the source has stopped the guest. */
 void end_set_switching(struct end *end);

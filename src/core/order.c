@@ -38,8 +38,14 @@ static const struct field migration_order_fields[] = {
 };
 static RECORD_DEFINE(migration_order_record, migration_order);
 
+static const struct field word_fields[] = {
+	RECORD_STR(word, text),
+};
+static RECORD_DEFINE(word_record, word);
+
 static const struct field order_fields[] = {
 	RECORD_BOOL(order, is_source),
+	RECORD_LIST(order, peer, &word_record),
 	RECORD_STR(order, name),
 	RECORD_STR(order, uuid),
 	RECORD_STR(order, owner),

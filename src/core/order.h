@@ -41,8 +41,14 @@ struct migration_order {
 	int64_t parallel, bandwidth;
 };
 
+struct word {
+	char *text;
+};
+
 struct order {
 	bool is_source;
+	struct word *peer; /* source: the command that starts an agent on the destination */
+	size_t n_peer;
 	char *name, *uuid; /* of the domain */
 	char *owner;       /* one line for lock files: who runs this */
 	bool persistent, autostart;

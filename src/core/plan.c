@@ -375,6 +375,7 @@ static void place_source_pair(struct plan *p, const struct host_facts *f, const 
 	const struct vf_fact *vf;
 
 	fill_pair(live, primary, xml_pairs_by_alias(defined, live->standby_alias), o);
+	o->adopt = !o->had_primary;
 	check_forms(p, f, live);
 	if (!bridge || !place_pair(p, f, bridge, r->options->source_uplink, "--source-uplink", o))
 		return;
@@ -644,6 +645,9 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 	fill_order(&ret->source, source, r);
 	fill_order(&ret->destination, source, r);
 	ret->source.is_source = true;
+	for (char *const *word = r->peer; word && *word; word++)
+		((struct word *)mem_append(&ret->source.peer, &ret->source.n_peer, sizeof(struct word)))
+			->text = str_dup(*word);
 	fill_migration(&ret->source.migration, r);
 	plan_pairs(ret, source, destination, &d, r);
 	if (!plan_is_refused(ret))

@@ -47,6 +47,7 @@ bool plan_is_refused(const struct plan *p);
 struct plan_request {
 	const char *domain;   /* as the operator gave it */
 	const char *dest_uri; /* libvirt URI of the destination */
+	char *const *peer;    /* starts an agent there; ends with NULL */
 	const char *owner;    /* who runs this, one line */
 	const struct options *options;
 };

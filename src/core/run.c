@@ -215,13 +215,30 @@ static int open_end(struct run *r, int side, struct err *e)
 	return 0;
 }
 
+/* Whether nothing is left to do on that host: else its journal stays, for recover. */
+static bool is_settled(const struct run *r, int side)
+{
+	switch (r->out->status) {
+	case STATUS_DEGRADED:
+		return side == SOURCE;
+	case STATUS_INCOMPLETE:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static void close_ends(struct run *r)
 {
 	for (int side = SOURCE; side <= DESTINATION; side++) {
+		json_t *args = json_object();
 		struct err e;
 
-		if (r->opened[side] && call_once(&r->d->group, r->ends[side], "close", NULL,
-					       driver_request_ms(r->d), NULL, &e) < 0)
+		json_object_set_new(args, "settled", json_boolean(is_settled(r, side)));
+		if (!r->opened[side])
+			json_decref(args);
+		else if (call_once(&r->d->group, r->ends[side], "close", args,
+				 driver_request_ms(r->d), NULL, &e) < 0)
 			report_warning(r->d->report, NULL, e.msg, e.hint);
 		r->opened[side] = false;
 	}

@@ -5,6 +5,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/str.h"
 
 enum { ALONE_LIMIT_MS = 60000, ALONE_POLL_MS = 200 };
 
@@ -73,58 +74,149 @@ enum settle_verdict settle_decide(const struct settle_view *source,
 	return SETTLE_IN_DOUBT;
 }
 
+static const char *const verdict_names[] = {
+	[SETTLE_BACKWARD] = "roll back",
+	[SETTLE_FORWARD] = "finish on the destination",
+	[SETTLE_WAIT] = "wait",
+	[SETTLE_RESUME] = "resume on the source and roll back",
+	[SETTLE_DESTROY_STALE] = "destroy the stale copy on the source, finish on the destination",
+	[SETTLE_IN_DOUBT] = "in doubt",
+	[SETTLE_UNVERIFIED] = "moved, destination not verified",
+	[SETTLE_GUEST_ENDED] = "the guest ended by itself",
+	[SETTLE_TWICE] = "running twice",
+};
+
 const char *settle_verdict_name(enum settle_verdict v)
 {
-	static const char *const names[] = {
-		[SETTLE_BACKWARD] = "roll back",
-		[SETTLE_FORWARD] = "finish on the destination",
-		[SETTLE_WAIT] = "wait",
-		[SETTLE_RESUME] = "resume on the source and roll back",
-		[SETTLE_DESTROY_STALE] = "destroy the stale copy on the source, finish on the destination",
-		[SETTLE_IN_DOUBT] = "in doubt",
-		[SETTLE_UNVERIFIED] = "moved, destination not verified",
-		[SETTLE_GUEST_ENDED] = "the guest ended by itself",
-		[SETTLE_TWICE] = "running twice",
-	};
-
-	return names[v];
+	return verdict_names[v];
 }
 
-static void undo_all(struct end *end)
+int settle_verdict_from_name(const char *name, enum settle_verdict *ret)
 {
-	for (size_t k = n_steps; k-- > 0;) {
-		struct err e;
-
-		if (step_undo(end, &steps[k], &e) < 0)
-			log_warn("%s: %s", end->order.name, e.msg);
+	for (size_t i = 0; i < ARRAY_SIZE(verdict_names); i++) {
+		if (!str_equal(name, verdict_names[i]))
+			continue;
+		*ret = (enum settle_verdict)i;
+		return 0;
 	}
+	return -1;
 }
 
-static void apply_alone(struct end *end, const struct step *step)
+/* ---- acts ---- */
+
+/* What failed, for whoever asked; the rest is still done. */
+static void note_failure(struct end *end, const struct err *now, int *ret, struct err *e)
+{
+	log_warn("%s: %s", end->order.name, now->msg);
+	if (*ret == 0)
+		*e = *now;
+	*ret = -1;
+}
+
+static int undo_all(struct end *end, struct err *e)
+{
+	int ret = 0;
+
+	for (size_t k = n_steps; k-- > 0;) {
+		struct err now;
+
+		if (step_undo(end, &steps[k], &now) < 0)
+			note_failure(end, &now, &ret, e);
+	}
+	return ret;
+}
+
+static int apply_half(struct end *end, const struct step *step, struct err *e)
 {
 	const struct step_half *half = end->order.is_source ? &step->source : &step->destination;
 	json_t *failed = NULL;
-	struct err e;
+	int r = 0;
 
-	if (step_has_half(half) && step_apply(end, step, &failed, &e) < 0)
-		log_warn("%s: %s", end->order.name, e.msg);
+	if (step_has_half(half))
+		r = step_apply(end, step, &failed, e);
+	if (r == 0 && json_array_size(failed))
+		r = err_set(e, "%s", json_string_value(json_object_get(json_array_get(failed, 0),
+					      "message")));
 	json_decref(failed);
+	return r;
 }
 
 /* What is left of this end's half behind the point of no return. */
-static void finish(struct end *end)
+static int finish(struct end *end, struct err *e)
 {
-	for (size_t k = 0; k < n_steps; k++)
-		if (steps[k].forward)
-			apply_alone(end, &steps[k]);
+	int ret = 0;
+
+	for (size_t k = 0; k < n_steps; k++) {
+		struct err now;
+
+		if (steps[k].forward && apply_half(end, &steps[k], &now) < 0)
+			note_failure(end, &now, &ret, e);
+	}
+	return ret;
 }
+
+/* In another boot the entries, taps and MACs of the first are gone: nothing to undo of them. */
+static void forget_lost_world(struct end *end)
+{
+	const struct step *autostart = step_find(step_autostart);
+
+	if (end->same_boot)
+		return;
+	for (size_t k = 0; k < n_steps; k++) {
+		for (size_t i = 0; i < end->order.n_pairs; i++)
+			end->pairs[i].begun[k] = false;
+		end->begun[k] = end->begun[k] && &steps[k] == autostart;
+	}
+}
+
+static int act_on_domain(struct end *end, int (*act)(struct virt_domain *d, struct err *e),
+	struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+
+	return end_domain(end, &d, e) < 0 ? -1 : act(d, e);
+}
+
+int settle_act(struct end *end, enum settle_verdict v, struct err *e)
+{
+	forget_lost_world(end);
+	switch (v) {
+	case SETTLE_RESUME:
+		if (end->order.is_source && act_on_domain(end, virt_domain_resume, e) < 0)
+			return -1;
+		return undo_all(end, e);
+	case SETTLE_BACKWARD:
+		return undo_all(end, e);
+	case SETTLE_DESTROY_STALE:
+		if (end->order.is_source && act_on_domain(end, virt_domain_destroy, e) < 0)
+			return -1;
+		return finish(end, e);
+	case SETTLE_FORWARD:
+		return finish(end, e);
+	case SETTLE_UNVERIFIED:
+	case SETTLE_GUEST_ENDED:
+		/* The guest is not here: its standby's entries go, autostart stays as it is. */
+		return end->order.is_source ? apply_half(end, step_find(step_leave_source), e) :
+					      undo_all(end, e);
+	case SETTLE_TWICE:
+		if (end->order.is_source)
+			act_on_domain(end, virt_domain_suspend, e);
+		return err_set(e, "%s runs on both hosts", end->order.name);
+	case SETTLE_WAIT:
+	case SETTLE_IN_DOUBT:
+		break;
+	}
+	return err_set(e, "%s: %s", end->order.name, settle_verdict_name(v));
+}
+
+/* ---- alone ---- */
 
 struct alone {
 	struct end *end;
 	struct settle_view view;
 };
 
-/* Whether something is still under way here: a job, or an incoming domain. */
+/* Whether something is still under way here: a job, or a guest that is between two hosts. */
 static int look_alone(void *arg, struct err *e)
 {
 	struct alone *a = arg;
@@ -135,24 +227,35 @@ static int look_alone(void *arg, struct err *e)
 	return !a->view.job && a->view.state != VIRT_MIGRATING;
 }
 
-void settle_alone(struct end *end)
+enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view *here)
+{
+	const struct settle_view unknown = { 0 };
+
+	if (is_source)
+		return settle_decide(here, &unknown);
+	switch (side_of(here)) {
+	case RUNNING:
+		return SETTLE_FORWARD;
+	case MIGRATING:
+		return SETTLE_WAIT;
+	case UNREACHABLE:
+		return SETTLE_IN_DOUBT;
+	default:
+		return SETTLE_BACKWARD; /* it never arrived: undo what was prepared for it */
+	}
+}
+
+int settle_alone(struct end *end, struct err *e)
 {
 	struct alone a = { .end = end };
-	struct err e;
-	bool here;
+	enum settle_verdict v;
 
 	cancel_reset(end->cancel);
 	if (cancel_wait(end->cancel, ALONE_LIMIT_MS, ALONE_POLL_MS, "the migration to end", look_alone,
-		    &a, &e) < 0) {
-		log_warn("%s: in doubt, nothing is touched: %s", end->order.name, e.msg);
-		return;
-	}
-	log_debug("settling alone: the domain is %s here", virt_state_name(a.view.state));
-	here = side_of(&a.view) == RUNNING;
-	if (end->order.is_source == here)
-		undo_all(end); /* lives on the source still, or never arrived */
-	else if (here || a.view.state == VIRT_MIGRATED)
-		finish(end);
-	else
-		apply_alone(end, step_find(step_leave_source)); /* ended by itself, or undefined */
+		    &a, e) < 0 && e->kind != ERR_TIMEOUT)
+		return -1;
+	v = settle_decide_alone(end->order.is_source, &a.view);
+	log_debug("settling alone: the domain is %s here: %s", virt_state_name(a.view.state),
+		settle_verdict_name(v));
+	return settle_act(end, v, e);
 }

@@ -34,12 +34,15 @@ enum settle_verdict {
 enum settle_verdict settle_decide(const struct settle_view *source,
 	const struct settle_view *destination);
 const char *settle_verdict_name(enum settle_verdict v);
+int settle_verdict_from_name(const char *name, enum settle_verdict *ret);
 
-/*
- * An agent left alone settles its own end: waits, bounded, for what is under way, then goes
- * backward where the domain still lives on the source, forward where it lives here, and keeps
- * its hands off in doubt.
- */
-void settle_alone(struct end *end);
+/* What one host can decide without the other. */
+enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view *here);
+
+/* Carries out this end's share of a verdict. -1: something is left to do; E names the first. */
+int settle_act(struct end *end, enum settle_verdict v, struct err *e);
+
+/* Waits, bounded, for what is under way here, then decides and acts alone. */
+int settle_alone(struct end *end, struct err *e);
 
 #endif

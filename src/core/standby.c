@@ -113,20 +113,38 @@ static int pair_mac(struct end *end, size_t i, struct mac *ret, struct err *e)
 	return 0;
 }
 
-/* Notes the static and local entries of BRIDGE that ours will replace, the first time only. */
-static void remember_found(struct pair_state *s, const struct fdb_list *found, const struct link *tap)
+/* Notes the static and local entries of the bridge that ours will replace, the first time only. */
+static int remember_found(struct end *end, size_t i, const struct fdb_list *all, const struct link *tap,
+	struct err *e)
 {
-	if (s->n_tap_found)
-		return;
-	for (size_t k = 0; k < found->n; k++) {
-		const struct fdb_entry *entry = &found->v[k];
+	struct pair_state *s = &end->pairs[i];
+
+	if (s->n_found)
+		return 0;
+	for (size_t k = 0; k < all->n; k++) {
+		const struct fdb_entry *entry = &all->v[k];
 		bool ours = entry->port == tap->ifindex && entry->kind == FDB_STATIC && entry->sticky;
+		struct found_entry *f;
 
 		if (entry->bridge != tap->master || entry->kind == FDB_LEARNT || ours)
 			continue;
-		*(struct fdb_entry *)mem_append(&s->tap_found, &s->n_tap_found, sizeof(*entry)) =
-			*entry;
+		f = mem_append(&s->found, &s->n_found, sizeof(*f));
+		*f = (struct found_entry){ entry->port, entry->bridge, entry->vlan,
+			entry->kind == FDB_LOCAL, entry->sticky };
 	}
+	return s->n_found ? end_note_state(end, i, e) : 0;
+}
+
+static int restore_found(struct end *end, const struct mac *mac, const struct found_entry *f,
+	struct err *e)
+{
+	struct fdb_entry entry = { .mac = *mac, .port = (int)f->port, .bridge = (int)f->bridge,
+		.vlan = (uint16_t)f->vlan, .kind = f->local ? FDB_LOCAL : FDB_STATIC,
+		.sticky = f->sticky };
+	int r = fdb_restore(end->nl, &entry, e);
+
+	/* Its port may be gone by now, and the entry with it. */
+	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
 }
 
 /* Whether every VLAN of the port has its entry, and the bridge has none for another port. */
@@ -160,7 +178,8 @@ static int set_tap_entry(struct end *end, size_t i, const struct link *tap, stru
 	if (pair_mac(end, i, &mac, e) < 0 || fdb_find(end->nl, &mac, &found, e) < 0 ||
 		link_port_vlans(end->nl, tap->ifindex, &vlans, e) < 0)
 		return -1;
-	remember_found(&end->pairs[i], &found, tap);
+	if (remember_found(end, i, &found, tap, e) < 0)
+		return -1;
 	for (size_t v = 0; v < vlans.n; v++)
 		if (fdb_replace(end->nl, tap->ifindex, &mac, vlans.v[v], e) < 0)
 			return -1;
@@ -219,8 +238,8 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (delete_tap_entries(end, &mac, &tap, e) < 0 || verify_tap_entry_gone(end, &mac, &tap, e) < 0)
 		return -1;
-	for (size_t k = 0; k < s->n_tap_found; k++)
-		if (fdb_restore(end->nl, &s->tap_found[k], e) < 0 && e->kind != ERR_NOT_FOUND)
+	for (size_t k = 0; k < s->n_found; k++)
+		if (restore_found(end, &mac, &s->found[k], e) < 0)
 			return -1;
 	return 0;
 }
@@ -239,6 +258,15 @@ static int has_self_entry(struct end *end, const struct mac *mac, int dev, bool 
 	return 0;
 }
 
+/* Says in the journal that the entry, which is not there yet, will be ours. */
+static int claim_self_entry(struct end *end, size_t i, struct err *e)
+{
+	if (end->pairs[i].self_added)
+		return 0;
+	end->pairs[i].self_added = true;
+	return end_note_state(end, i, e);
+}
+
 int uplink_entry_set(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
@@ -254,9 +282,8 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e)
 		s->self_added = s->self_added || end->order.pairs[i].adopt;
 		return 0;
 	}
-	if (fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
+	if (claim_self_entry(end, i, e) < 0 || fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
 		return -1;
-	s->self_added = true;
 	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
 	return present ? 0 : err_set(e, "%s does not list %s after it was added", uplink.name,
@@ -376,13 +403,30 @@ static int watch_and_wait(struct expect *x, struct err *e)
 	return r;
 }
 
+/* The journal's part of setting the uplink entries, done before every millisecond counts. */
+static int claim_absent_self_entries(struct end *end, struct err *e)
+{
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		struct link uplink;
+		struct mac mac;
+		bool present;
+
+		if (pair_mac(end, i, &mac, e) < 0 ||
+			link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+			has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+			(!present && claim_self_entry(end, i, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 int standby_expect(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *set = mem_new(end->order.n_pairs * sizeof(*set));
 	struct expect x = { .end = end, .set = set, .mark = virt_event_mark(end->virt) };
 	int r;
 
-	if (link_monitor_open(&x.monitor, e) < 0)
+	if (claim_absent_self_entries(end, e) < 0 || link_monitor_open(&x.monitor, e) < 0)
 		return -1;
 	if (pipe2(x.stop_pipe, O_CLOEXEC) < 0)
 		r = err_set_sys(e, errno, "pipe");

@@ -11,7 +11,7 @@
 #include "util/str.h"
 
 const char step_migrate[] = "migrate", step_leave_source[] = "leave-source";
-const char step_give_vf[] = "give-vf";
+const char step_give_vf[] = "give-vf", step_autostart[] = "autostart";
 
 static bool nic_replicates(const struct pair_order *p)
 {
@@ -105,7 +105,7 @@ const struct step steps[] = {
 	{ "rest-standby", "standby link down, definition checked",
 		.destination = { .pair = rest_standby, .domain = definition_verify },
 		.forward = true },
-	{ "autostart", "carry autostart over",
+	{ step_autostart, "carry autostart over",
 		.source = { .domain = autostart_clear, .undo_domain = autostart_restore },
 		.destination = { .domain = autostart_take_over }, .forward = true },
 };
@@ -150,6 +150,8 @@ static int apply_to_pairs(struct end *end, const struct step *step, json_t *fail
 		if (step->when && !step->when(p))
 			continue;
 		end->pairs[i].begun[step - steps] = true;
+		if (end_note(end, step->name, (int)i, true, e) < 0 && !step->forward)
+			return -1;
 		if (half_of(end, step)->pair(end, i, e) == 0)
 			continue;
 		err_prefix(e, "%s (%s)", step->title, p->mac);
@@ -163,6 +165,8 @@ static int apply_to_pairs(struct end *end, const struct step *step, json_t *fail
 static int apply_to_domain(struct end *end, const struct step *step, json_t *failed, struct err *e)
 {
 	end->begun[step - steps] = true;
+	if (end_note(end, step->name, END_DOMAIN, true, e) < 0 && !step->forward)
+		return -1;
 	if (half_of(end, step)->domain(end, e) == 0)
 		return 0;
 	err_prefix(e, "%s", step->title);
@@ -200,6 +204,16 @@ static void keep_first(int r, int *ret, const struct err *now, struct err *e)
 	}
 }
 
+/* What is undone, but not noted as undone, is undone once more by whoever reads the journal. */
+static void forget(struct end *end, const struct step *step, int i, bool *begun)
+{
+	struct err e;
+
+	*begun = false;
+	if (end_note(end, step->name, i, false, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+}
+
 static void undo_pairs(struct end *end, const struct step *step, int *ret, struct err *e)
 {
 	/* A domain-wide apply (the taps of the incoming domain) can have an undo for each pair. */
@@ -215,7 +229,7 @@ static void undo_pairs(struct end *end, const struct step *step, int *ret, struc
 		if (r < 0)
 			err_prefix(&now, "undo \"%s\" (%s)", step->title, end->order.pairs[i].mac);
 		else
-			end->pairs[i].begun[step - steps] = false;
+			forget(end, step, (int)i, &end->pairs[i].begun[step - steps]);
 		keep_first(r, ret, &now, e);
 	}
 }
@@ -236,7 +250,7 @@ int step_undo(struct end *end, const struct step *step, struct err *e)
 	}
 	if (half->undo_pair)
 		undo_pairs(end, step, &ret, e);
-	if (ret == 0)
-		end->begun[step - steps] = false;
+	if (ret == 0 && end->begun[step - steps])
+		forget(end, step, END_DOMAIN, &end->begun[step - steps]);
 	return ret;
 }

@@ -34,8 +34,8 @@ struct step {
 
 extern const struct step steps[];
 extern const size_t n_steps;
-/* Names of steps that are called for by name: the move, the one behind it, the VF. */
-extern const char step_migrate[], step_leave_source[], step_give_vf[];
+/* Names of steps that are called for by name. */
+extern const char step_migrate[], step_leave_source[], step_give_vf[], step_autostart[];
 
 const struct step *step_find(const char *name);
 /* Whether the host has something to do in this step. */

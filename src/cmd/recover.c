@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/cmd.h"
+#include "core/driver.h"
+#include "core/recover.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* The worst of several, as evacuations are judged: 0 < 6 < 3 < 1 < 4 < 5. */
+static int severity(int status)
+{
+	static const int order[] = { STATUS_DONE, STATUS_BUSY, STATUS_REFUSED, STATUS_FAILED,
+		STATUS_DEGRADED, STATUS_INCOMPLETE };
+
+	for (int i = 0; i < (int)ARRAY_SIZE(order); i++)
+		if (order[i] == status)
+			return i;
+	return (int)ARRAY_SIZE(order);
+}
+
+static bool is_wanted(const json_t *journal, int argc, char **argv)
+{
+	const char *name = json_string_value(json_object_get(journal, "name"));
+	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
+
+	for (int i = 0; i < argc; i++)
+		if (str_equal(argv[i], uuid) || str_equal(argv[i], name))
+			return true;
+	return argc == 0;
+}
+
+/* The command that starts an agent on the other host, from the journal; NULL: unknown. */
+static char **peer_argv(const json_t *journal)
+{
+	const json_t *peer = json_object_get(journal, "peer"), *word;
+	size_t i, n = json_array_size(peer);
+	char **argv;
+
+	if (n == 0)
+		return NULL;
+	argv = mem_new((n + 1) * sizeof(*argv));
+	json_array_foreach(peer, i, word)
+		argv[i] = str_dup(json_string_value(json_object_get(word, "text")));
+	return argv;
+}
+
+static void free_argv(char **argv)
+{
+	for (char **word = argv; word && *word; word++)
+		free(*word);
+	free(argv);
+}
+
+/* Both ends where the other host answers, this one alone where it does not. */
+static int recover_one(const struct options *o, struct report *report, const json_t *journal)
+{
+	struct target peer = { .label = (char *)"the other host", .argv = peer_argv(journal) };
+	const char *name = json_string_value(json_object_get(journal, "name"));
+	struct outcome out = { 0 };
+	struct driver d;
+	struct err e;
+
+	if (driver_open(o, report, &d, &e) < 0 || driver_connect(&d, NULL, &e) < 0) {
+		out = (struct outcome){ .status = STATUS_INCOMPLETE, .name = "incomplete", .err = e,
+			.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+	} else {
+		if (peer.argv && driver_connect_peer(&d, &peer, &e) < 0)
+			log_info("%s", e.msg);
+		recover_domain(&d, d.here, d.there, journal, &out);
+		if (d.there)
+			recover_there(&d, journal);
+	}
+	report_outcome(report, name, &out);
+	driver_close(&d);
+	free_argv(peer.argv);
+	return (int)out.status;
+}
+
+static int list_here(const struct options *o, struct report *report, json_t **ret, struct err *e)
+{
+	struct driver d;
+	int r = driver_open(o, report, &d, e);
+
+	if (r == 0)
+		r = driver_connect(&d, NULL, e);
+	if (r == 0)
+		r = recover_list(&d, d.here, ret, e);
+	driver_close(&d);
+	return r;
+}
+
+int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
+{
+	json_t *list = NULL, *journal;
+	struct report report;
+	int worst = STATUS_DONE;
+	size_t i;
+
+	report_init(&report, o);
+	if (list_here(o, &report, &list, e) < 0)
+		return -1;
+	json_array_foreach(list, i, journal) {
+		int status;
+
+		if (!is_wanted(journal, argc, argv))
+			continue;
+		status = recover_one(o, &report, journal);
+		worst = severity(status) > severity(worst) ? status : worst;
+	}
+	json_decref(list);
+	return worst;
+}
