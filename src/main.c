@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "util/log.h"
@@ -77,6 +79,8 @@ static int parse(struct options *o, int argc, char **argv, int *ret_rest, struct
 		return -1;
 	if (o->help || o->version)
 		return 0;
+	if (*ret_rest < argc && str_equal(argv[*ret_rest], "agent"))
+		return 0; /* the driver tells it everything */
 	if (options_load(o, SYSCONFDIR "/sriov-migrate.conf", e) < 0)
 		return -1;
 	return options_parse(o, argc, argv, ret_rest, e);
@@ -110,7 +114,14 @@ static int run(struct options *o, int argc, char **argv, struct err *e)
 /* An error that a command did not tell itself. */
 static int report_error(const struct options *o, const struct err *e)
 {
-	struct outcome out = { .status = report_status_of(e), .name = "failed", .err = *e,
+	static const char *const names[] = {
+		[STATUS_FAILED] = "failed",
+		[STATUS_USAGE] = "usage",
+		[STATUS_REFUSED] = "refused",
+		[STATUS_BUSY] = "busy",
+	};
+	enum status status = report_status_of(e);
+	struct outcome out = { .status = status, .name = names[status], .err = *e,
 		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
 	struct report report;
 
@@ -119,18 +130,32 @@ static int report_error(const struct options *o, const struct err *e)
 	return (int)out.status;
 }
 
+/* What is started without stdin, stdout or stderr must not get a wire in their place. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
 	struct err e = { 0 };
 	int status;
 
+	fill_standard_fds();
 	options_init(&o);
 	status = run(&o, argc, argv, &e);
 	if (status < 0)
 		status = report_error(&o, &e);
 	options_free(&o);
-	if (fflush(stdout) == EOF && status == STATUS_DONE)
-		status = STATUS_FAILED;
+	/* What was done is done: a reader that has gone away does not change the status. */
+	if (fflush(stdout) == EOF)
+		fprintf(stderr, "warning: the result could not be written\n");
 	return status;
 }

@@ -388,6 +388,17 @@ void call_wait(struct client_group *g, struct call *const *calls, size_t n, cons
 		wait_once(g, calls, n);
 }
 
+void call_wait_any(struct client_group *g, struct call *const *calls, size_t n)
+{
+	for (;;) {
+		check_calls(calls, n);
+		for (size_t i = 0; i < n; i++)
+			if (calls[i]->done)
+				return;
+		wait_once(g, calls, n);
+	}
+}
+
 int call_once(struct client_group *g, struct client *client, const char *op, json_t *args,
 	int64_t timeout_ms, json_t **ret, struct err *e)
 {

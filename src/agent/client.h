@@ -61,6 +61,8 @@ void call_start(struct call *call, struct client *client, const char *op, json_t
 void call_cancel(const struct call *call);
 /* Waits until each of the N calls is done, or *UNTIL becomes true (NULL: no such condition). */
 void call_wait(struct client_group *g, struct call *const *calls, size_t n, const bool *until);
+/* Waits until at least one of the N calls is done. */
+void call_wait_any(struct client_group *g, struct call *const *calls, size_t n);
 /* One request from start to end. 0: *ret (new reference; may be NULL) is its result. */
 int call_once(struct client_group *g, struct client *client, const char *op, json_t *args,
 	int64_t timeout_ms, json_t **ret, struct err *e);

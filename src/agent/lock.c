@@ -50,11 +50,11 @@ static bool is_current(int fd, const char *path)
 	       a.st_dev == b.st_dev;
 }
 
-static int busy(int fd, const char *name, struct err *e)
+static int busy(int fd, const char *what, struct err *e)
 {
 	CLEANUP_FREE char *owner = read_owner(fd);
 
-	return err_set_kind(e, ERR_BUSY, "%s is held by another run%s%s%s", name, owner ? " (" : "",
+	return err_set_kind(e, ERR_BUSY, "%s is held by another run%s%s%s", what, owner ? " (" : "",
 		owner ? owner : "", owner ? ")" : "");
 }
 
@@ -65,7 +65,8 @@ static int write_owner(int fd, const char *owner, struct err *e)
 	return 0;
 }
 
-int lock_take(const char *name, const char *owner, struct lock **ret, struct err *e)
+int lock_take(const char *name, const char *what, const char *owner, struct lock **ret,
+	struct err *e)
 {
 	CLEANUP_FREE char *path = path_of(name);
 
@@ -78,7 +79,7 @@ int lock_take(const char *name, const char *owner, struct lock **ret, struct err
 			return err_set_sys(e, errno, "%s", path);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 			if (i == TRIES - 1)
-				return busy(fd, name, e);
+				return busy(fd, what, e);
 			clock_sleep_ms(PAUSE_MS);
 			continue;
 		}
@@ -92,7 +93,7 @@ int lock_take(const char *name, const char *owner, struct lock **ret, struct err
 		fd = -1;
 		return 0;
 	}
-	return err_set_kind(e, ERR_BUSY, "%s is being taken and released all the time", name);
+	return err_set_kind(e, ERR_BUSY, "%s is being taken and released all the time", what);
 }
 
 void lock_release(struct lock *l)
@@ -103,6 +104,13 @@ void lock_release(struct lock *l)
 	close(l->fd);
 	free(l->path);
 	free(l);
+}
+
+bool lock_is_possible(void)
+{
+	if (access(LOCK_DIR, F_OK) == 0)
+		return access(LOCK_DIR, W_OK) == 0;
+	return access("/run", W_OK) == 0;
 }
 
 bool lock_is_held(const char *name, char **ret_owner)

@@ -13,11 +13,16 @@
 struct lock;
 
 /*
- * Takes the lock NAME ("domain-<uuid>", "vf-<address>"). OWNER is one line about the holder.
+ * Takes the lock NAME ("domain-<uuid>", "vf-<address>"). OWNER is one line about the holder; WHAT
+ * names the thing in an error.
  * ERR_BUSY, naming the holder, when another process has it.
  */
-int lock_take(const char *name, const char *owner, struct lock **ret, struct err *e);
+int lock_take(const char *name, const char *what, const char *owner, struct lock **ret,
+	struct err *e);
 void lock_release(struct lock *l); /* accepts NULL; removes the file */
+
+/* Whether locks can be taken here at all. */
+bool lock_is_possible(void);
 
 /* Whether somebody (this process counts) holds the lock; *ret_owner: caller frees, may be NULL. */
 bool lock_is_held(const char *name, char **ret_owner);

@@ -12,11 +12,12 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { QUEUE_MAX = 16 };
+enum { QUEUE_MAX = 16, POLL_MS = 1000 };
 
 struct server {
 	struct wire_in in;
 	struct wire_out out;
+	int stop_fd; /* borrowed */
 	const struct server_op *ops; /* borrowed */
 	size_t n_ops;
 	void (*switching)(void *ctx);
@@ -28,16 +29,18 @@ struct server {
 	json_t *queue[QUEUE_MAX]; /* owned; guarded by lock, like the rest */
 	size_t n_queued;
 	json_int_t running; /* id, 0: none */
+	json_int_t cancelled; /* id of a request that was cancelled before it ran, 0: none */
 	bool ending;
 };
 
-struct server *server_new(int in, int out, const struct server_op *ops, size_t n_ops,
+struct server *server_new(int in, int out, int stop_fd, const struct server_op *ops, size_t n_ops,
 	void (*switching)(void *ctx), void *ctx, struct cancel *cancel)
 {
 	struct server *s = mem_new(sizeof(*s));
 
 	wire_in_init(&s->in, in);
 	wire_out_init(&s->out, out);
+	s->stop_fd = stop_fd;
 	s->ops = ops;
 	s->n_ops = n_ops;
 	s->switching = switching;
@@ -106,6 +109,8 @@ static json_t *take_request(struct server *s)
 			s->queue[i] = s->queue[i + 1];
 		s->running = json_integer_value(json_object_get(request, "id"));
 		cancel_reset(s->cancel);
+		if (s->running == s->cancelled)
+			cancel_request(s->cancel);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return request;
@@ -155,6 +160,8 @@ static void cancel_running(struct server *s, json_int_t id)
 	pthread_mutex_lock(&s->lock);
 	if (s->running && (!id || s->running == id))
 		cancel_request(s->cancel);
+	else
+		s->cancelled = id;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -180,7 +187,10 @@ static const char *read_requests(struct server *s)
 	int64_t heard = clock_ms();
 
 	for (;;) {
-		struct pollfd p = { .fd = s->in.fd, .events = POLLIN };
+		struct pollfd p[] = {
+			{ .fd = s->in.fd, .events = POLLIN },
+			{ .fd = s->stop_fd, .events = POLLIN },
+		};
 		int64_t left = heard + WIRE_SILENCE_MS - clock_ms();
 		struct err e;
 		char *line;
@@ -188,9 +198,13 @@ static const char *read_requests(struct server *s)
 
 		if (left <= 0)
 			return "the driver is silent";
-		n = poll(&p, 1, (int)left);
+		if (wire_is_broken(&s->out))
+			return "the driver does not read";
+		n = poll(p, ARRAY_SIZE(p), left < POLL_MS ? (int)left : POLL_MS);
 		if (n < 0 && errno != EINTR)
 			return "poll failed";
+		if (n > 0 && p[1].revents)
+			return "told to stop";
 		if (n <= 0)
 			continue;
 		if (wire_fill(&s->in, &e) < 0)

@@ -73,6 +73,16 @@ int wire_send(struct wire_out *w, json_t *msg, struct err *e)
 	return r;
 }
 
+bool wire_is_broken(struct wire_out *w)
+{
+	bool broken;
+
+	pthread_mutex_lock(&w->lock);
+	broken = w->broken;
+	pthread_mutex_unlock(&w->lock);
+	return broken;
+}
+
 void wire_in_init(struct wire_in *w, int fd)
 {
 	*w = (struct wire_in){ .fd = fd };

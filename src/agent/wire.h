@@ -36,6 +36,8 @@ void wire_out_init(struct wire_out *w, int fd);
 /* Takes the reference to MSG. */
 int wire_send(struct wire_out *w, json_t *msg, struct err *e);
 
+bool wire_is_broken(struct wire_out *w);
+
 /* Collects what FD has into lines. */
 struct wire_in {
 	int fd; /* borrowed */

@@ -2,6 +2,8 @@
 /* One end: answers the driver's requests until it goes away, then settles what is open. */
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -53,6 +55,21 @@ static void on_switching(void *ctx)
 	end_set_switching(&a->end);
 }
 
+/*
+ * A key that may only start this agent must not start anything else: libvirt runs programs that
+ * some URIs name.
+ */
+static int check_uri(const char *uri, struct err *e)
+{
+	static const char *const parameters[] = { "command=", "netcat=", "proxy=" };
+
+	for (size_t i = 0; uri && i < ARRAY_SIZE(parameters); i++)
+		if (strstr(uri, parameters[i]))
+			return err_set_kind(e, ERR_REFUSED, "the URI %s is refused: it names a program",
+				uri);
+	return 0;
+}
+
 static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
@@ -61,6 +78,8 @@ static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	*ret = json_object();
 	json_object_set_new(*ret, "protocol", json_integer(WIRE_PROTOCOL));
 	json_object_set_new(*ret, "version", json_string(PACKAGE_VERSION));
+	if (check_uri(uri, e) < 0)
+		return -1;
 	if (json_integer_value(json_object_get(args, "protocol")) != WIRE_PROTOCOL)
 		return 0; /* the driver says what is to be said */
 	if (json_is_true(json_object_get(args, "verbose")))
@@ -70,9 +89,11 @@ static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return a->end.nl ? 0 : nl_open(&a->end.nl, e);
 }
 
-static int need_hello(const struct agent *a, struct err *e)
+static int need_hello(struct agent *a, struct err *e)
 {
-	return a->end.nl ? 0 : err_set(e, "a request before hello");
+	if (!a->end.nl)
+		return err_set(e, "a request before hello");
+	return virt_ensure(a->end.virt, e);
 }
 
 static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -88,6 +109,8 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		return -1;
 	if (!domain)
 		return err_set(e, "facts of which domain?");
+	if (check_uri(reach, e) < 0)
+		return -1;
 	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
 	if (r == 0 && reach && facts.has_domain && virt_can_reach(reach, &why) < 0)
 		facts.unreachable = str_dup(why.msg);
@@ -105,15 +128,21 @@ static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
 
 	if (need_hello(a, e) < 0 || record_decode(&order_record, args, &order, e) < 0)
 		return -1;
-	r = order.uuid && order.name && order.owner ? end_open(&a->end, &order, e) :
-						       err_set(e, "an order without a domain");
+	if (check_uri(order.migration.dest_uri, e) < 0)
+		r = -1;
+	else if (!order.uuid || !order.name || !order.owner)
+		r = err_set(e, "an order without a domain");
+	else
+		r = end_open(&a->end, &order, e);
 	record_clear(&order_record, &order);
 	return r;
 }
 
-static int need_order(const struct agent *a, struct err *e)
+static int need_order(struct agent *a, struct err *e)
 {
-	return a->end.open ? 0 : err_set(e, "a step without an order");
+	if (!a->end.open)
+		return err_set(e, "a step without an order");
+	return virt_ensure(a->end.virt, e);
 }
 
 static const struct step *step_of(const json_t *args, struct err *e)
@@ -351,27 +380,35 @@ static void settle_left_open(struct end *end, const char *why)
 }
 
 /* A session of its own: what ends the driver's terminal or login does not end the agent. */
-static void detach_from_login(void)
+static int detach_from_login(void)
 {
+	sigset_t set;
+
+	/* Before any thread exists. SIGTERM ends the agent as the driver's end does: it settles. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	setsid();
+	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 {
 	struct agent a = { 0 };
 	const char *why;
+	int stop_fd;
 
-	detach_from_login();
+	stop_fd = detach_from_login();
 	openlog("sriov-migrate", LOG_PID, LOG_DAEMON);
 	cancel_init(&a.cancel);
 	a.end.cancel = &a.cancel;
 	a.end.tell = tell_driver;
 	a.end.tell_arg = &a;
-	a.server = log_server = server_new(STDIN_FILENO, STDOUT_FILENO, ops, ARRAY_SIZE(ops),
-		on_switching, &a, &a.cancel);
+	a.server = log_server = server_new(STDIN_FILENO, STDOUT_FILENO, stop_fd, ops,
+		ARRAY_SIZE(ops), on_switching, &a, &a.cancel);
 	log_init(LOG_LEVEL_WARN, log_to_driver);
 	why = server_run(a.server);
 	if (a.end.open)

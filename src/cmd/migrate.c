@@ -21,7 +21,7 @@ static enum status refuse(struct driver *d, const struct plan *p, const char *do
 		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
 
 	for (size_t i = 0; i < p->problems.n; i++)
-		if (str_equal(p->problems.v[i].code, "running-twice"))
+		if (!p->busy && str_equal(p->problems.v[i].code, "running-twice"))
 			out.status = STATUS_INCOMPLETE;
 	snprintf(out.text, sizeof(out.text), "%s was not touched", domain);
 	report_outcome(d->report, domain, &out);
@@ -34,13 +34,19 @@ static enum status say_checked(struct driver *d, const struct plan *p)
 	struct outcome out = { .status = STATUS_DONE, .name = "can-migrate",
 		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
 
-	if (p->kind == PLAN_ALREADY_THERE)
-		snprintf(out.text, sizeof(out.text), "%s is on %s already", p->destination.name, there);
-	else
+	if (p->kind == PLAN_ALREADY_THERE) {
+		bool whole = plan_is_whole(&d->facts_there);
+
+		out.name = whole ? "already-there" : "degraded";
+		out.status = whole ? STATUS_DONE : STATUS_DEGRADED;
+		snprintf(out.text, sizeof(out.text), "%s is on %s already, %s its VF",
+			p->destination.name, there, whole ? "on" : "but without");
+	} else {
 		snprintf(out.text, sizeof(out.text), "%s can be migrated to %s", p->destination.name,
 			there);
+	}
 	report_outcome(d->report, p->destination.name, &out);
-	return STATUS_DONE;
+	return out.status;
 }
 
 /* It has moved already; that is success only if it is on its VF. */
@@ -57,7 +63,7 @@ static void run_already_there(struct driver *d, const struct plan *p, struct out
 }
 
 /* *ret_again: another run was quicker to take a VF of this plan; a new plan may find another. */
-static enum status run_plan(struct driver *d, const struct plan *p, bool *ret_again)
+static enum status run_plan(struct driver *d, const struct plan *p, bool may_again, bool *ret_again)
 {
 	struct outcome out = { 0 };
 
@@ -70,14 +76,15 @@ static enum status run_plan(struct driver *d, const struct plan *p, bool *ret_ag
 		run_already_there(d, p, &out);
 	else
 		run_migration(d, p, &out);
-	*ret_again = out.status == STATUS_BUSY && out.vf_taken;
-	report_outcome(d->report, p->destination.name, &out);
+	*ret_again = out.status == STATUS_BUSY && out.vf_taken && may_again;
+	if (!*ret_again)
+		report_outcome(d->report, p->destination.name, &out);
 	json_decref(out.pairs);
 	return out.status;
 }
 
 static int plan_and_run(struct driver *d, const struct target *t, const char *domain, enum mode mode,
-	bool *ret_again, struct err *e)
+	bool may_again, bool *ret_again, struct err *e)
 {
 	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri, .peer = t->argv,
 		.owner = d->owner, .options = d->options };
@@ -90,7 +97,7 @@ static int plan_and_run(struct driver *d, const struct target *t, const char *do
 	report_problems(d->report, &plan);
 	if (plan_is_refused(&plan))
 		return refuse(d, &plan, domain);
-	return (int)(mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan, ret_again));
+	return (int)(mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan, may_again, ret_again));
 }
 
 static int with_driver(struct driver *d, const struct target *t, const char *domain, enum mode mode,
@@ -103,8 +110,8 @@ static int with_driver(struct driver *d, const struct target *t, const char *dom
 		return -1;
 	if (mode == MIGRATE && !d->options->dry_run && recover_before(d, domain, e) < 0)
 		return -1;
-	for (int i = 0; again && i < PLAN_TRIES; i++)
-		r = plan_and_run(d, t, domain, mode, &again, e);
+	for (int i = 1; again && i <= PLAN_TRIES; i++)
+		r = plan_and_run(d, t, domain, mode, i < PLAN_TRIES, &again, e);
 	return r;
 }
 

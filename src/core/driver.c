@@ -30,15 +30,16 @@ static void on_signal(void *arg)
 		return;
 	if (d->past_return) {
 		report_warning(d->report, NULL,
-			"the domain has moved already: finishing, then stopping", NULL);
+			"there is no way back from here: finishing, then stopping", NULL);
 		return;
 	}
-	if (d->rolling_back || d->interrupted) {
+	if (d->rolling_back) {
 		report_warning(d->report, NULL, "rolling back, please wait", NULL);
 		return;
 	}
+	if (!d->interrupted)
+		report_warning(d->report, NULL, "stopping: what was done is being undone", NULL);
 	d->interrupted = true;
-	report_warning(d->report, NULL, "stopping: what was done is being undone", NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(d->under_way); i++)
 		if (d->under_way[i])
 			call_cancel(d->under_way[i]);
@@ -67,8 +68,13 @@ static int take_signals(struct driver *d, struct err *e)
 
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)
-		sigaddset(&set, stop_signals[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
+		struct sigaction old;
+
+		/* nohup and shells' background jobs have their reasons. */
+		if (sigaction(stop_signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaddset(&set, stop_signals[i]);
+	}
 	/* Before any thread exists, so that all of them inherit it. */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -30,12 +30,12 @@ static int lock_domain(struct end *end, const char *uuid, const char *name, cons
 	struct err *e)
 {
 	CLEANUP_FREE char *lock = str_printf("domain-%s", uuid);
+	CLEANUP_FREE char *what = str_printf("domain %s", name);
 
 	if (end->open)
 		return err_set(e, "this agent has an order already");
-	if (lock_take(lock, owner, &end->domain_lock, e) == 0)
+	if (lock_take(lock, what, owner, &end->domain_lock, e) == 0)
 		return 0;
-	err_prefix(e, "domain %s", name);
 	return err_hint(e, "Wait for the other run to end, or stop it with kill and its PID.");
 }
 
@@ -252,7 +252,15 @@ int end_domain(struct end *end, struct virt_domain **ret, struct err *e)
 int end_live_xml(struct end *end, char **ret, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	enum virt_state state;
+	bool job;
 
+	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+		return -1;
+	/* libvirt would give the definition instead. */
+	if (!virt_state_is_active(state))
+		return err_set_kind(e, ERR_NOT_FOUND, "domain %s is %s", end->order.name,
+			virt_state_name(state));
 	if (end_domain(end, &d, e) < 0)
 		return -1;
 	return virt_domain_xml(d, VIRT_XML_LIVE, ret, e);

@@ -33,6 +33,7 @@ struct pair_state {
 	size_t n_found;
 	bool self_added;      /* our entry is on the uplink; false if it was there before */
 	bool primary_missing; /* the VF was taken away and could not be given back */
+	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	const char *evidence; /* what proved that the guest drives the VF */
 	struct lock *vf_lock; /* owned */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */
@@ -83,7 +84,7 @@ bool end_is_switching(struct end *end);
 
 /* The domain of the order; ERR_NOT_FOUND. */
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e);
-/* The domain's live XML; caller frees. */
+/* The domain's live XML; caller frees. ERR_NOT_FOUND when it does not run. */
 int end_live_xml(struct end *end, char **ret, struct err *e);
 
 #endif

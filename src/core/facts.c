@@ -74,7 +74,6 @@ static const struct field domain_fact_fields[] = {
 	RECORD_BOOL(domain_fact, persistent),
 	RECORD_BOOL(domain_fact, autostart),
 	RECORD_STR(domain_fact, live),
-	RECORD_STR(domain_fact, migratable),
 	RECORD_STR(domain_fact, inactive),
 	RECORD_STR(domain_fact, lock_owner),
 };
@@ -185,8 +184,6 @@ static int gather_domains(struct virt *v, struct host_facts *f, struct use_list 
 static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool active, struct err *e)
 {
 	if (active && virt_domain_xml(d, VIRT_XML_LIVE, &f->live, e) < 0)
-		return -1;
-	if (active && virt_domain_xml(d, VIRT_XML_MIGRATABLE, &f->migratable, e) < 0)
 		return -1;
 	if (!f->persistent)
 		return 0;
@@ -440,7 +437,7 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	f->uuid = TAKE_PTR(host.uuid);
 	f->libvirt = host.libvirt;
 	f->qemu = host.qemu;
-	f->net_admin = has_net_admin();
+	f->net_admin = has_net_admin() && lock_is_possible();
 	return 0;
 }
 

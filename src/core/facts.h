@@ -58,7 +58,6 @@ struct domain_fact {
 	char *state; /* virt_state_name */
 	bool job, persistent, autostart;
 	char *live;       /* XML; NULL unless active */
-	char *migratable; /* XML; NULL unless active */
 	char *inactive;   /* XML; NULL unless persistent */
 	char *lock_owner; /* NULL: no run holds it */
 };
@@ -70,7 +69,7 @@ struct domain_name {
 struct host_facts {
 	char *hostname, *uuid;
 	int64_t libvirt, qemu;
-	bool net_admin; /* may change FDB entries */
+	bool net_admin; /* may change FDB entries and take locks */
 	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
 	struct pf_fact *pfs;
 	size_t n_pfs;

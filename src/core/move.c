@@ -31,7 +31,7 @@ static void tell_switching(void *arg)
 
 int domain_migrate(struct end *end, struct err *e)
 {
-	struct virt_watcher watcher = { tell_progress, tell_switching, end };
+	struct virt_watcher watcher = { tell_progress, tell_switching, end, NULL };
 	const struct migration_order *o = &end->order.migration;
 	struct virt_migration m = {
 		.dest_uri = o->dest_uri,
@@ -54,21 +54,24 @@ int domain_migrate(struct end *end, struct err *e)
 	return virt_migrate(d, &m, &watcher, end->cancel, e);
 }
 
-/* Whether the definition names the order's VF for every pair. */
+/* Whether the definition names the same VFs as the one the domain is to have. */
 static int definition_is_right(struct end *end, struct virt_domain *d, bool *ret, char **ret_xml,
 	struct err *e)
 {
-	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	CLEANUP_PAIRS struct xml_pair_list now = { 0 };
+	CLEANUP_PAIRS struct xml_pair_list wanted = { 0 };
 
 	if (virt_domain_xml(d, VIRT_XML_INACTIVE, ret_xml, e) < 0 ||
-		xml_pairs_find(*ret_xml, &pairs, e) < 0)
+		xml_pairs_find(*ret_xml, &now, e) < 0 ||
+		xml_pairs_find(end->order.inactive_xml, &wanted, e) < 0)
 		return -1;
 	*ret = true;
-	for (size_t i = 0; i < end->order.n_pairs; i++) {
-		const struct pair_order *p = &end->order.pairs[i];
-		const struct xml_pair *pair = xml_pairs_by_alias(&pairs, p->standby_alias);
+	for (size_t i = 0; i < wanted.n; i++) {
+		const struct xml_pair *want = &wanted.v[i], *have = NULL;
 
-		*ret = *ret && pair && str_equal(pair->primary.address, p->vf);
+		if (want->standby_alias)
+			have = xml_pairs_by_alias(&now, want->standby_alias);
+		*ret = *ret && have && str_equal(have->primary.address, want->primary.address);
 	}
 	return 0;
 }

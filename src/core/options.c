@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/mem.h"
@@ -50,11 +51,11 @@ const struct option_desc option_table[] = {
 		"sriov-migrate on the other host" },
 	{ "libvirt-uri", 0, OPTION_TEXT, OPT(libvirt_uri), "hosts", "URI",
 		"libvirt of each host, seen from there (qemu:///system)" },
-	{ "source-uplink", 0, OPTION_TEXT, OPT(source_uplink), "hosts", "DEV,…",
+	{ "source-uplink", 0, OPTION_TEXT, OPT(source_uplink), "hosts", "DEV,...",
 		"which ports are uplinks, where a bridge here has several" },
-	{ "destination-uplink", 0, OPTION_TEXT, OPT(destination_uplink), "hosts", "DEV,…",
+	{ "destination-uplink", 0, OPTION_TEXT, OPT(destination_uplink), "hosts", "DEV,...",
 		"the same on the destination" },
-	{ "vf", 0, OPTION_TEXT, OPT(vf), "hosts", "ADDRESS,…",
+	{ "vf", 0, OPTION_TEXT, OPT(vf), "hosts", "ADDRESS,...",
 		"VFs to use on the destination, in the order of the pairs" },
 
 	{ "detach-timeout", 0, OPTION_SECONDS, OPT(detach_timeout), "limits", "SECONDS",
@@ -175,7 +176,12 @@ static int usage_error(int c, char **argv, struct err *e)
 {
 	const char *why = c == ':' ? "needs a value" : "is unknown";
 
-	err_set_kind(e, ERR_USAGE, "option %s %s", argv[optind - 1], why);
+	if (optopt >= FIRST_LONG_ONLY && c == '?')
+		err_set_kind(e, ERR_USAGE, "option --%s takes no value", by_value(optopt)->name);
+	else if (optopt > 0 && optopt < FIRST_LONG_ONLY)
+		err_set_kind(e, ERR_USAGE, "option -%c %s", optopt, why);
+	else
+		err_set_kind(e, ERR_USAGE, "option %s %s", argv[optind - 1], why);
 	return err_hint(e, "See sriov-migrate --help.");
 }
 
@@ -348,7 +354,10 @@ static int load_file(struct options *o, const char *file, struct err *e)
 int options_load(struct options *o, const char *default_file, struct err *e)
 {
 	CLEANUP_FREE char *file = str_dup(o->config ? o->config : default_file);
+	struct stat st;
 
+	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_set_kind(e, ERR_USAGE, "configuration file %s is a directory", file);
 	if (access(file, R_OK) < 0) {
 		if (!o->config && errno == ENOENT)
 			return 0;

@@ -36,10 +36,29 @@ bool plan_is_refused(const struct plan *p)
 
 /* ---- problems ---- */
 
+static struct problem *find_same(struct plan *p, const char *code, const struct host_facts *host,
+	const char *text)
+{
+	for (size_t i = 0; i < p->problems.n; i++) {
+		struct problem *old = &p->problems.v[i];
+
+		if (str_equal(old->code, code) && str_equal(old->text, text) &&
+			str_equal(old->host, host ? host->hostname : NULL))
+			return old;
+	}
+	return NULL;
+}
+
+/* Takes TEXT. Two pairs on one uplink have its problems in common: they are told once. */
 static struct problem *add(struct plan *p, const char *code, const struct host_facts *host, char *text)
 {
-	struct problem *new = mem_append(&p->problems.v, &p->problems.n, sizeof(*new));
+	struct problem *new = find_same(p, code, host, text);
 
+	if (new) {
+		free(text);
+		return new;
+	}
+	new = mem_append(&p->problems.v, &p->problems.n, sizeof(*new));
 	new->code = code;
 	new->host = str_dup(host ? host->hostname : NULL);
 	new->text = text;
@@ -157,6 +176,21 @@ static void check_trust(struct plan *p, const struct host_facts *f, const struct
 			"uplink %s has spoof checking on: the NIC may drop what the guest sends", u->name);
 }
 
+/*
+ * igb refuses the request to clear a filter since Linux 5.16 (584af82154f5): each entry set on a VF
+ * of it takes one of some 13 slots until the VFs are created anew.
+ */
+static void check_filter_leak(struct plan *p, const struct host_facts *f, const struct uplink_fact *u,
+	const struct pf_fact *pf)
+{
+	if (str_equal(pf->driver, "igb") && u->vf_index >= 0)
+		warn(p, "filters-leak", f,
+			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees them.",
+			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
+			"moves it takes no more, and neighbours on %s may not reach guests that left",
+			u->name, pf->name);
+}
+
 /* Fills in bridge, uplink, PF and rule; false when there is a problem. */
 static bool place_pair(struct plan *p, const struct host_facts *f, const char *bridge,
 	const char *names, const char *option, struct pair_order *o)
@@ -184,6 +218,7 @@ static bool place_pair(struct plan *p, const struct host_facts *f, const char *b
 	str_set(&o->uplink, u->name);
 	str_set(&o->pf, u->pf);
 	str_set(&o->rule, nic_rule_name(nic_rule_of(pf->driver, &known)));
+	check_filter_leak(p, f, u, pf);
 	if (!known)
 		warn(p, "unknown-nic", f, "",
 			"it is not known how NICs with driver %s treat a MAC that the uplink and a VF "
@@ -235,7 +270,8 @@ static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact
 	return same ? same : first;
 }
 
-static const struct vf_fact *named_vf(struct plan *p, const struct host_facts *f, const char *name)
+static const struct vf_fact *named_vf(struct plan *p, const struct host_facts *f, const char *name,
+	const struct order *taken, bool managed)
 {
 	struct pci_address address;
 	char canonical[PCI_TEXT_SIZE];
@@ -251,6 +287,13 @@ static const struct vf_fact *named_vf(struct plan *p, const struct host_facts *f
 		refuse(p, "bad-vf", f, "", "there is no VF %s", canonical);
 	else if (!str_is_empty(vf->user))
 		refuse(p, "vf-in-use", f, "", "VF %s is not free: %s", canonical, vf->user);
+	else if (vf_is_taken_by_plan(taken, canonical))
+		refuse(p, "vf-in-use", f, "", "VF %s is named for two pairs", canonical);
+	else if (!driver_fits(vf, managed))
+		refuse(p, "vf-in-use", f, "",
+			managed ? "VF %s is bound to vfio-pci by somebody else" :
+				  "VF %s is not bound to vfio-pci, and the domain says managed='no'",
+			canonical);
 	else
 		return vf;
 	return NULL;
@@ -273,12 +316,20 @@ static char *why_none_is_free(const struct pf_fact *pf, bool managed)
 	return why.s ? why.s : str_dup("it has none");
 }
 
+static void warn_other_pf(struct plan *p, const struct host_facts *f, const struct vf_fact *vf,
+	const struct pf_fact *pf, const struct pair_order *o)
+{
+	if (!str_equal(pf->name, o->pf))
+		warn(p, "other-pf", f, "The standby's frames leave by another port than the VF's.",
+			"VF %s is of %s, but the uplink %s is of %s", vf->address, pf->name, o->uplink, o->pf);
+}
+
 /* Fills in VF address and number; false when there is a problem. */
 static bool choose_vf(struct plan *p, const struct host_facts *f, const struct order *taken,
 	const char *wanted, int64_t like, struct pair_order *o)
 {
 	const struct pf_fact *pf = facts_pf(f, o->pf);
-	const struct vf_fact *vf = wanted ? named_vf(p, f, wanted) : pick_vf(taken, pf, like, o->managed);
+	const struct vf_fact *vf = wanted ? named_vf(p, f, wanted, taken, o->managed) : pick_vf(taken, pf, like, o->managed);
 
 	if (!vf && !wanted) {
 		CLEANUP_FREE char *why = why_none_is_free(pf, o->managed);
@@ -289,6 +340,7 @@ static bool choose_vf(struct plan *p, const struct host_facts *f, const struct o
 	if (!vf)
 		return false;
 	facts_vf(f, vf->address, &pf);
+	warn_other_pf(p, f, vf, pf, o);
 	str_set(&o->vf, vf->address);
 	str_set(&o->pf, pf->name);
 	o->vf_index = vf->index;
@@ -310,19 +362,21 @@ static const char *bridge_of(struct plan *p, const struct host_facts *f, const s
 	if (n && n->libvirt_owns_fdb)
 		warn(p, "libvirt-owns-fdb", f, "",
 			"libvirt manages the forwarding entries of network \"%s\"", n->name);
-	if (n && n->bridge)
-		return n->bridge;
-	if (pair->bridge)
-		return pair->bridge;
+	if (n ? n->bridge : pair->bridge)
+		return n ? n->bridge : pair->bridge;
 	refuse(p, "no-bridge", f, "Only standbys on a Linux bridge are supported.",
 		"the standby %s (type %s) is not on a bridge", pair->standby_alias, pair->standby_type);
 	return NULL;
 }
 
-static void check_forms(struct plan *p, const struct host_facts *f, const struct xml_pair *pair)
+static void check_forms(struct plan *p, const struct host_facts *f, const struct xml_pair *pair,
+	const struct xml_pair *defined)
 {
 	enum primary_form form = pair->primary.form;
 
+	/* The live definition shows a pool's VF as if it had been given by address. */
+	if (defined && defined->primary.form != PRIMARY_NONE)
+		form = defined->primary.form;
 	if (!str_equal(pair->standby_model, "virtio"))
 		refuse(p, "standby-model", f, "", "the standby %s is not a virtio NIC", pair->standby_alias);
 	if (form == PRIMARY_POOL || form == PRIMARY_HOSTDEV)
@@ -376,20 +430,21 @@ static void place_source_pair(struct plan *p, const struct host_facts *f, const 
 
 	fill_pair(live, primary, xml_pairs_by_alias(defined, live->standby_alias), o);
 	o->adopt = !o->had_primary;
-	check_forms(p, f, live);
+	check_forms(p, f, live, xml_pairs_by_alias(defined, live->standby_alias));
 	if (!bridge || !place_pair(p, f, bridge, r->options->source_uplink, "--source-uplink", o))
 		return;
-	if (!primary || !primary->address)
+	if (!o->had_primary)
 		return;
 	vf = facts_vf(f, primary->address, &pf);
 	if (!vf) {
 		refuse(p, "no-vf", f, "", "the primary of %s, %s, is no VF", live->standby_alias,
-			primary->address);
+			primary->address ? primary->address : "?");
 		return;
 	}
-	if (!str_equal(pf->name, o->pf))
-		warn(p, "other-pf", f, "The standby's frames leave by another port than the VF's.",
-			"VF %s is of %s, but the uplink %s is of %s", vf->address, pf->name, o->uplink, o->pf);
+	if (str_is_empty(vf->mac))
+		refuse(p, "no-vf-info", f, "Is the NIC in switchdev mode? That is not supported.",
+			"%s says nothing about its VF %s", pf->name, vf->address);
+	warn_other_pf(p, f, vf, pf, o);
 	str_set(&o->pf, pf->name);
 	str_set(&o->vf, vf->address);
 	o->vf_index = vf->index;
@@ -455,6 +510,17 @@ static struct pair_order *add_pair(struct order *o)
 
 /* ---- migration ---- */
 
+static void check_mtu(struct plan *p, const struct host_facts *src, const char *here,
+	const struct host_facts *dst, const char *there)
+{
+	const struct bridge_fact *a = facts_bridge(src, here), *b = facts_bridge(dst, there);
+
+	if (a && b && a->mtu != b->mtu)
+		warn(p, "mtu-differs", dst, "Large frames can be lost while the guest is on its standby.",
+			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, b->name, b->mtu, a->name,
+			src->hostname, a->mtu);
+}
+
 static void place_destination_pair(struct plan *p, const struct host_facts *f,
 	const struct xml_pair *live, const struct pair_order *here, const struct plan_request *r)
 {
@@ -499,7 +565,7 @@ static void make_definition(struct plan *p, const struct domain_fact *d,
 		if (pair && pair->primary.form != PRIMARY_NONE)
 			change[used++] = (struct xml_new_address){ o->standby_alias, o->vf };
 		else
-			warn(p, "defined-without-vf", f, "After its next cold start it has no VF.",
+			warn(p, "defined-without-vf", NULL, "After its next cold start it has no VF.",
 				"the definition of %s has no VF for the standby %s", d->name,
 				o->standby_alias);
 	}
@@ -529,7 +595,7 @@ static void fill_migration(struct migration_order *m, const struct plan_request 
 static void check_host(struct plan *p, const struct host_facts *f)
 {
 	if (!f->net_admin)
-		refuse(p, "no-permission", f, "Run as root, or with CAP_NET_ADMIN and access to libvirt.",
+		refuse(p, "no-permission", f, "Run as root: it takes access to libvirt, CAP_NET_ADMIN and /run/sriov-migrate.",
 			"no permission to change network devices");
 }
 
@@ -558,6 +624,13 @@ static void check_source_domain(struct plan *p, const struct host_facts *f)
 			"domain %s is %s", d->name, d->state);
 }
 
+static bool is_incoming(const struct host_facts *src, const struct domain_name *there)
+{
+	enum virt_state state = virt_state_from_name(there->state);
+
+	return state == VIRT_MIGRATING || (src->domain.job && virt_state_is_active(state));
+}
+
 /* Whether the destination has another domain of that name or UUID, or this one running. */
 static void check_destination_names(struct plan *p, const struct host_facts *src,
 	const struct host_facts *dst)
@@ -573,9 +646,15 @@ static void check_destination_names(struct plan *p, const struct host_facts *src
 		else if (same_uuid && !same_name)
 			refuse(p, "uuid-taken", dst, "Rename or remove it.",
 				"there is a domain with this one's UUID, but named %s", there->name);
-		else if (same_uuid && virt_state_is_active(virt_state_from_name(there->state)))
+		else if (same_uuid && !p->busy && is_incoming(src, there))
+			refuse(p, "incoming", dst, "Wait for that migration, or abort it with virsh "
+						   "domjobabort.",
+				"domain %s is being migrated there already", there->name);
+		else if (same_uuid && !p->busy &&
+			 virt_state_is_active(virt_state_from_name(there->state)))
 			refuse(p, "running-twice", dst, "Find out which copy is the true one, now.",
-				"domain %s is %s there as well", there->name, there->state);
+				"domain %s is %s there, and %s on %s as well", there->name, there->state,
+				src->domain.state, src->hostname);
 	}
 }
 
@@ -608,6 +687,7 @@ static void plan_pairs(struct plan *p, const struct host_facts *src, const struc
 
 		place_source_pair(p, src, &d->live.v[i], &d->defined, r, here);
 		place_destination_pair(p, dst, &d->live.v[i], here, r);
+		check_mtu(p, src, here->bridge, dst, p->destination.pairs[i].bridge);
 	}
 }
 
@@ -708,7 +788,7 @@ static void plan_reattach_pair(struct plan *p, const struct host_facts *f, const
 	/* As the domain is defined; what it is now may be what an earlier run left. */
 	o.link_was_up = d && d->link_up;
 	o.adopt = !o.had_primary || live->link_up != o.link_was_up;
-	check_forms(p, f, live);
+	check_forms(p, f, live, d);
 	if (bridge && place_pair(p, f, bridge, r->options->destination_uplink, "--destination-uplink", &o))
 		choose_reattach_vf(p, f, live, primary, wanted, &o);
 	*add_pair(&p->destination) = o;

@@ -59,7 +59,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 /* The destination half alone, on the host whose facts these are: ret->destination. */
 void plan_reattach(const struct host_facts *here, const struct plan_request *r, struct plan *ret);
 
-/* Whether every pair of the domain runs with its VF and a resting standby. */
+/* Whether every pair of the domain runs with its VF. */
 bool plan_is_whole(const struct host_facts *f);
 
 #endif

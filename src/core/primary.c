@@ -20,23 +20,68 @@ enum {
 	EVENT_GRACE_MS = 3000,  /* gone from the XML without an event: the event got lost */
 	ASK_AGAIN_MS = 7000,    /* QEMU refuses a second unplug request within 5 s */
 	PROOF_POLL_MS = 20,
+	UNPLUG_GRACE_MS = 10000, /* an unplug asked for longer ago than that is not expected any more */
 	QUIET_POLL_MS = 50,
-	QUIET_MS = 400,         /* no frame from the guest on the standby for that long */
+	QUIET_MS = 1200,        /* no frame from the guest on the standby for that long … */
+	QUIET_FRAMES = 20,      /* … after at least so many, and … */
+	QUIET_GAPS = 20,        /* … for so many of the usual gaps between them */
+	BUSY_FACTOR = 3,
 	TAKE_BACK_MS = 10000,
 	NICS_OF_A_WORKING_PAIR = 3, /* net_failover's master and its two ports */
 };
 
 /* ---- reservation ---- */
 
+static int uses_vf(struct virt_domain *d, const char *vf, bool *ret, struct err *e)
+{
+	CLEANUP_STRINGS struct xml_strings used = { 0 };
+	CLEANUP_FREE char *xml = NULL;
+
+	if (virt_domain_xml(d, VIRT_XML_LIVE, &xml, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (xml_host_devices(xml, &used, e) < 0)
+		return -1;
+	for (size_t k = 0; k < used.n; k++)
+		*ret = *ret || str_equal(used.v[k], vf);
+	return 0;
+}
+
+/* Between the plan and the lock another run may have come and gone, with the VF. */
+static int check_still_free(struct end *end, const char *vf, struct err *e)
+{
+	struct virt_domain_list list = { 0 };
+	int r = virt_domains(end->virt, &list, e);
+
+	for (size_t k = 0; k < list.n && r == 0; k++) {
+		enum virt_state state;
+		bool job, used = false;
+
+		r = virt_state_get(end->virt, virt_domain_uuid(list.v[k]), &state, &job, e);
+		if (r < 0 || !virt_state_is_active(state) ||
+			str_equal(virt_domain_uuid(list.v[k]), end->order.uuid))
+			continue;
+		r = uses_vf(list.v[k], vf, &used, e);
+		if (r == 0 && used)
+			r = err_set_kind(e, ERR_BUSY, "domain %s has taken VF %s meanwhile",
+				virt_domain_name(list.v[k]), vf);
+	}
+	virt_domain_list_free(&list);
+	return r;
+}
+
 int vf_reserve(struct end *end, size_t i, struct err *e)
 {
 	const char *vf = end->order.pairs[i].vf;
 	CLEANUP_FREE char *name = NULL;
+	CLEANUP_FREE char *what = NULL;
 
 	if (!vf || end->pairs[i].vf_lock)
 		return 0;
 	name = str_printf("vf-%s", vf);
-	return lock_take(name, end->order.owner, &end->pairs[i].vf_lock, e);
+	what = str_printf("VF %s", vf);
+	if (lock_take(name, what, end->order.owner, &end->pairs[i].vf_lock, e) < 0)
+		return -1;
+	return check_still_free(end, vf, e);
 }
 
 int vf_release(struct end *end, size_t i, struct err *e)
@@ -82,9 +127,10 @@ struct detach {
 
 static int ask_to_unplug(struct detach *x, struct err *e)
 {
-	int r = virt_device_detach(x->domain, x->alias, e);
+	int r;
 
-	x->asked = clock_ms();
+	x->asked = x->end->pairs[x->i].unplug_asked = clock_ms();
+	r = virt_device_detach(x->domain, x->alias, e);
 	if (r > 0)
 		log_debug("an earlier unplug of %s is still going on", x->alias);
 	/* The guest may have let it go between our look and the request. */
@@ -133,6 +179,7 @@ static int detach_and_wait(struct end *end, size_t i, char *alias, int64_t limit
 				    "--detach-timeout changes the limit.");
 		return -1;
 	}
+	end->pairs[i].unplug_asked = 0;
 	return 0;
 }
 
@@ -191,8 +238,14 @@ struct proof {
 static int look_for_driver(void *arg, struct err *e)
 {
 	struct proof *x = arg;
+	char driver[32];
 	bool master;
 
+	/* The host's own driver sets the bit as well, once the VF has left the guest. */
+	pci_driver(&x->vf, driver, sizeof(driver));
+	if (!str_equal(driver, "vfio-pci"))
+		return err_set(e, "the VF is not with the guest any more (driver %s)",
+			*driver ? driver : "none");
 	if (pci_is_bus_master(&x->vf, &master, e) < 0)
 		return -1;
 	return master;
@@ -215,33 +268,79 @@ static int wait_for_driver(struct end *end, size_t i, struct err *e)
 /*
  * The guest switches over when the VF has carrier in the guest, which shows nowhere on the
  * host. What shows is the standby: as long as the guest uses it, its frames come out of the
- * tap. So: until the tap has been quiet for a moment, at most carrier_ms. Both paths work
- * meanwhile; taking the standby down too early is what would cost frames.
+ * tap. So the tap is watched from before the attach: where a guest that was sending all the
+ * time has fallen silent, it sends by the VF. A guest that sends little tells nothing by its
+ * silence, and gets carrier_ms in full. Both paths work meanwhile; taking the standby down too
+ * early is what would cost frames.
  */
-static void wait_for_quiet_standby(struct end *end, size_t i)
+struct tap_watch {
+	char *tap; /* owned; NULL: cannot be watched */
+	uint64_t first, last;
+	int64_t start, changed;
+};
+
+static void tap_watch_look(struct end *end, struct tap_watch *w)
 {
-	int64_t start = clock_ms(), end_at = start + end->order.carrier_ms, changed = start;
+	struct err ignored;
+	struct link tap;
+
+	if (!w->tap || link_get(end->nl, w->tap, &tap, &ignored) < 0)
+		return;
+	if (tap.rx_packets != w->last)
+		w->changed = clock_ms();
+	w->last = tap.rx_packets;
+}
+
+static void tap_watch_start(struct end *end, size_t i, struct tap_watch *w)
+{
 	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
 	CLEANUP_FREE char *xml = NULL;
 	const struct xml_pair *pair;
-	uint64_t seen = 0;
 	struct err ignored;
 
+	*w = (struct tap_watch){ .start = clock_ms() };
 	if (end_live_xml(end, &xml, &ignored) < 0 || xml_pairs_find(xml, &pairs, &ignored) < 0)
 		return;
 	pair = xml_pairs_by_alias(&pairs, end->order.pairs[i].standby_alias);
-	while (pair && clock_ms() < end_at && clock_ms() < changed + QUIET_MS) {
-		struct link tap;
+	w->tap = str_dup(pair ? pair->tap : NULL);
+	tap_watch_look(end, w);
+	w->first = w->last;
+}
 
-		if (link_get(end->nl, pair->tap, &tap, &ignored) < 0)
-			return;
-		if (tap.rx_packets != seen)
-			changed = clock_ms();
-		seen = tap.rx_packets;
+static bool tap_fell_silent(const struct tap_watch *w)
+{
+	int64_t frames = (int64_t)(w->last - w->first), silent = clock_ms() - w->changed;
+
+	if (frames < QUIET_FRAMES)
+		return false;
+	return silent >= QUIET_MS && silent >= QUIET_GAPS * (w->changed - w->start) / frames;
+}
+
+/* Whether the guest is sending by the standby right now, and not just a frame now and then. */
+static bool tap_is_busy(const struct tap_watch *w)
+{
+	return w->last - w->first >= QUIET_FRAMES && clock_ms() - w->changed < QUIET_MS;
+}
+
+static int wait_for_changeover(struct end *end, struct tap_watch *w, struct err *e)
+{
+	int64_t start = clock_ms(), limit = end->order.carrier_ms;
+
+	do {
 		clock_sleep_ms(QUIET_POLL_MS);
-	}
-	log_debug("standby quiet since %d ms, after %d ms", (int)(clock_ms() - changed),
-		(int)(clock_ms() - start));
+		tap_watch_look(end, w);
+		if (tap_fell_silent(w))
+			break;
+		/* A guest seen to send by the standby is given more time to stop it. */
+		limit = end->order.carrier_ms * (tap_is_busy(w) ? BUSY_FACTOR : 1);
+	} while (clock_ms() < start + limit);
+	log_debug("standby: %d frames from the guest, silent for %d ms, waited %d ms",
+		(int)(w->last - w->first), (int)(clock_ms() - w->changed), (int)(clock_ms() - start));
+	if (tap_is_busy(w))
+		return err_set(e, "the guest still sends by its standby %d s after its driver took the "
+				  "VF: has the VF carrier in the guest?",
+			(int)((clock_ms() - start) / 1000));
+	return 0;
 }
 
 /* Strengthens the proof where the guest has an agent; its silence proves nothing. */
@@ -267,7 +366,36 @@ static void ask_guest_agent(struct end *end, size_t i)
 
 /* ---- give ---- */
 
-static int attach_and_verify(struct end *end, size_t i, struct err *e)
+/*
+ * An unplug that was asked for and given up on (a signal, a short limit) can still happen. Before
+ * the VF counts as the guest's again, the request gets the time in which guests answer.
+ */
+static int look_whether_unplug_is_over(void *arg, struct err *e)
+{
+	struct detach *x = arg;
+	CLEANUP_FREE char *alias = NULL;
+	CLEANUP_FREE char *vf = NULL;
+
+	if (live_primary(x->end, x->i, &alias, &vf, e) < 0)
+		return -1;
+	return !alias || clock_ms() >= x->asked + UNPLUG_GRACE_MS;
+}
+
+static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
+{
+	struct detach x = { .end = end, .i = i, .asked = end->pairs[i].unplug_asked };
+
+	if (!x.asked)
+		return 0;
+	if (cancel_wait(end->cancel, UNPLUG_GRACE_MS + 1000, POLL_MS, "an earlier unplug request",
+		    look_whether_unplug_is_over, &x, e) < 0)
+		return -1;
+	end->pairs[i].unplug_asked = 0;
+	return 0;
+}
+
+/* *ret_had: the guest had the VF all the time. */
+static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
@@ -276,7 +404,9 @@ static int attach_and_verify(struct end *end, size_t i, struct err *e)
 
 	if (live_primary(end, i, &alias, &vf, e) < 0)
 		return -1;
-	if (!alias && (end_domain(end, &d, e) < 0 || virt_device_attach(d, p->primary_xml, e) < 0 ||
+	*ret_had = alias;
+	if (!alias && (standby_path_up(end, i, e) < 0 || end_domain(end, &d, e) < 0 ||
+			      virt_device_attach(d, p->primary_xml, e) < 0 ||
 			      live_primary(end, i, &alias, &vf, e) < 0))
 		return -1;
 	if (!alias)
@@ -300,35 +430,69 @@ static void take_back(struct end *end, size_t i)
 			end->order.pairs[i].vf, e.msg);
 }
 
-static int attach_and_prove(struct end *end, size_t i, struct err *e)
+/* A VF that this call attached goes again if it is not used; one the guest had stays. */
+/* Where the uplink's entry makes the VF deaf, it goes as soon as the guest drives the VF. */
+static int let_vf_hear(struct end *end, size_t i, struct err *e)
 {
-	if (attach_and_verify(end, i, e) < 0)
-		return -1;
-	if (wait_for_driver(end, i, e) == 0)
+	if (nic_rule_from_name(end->order.pairs[i].rule) != NIC_UPLINK_WINS)
 		return 0;
-	take_back(end, i);
+	return uplink_entry_remove(end, i, e);
+}
+
+/* An unplug under way can end at any time, without a word from the guest. */
+static int still_attached(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *alias = NULL;
+	CLEANUP_FREE char *vf = NULL;
+
+	if (live_primary(end, i, &alias, &vf, e) < 0)
+		return -1;
+	return alias ? 0 : err_set(e, "the VF left the guest again");
+}
+
+static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, bool *ret_had,
+	struct err *e)
+{
+	if (attach_and_verify(end, i, ret_had, e) < 0)
+		return -1;
+	if (wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 && (*ret_had || wait_for_changeover(end, watch, e) == 0) &&
+		still_attached(end, i, e) == 0)
+		return 0;
+	/* Whoever stopped us goes on from here. */
+	if (!*ret_had && e->kind != ERR_CANCELLED)
+		take_back(end, i);
 	return -1;
 }
 
-int give_vf(struct end *end, size_t i, struct err *e)
+static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, struct err *e)
 {
-	bool drop_first = nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+	enum nic_rule rule = nic_rule_from_name(end->order.pairs[i].rule);
 	struct err put_back;
+	bool had = false;
 
-	if (drop_first && uplink_entry_remove(end, i, e) < 0)
+	if (rule == NIC_DROP_FIRST && uplink_entry_remove(end, i, e) < 0)
 		return -1;
 	end->pairs[i].primary_missing = true;
-	if (attach_and_prove(end, i, e) < 0) {
-		if (uplink_entry_set(end, i, &put_back) < 0)
+	if (attach_and_prove(end, i, watch, &had, e) < 0) {
+		if (!had && uplink_entry_set(end, i, &put_back) < 0)
 			err_prefix(e, "the uplink entry could not be put back either (%s)",
 				put_back.msg);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = false;
-	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_UPLINK_WINS &&
-		uplink_entry_remove(end, i, e) < 0)
-		return -1;
-	wait_for_quiet_standby(end, i);
 	ask_guest_agent(end, i);
 	return uplink_entry_remove(end, i, e);
+}
+
+int give_vf(struct end *end, size_t i, struct err *e)
+{
+	struct tap_watch watch;
+	int r;
+
+	if (wait_for_late_unplug(end, i, e) < 0)
+		return -1;
+	tap_watch_start(end, i, &watch);
+	r = give_and_watch(end, i, &watch, e);
+	free(watch.tap);
+	return r;
 }

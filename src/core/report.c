@@ -246,7 +246,7 @@ static void outcome_as_json(const char *domain, const struct outcome *o)
 	set_text(event, "outcome", o->name);
 	set_text(event, "domain", domain);
 	set_text(event, "message", o->text);
-	set_text(event, "hint", o->hint);
+	set_text(event, "hint", *o->hint ? o->hint : o->err.hint);
 	if (o->err.kind != ERR_NONE)
 		set_text(event, "error", o->err.msg);
 	set_ms(event, "total_ms", o->total_ms);

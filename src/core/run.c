@@ -31,6 +31,7 @@ struct run {
 	bool opened[2];
 	int64_t standby_since;
 	struct err undo_err; /* first one; kind ERR_NONE: all undone */
+	size_t n_missing;    /* pairs without VF behind the move */
 	json_t *failed_vfs;  /* owned; pairs without VF behind the move */
 	struct err forward_err; /* first failure behind the move that is no missing VF */
 };
@@ -132,6 +133,11 @@ static void note_failures(struct run *r, const struct step *step, const struct c
 	}
 }
 
+static bool has_failures(const struct call *call)
+{
+	return call->result && json_array_size(json_object_get(call->result, "failed"));
+}
+
 static int apply_one_half(struct run *r, const struct step *step, int side, struct err *e)
 {
 	CLEANUP_CALL struct call call = { 0 };
@@ -143,7 +149,9 @@ static int apply_one_half(struct run *r, const struct step *step, int side, stru
 	if (result_of(&call, e) < 0)
 		return -1;
 	note_failures(r, step, &call);
-	report_step(r->d->report, host(r, side), step->name, step->title, clock_ms() - start, false);
+	if (!has_failures(&call))
+		report_step(r->d->report, host(r, side), step->name, step->title,
+			clock_ms() - start, false);
 	return 0;
 }
 
@@ -163,7 +171,22 @@ static int apply_both_halves(struct run *r, const struct step *step, struct err 
 		r->d->under_way[DESTINATION] = NULL;
 		return result_of(&dst, e);
 	}
+	if (has_failures(&dst)) {
+		/* What the destination could not take over must not go from the source. */
+		r->d->under_way[DESTINATION] = NULL;
+		note_failures(r, step, &dst);
+		return 0;
+	}
+	if (r->d->interrupted && !r->d->past_return) {
+		end_waiting(r, &dst, true);
+		r->d->under_way[DESTINATION] = NULL;
+		return err_set_kind(e, ERR_CANCELLED, "stopped by a signal");
+	}
 	start_half(r, step, SOURCE, &src);
+	call_wait_any(&r->d->group, both, ARRAY_SIZE(both));
+	/* A destination that cannot do its part (or is gone) stops the source. */
+	if (!src.done && dst.failed)
+		call_cancel(&src);
 	call_wait(&r->d->group, both, ARRAY_SIZE(both), &src.done);
 	r->d->under_way[SOURCE] = NULL;
 	end_waiting(r, &dst, src.failed);
@@ -173,6 +196,7 @@ static int apply_both_halves(struct run *r, const struct step *step, struct err 
 		report_warning(r->d->report, NULL, dst_err.msg, dst_err.hint);
 	if (ret == 0) {
 		note_failures(r, step, &src);
+		note_failures(r, step, &dst);
 		report_step(r->d->report, host(r, SOURCE), step->name, step->title,
 			clock_ms() - start, false);
 	}
@@ -257,7 +281,8 @@ static void undo_half(struct run *r, const struct step *step, int side)
 	if (call_once(&r->d->group, r->ends[side], "undo", step_args(step), limit_of(r, step), NULL,
 		    &e) < 0) {
 		report_warning(r->d->report, NULL, e.msg, e.hint);
-		if (r->undo_err.kind == ERR_NONE)
+		/* A destination that is gone undoes its part by itself, or has lost it. */
+		if (r->undo_err.kind == ERR_NONE && (side == SOURCE || e.kind != ERR_LOST))
 			r->undo_err = e;
 		return;
 	}
@@ -359,9 +384,11 @@ static void say_unknown(struct run *r, enum settle_verdict v, const struct settl
 	snprintf(o->text, sizeof(o->text), "%s is %s on %s and %s on %s: %s", order(r, SOURCE)->name,
 		state_text(&view[SOURCE]), host(r, SOURCE), state_text(&view[DESTINATION]),
 		host(r, DESTINATION), settle_verdict_name(v));
-	snprintf(o->hint, sizeof(o->hint),
-		"Nothing was started, resumed or destroyed. Look at both hosts with virsh, and end "
-		"the copy that is wrong.");
+	snprintf(o->hint, sizeof(o->hint), "%s Look at both hosts with virsh; sriov-migrate recover %s "
+					   "settles what can be settled.",
+		v == SETTLE_TWICE ? "The source's copy was suspended." :
+				    "Nothing was started, resumed or destroyed.",
+		order(r, SOURCE)->name);
 }
 
 static void say_guest_ended(struct run *r, const struct err *why)
@@ -396,13 +423,18 @@ static enum settle_verdict act_on(struct run *r, enum settle_verdict v, struct e
 	return SETTLE_IN_DOUBT;
 }
 
-/* The source's remains of a guest that ended while it was moved. */
-static void clean_after_end(struct run *r)
+static void leave_source(struct run *r)
 {
 	struct err e;
 
 	if (take_step(r, step_find(step_leave_source), &e) < 0)
 		report_warning(r->d->report, NULL, e.msg, e.hint);
+}
+
+/* The remains of a guest that ended while it was moved. */
+static void clean_after_end(struct run *r)
+{
+	leave_source(r);
 	undo_half(r, step_find(step_migrate), DESTINATION);
 	undo_half(r, &steps[0], DESTINATION);
 }
@@ -464,7 +496,7 @@ static void say_degraded(struct run *r)
 	o->name = "degraded";
 	snprintf(o->text, sizeof(o->text),
 		"%s is on %s, its network works by the standby, but it has no VF for %zu of %zu pairs",
-		order(r, DESTINATION)->name, host(r, DESTINATION), json_array_size(r->failed_vfs),
+		order(r, DESTINATION)->name, host(r, DESTINATION), r->n_missing,
 		order(r, DESTINATION)->n_pairs);
 	snprintf(o->hint, sizeof(o->hint), "Once the cause is mended: sriov-migrate reattach %s (on %s).",
 		order(r, DESTINATION)->name, host(r, DESTINATION));
@@ -479,6 +511,8 @@ static void say_unfinished(struct run *r)
 	o->name = "cleanup-incomplete";
 	snprintf(o->text, sizeof(o->text), "%s runs on %s, but not all could be finished",
 		order(r, DESTINATION)->name, host(r, DESTINATION));
+	snprintf(o->hint, sizeof(o->hint), "sriov-migrate recover %s (on %s) goes on with it.",
+		order(r, DESTINATION)->name, host(r, DESTINATION));
 }
 
 static void list_vfs(const struct order *o, char *ret, size_t size)
@@ -492,8 +526,8 @@ static void list_vfs(const struct order *o, char *ret, size_t size)
 
 static void say_done(struct run *r, const char *name)
 {
+	char vfs[256], downtime[64] = "";
 	struct outcome *o = r->out;
-	char vfs[256];
 
 	list_vfs(order(r, DESTINATION), vfs, sizeof(vfs));
 	o->status = STATUS_DONE;
@@ -503,17 +537,35 @@ static void say_done(struct run *r, const char *name)
 			order(r, DESTINATION)->name, host(r, DESTINATION), vfs);
 		return;
 	}
+	if (o->downtime_ms >= 0)
+		snprintf(downtime, sizeof(downtime), ", downtime %" PRId64 " ms", o->downtime_ms);
 	snprintf(o->text, sizeof(o->text),
-		"%s is on %s, on its VF (%s): %.1f s in all, %.1f s by the standby, downtime %" PRId64
-		" ms",
+		"%s is on %s, on its VF (%s): %.1f s in all, %.1f s by the standby%s",
 		order(r, DESTINATION)->name, host(r, DESTINATION), vfs, (double)o->total_ms / 1000,
-		(double)o->standby_ms / 1000, o->downtime_ms);
+		(double)o->standby_ms / 1000, downtime);
+}
+
+static size_t count_missing(const struct run *r)
+{
+	const json_t *pair;
+	size_t i, n = 0;
+
+	json_array_foreach(r->out->pairs, i, pair)
+		n += json_is_null(json_object_get(pair, "vf"));
+	return n;
 }
 
 static void say_forward(struct run *r, const char *done)
 {
+	const json_t *failure = json_array_get(r->failed_vfs, 0);
+
 	describe_pairs(r);
-	if (json_array_size(r->failed_vfs))
+	r->n_missing = count_missing(r);
+	/* What went wrong after the VF was proved is no missing VF. */
+	if (failure && !r->n_missing && r->forward_err.kind == ERR_NONE)
+		err_set(&r->forward_err, "%s: %s", host(r, DESTINATION),
+			json_string_value(json_object_get(failure, "message")));
+	if (r->n_missing && r->forward_err.kind == ERR_NONE)
 		say_degraded(r);
 	else if (r->forward_err.kind != ERR_NONE)
 		say_unfinished(r);
@@ -542,12 +594,19 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 		roll_back(r, last);
 		say_rolled_back(r, why);
 		break;
+	case SETTLE_UNVERIFIED:
+		leave_source(r);
+		say_unknown(r, v, view, why);
+		break;
 	case SETTLE_GUEST_ENDED:
 		clean_after_end(r);
 		say_guest_ended(r, why);
 		break;
 	default:
 		say_unknown(r, v, view, why);
+		/* No "close": left alone, each agent goes on waiting and settles its own end. */
+		if (v != SETTLE_TWICE)
+			r->opened[SOURCE] = r->opened[DESTINATION] = false;
 		break;
 	}
 }
@@ -584,6 +643,15 @@ static int take_steps_to(struct run *r, size_t last, size_t *ret_reached, struct
 	return 0;
 }
 
+/* A guest that shut down while it was prepared has nothing to go back to. */
+static bool guest_has_ended(struct run *r)
+{
+	struct settle_view view;
+
+	look(r, SOURCE, &view);
+	return view.reachable && !virt_state_is_active(view.state);
+}
+
 static void run_opened(struct run *r, int64_t start)
 {
 	size_t move = place_of_move(), reached = 0;
@@ -592,6 +660,11 @@ static void run_opened(struct run *r, int64_t start)
 
 	if (result < 0 && r->d->interrupted)
 		err_set_kind(&e, ERR_CANCELLED, "stopped by a signal");
+	if (result < 0 && reached < move && guest_has_ended(r)) {
+		clean_after_end(r);
+		say_guest_ended(r, &e);
+		return;
+	}
 	if (result < 0 && reached < move) {
 		roll_back(r, reached);
 		r->out->vf_taken = e.kind == ERR_BUSY && reached == 0;

@@ -7,7 +7,8 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { ALONE_LIMIT_MS = 60000, ALONE_POLL_MS = 200 };
+/* An incoming guest is waited for as long as a migration may take. */
+enum { ALONE_SOURCE_MS = 60000, ALONE_DESTINATION_MS = 24 * 3600 * 1000, ALONE_POLL_MS = 100 };
 
 /* What a host's state means for the decision; ANY matches all of them. */
 enum side { ANY, RUNNING, MIGRATING, LEFT, GONE, UNREACHABLE };
@@ -221,9 +222,12 @@ static int look_alone(void *arg, struct err *e)
 {
 	struct alone *a = arg;
 
-	if (virt_state_get(a->end->virt, a->end->order.uuid, &a->view.state, &a->view.job, e) < 0)
-		return -1;
-	a->view.reachable = true;
+	a->view.reachable = virt_ensure(a->end->virt, e) == 0 && virt_state_get(a->end->virt, a->end->order.uuid, &a->view.state,
+				    &a->view.job, e) == 0;
+	if (!a->view.reachable) {
+		log_debug("%s", e->msg); /* it may just be starting anew */
+		return 0;
+	}
 	return !a->view.job && a->view.state != VIRT_MIGRATING;
 }
 
@@ -247,11 +251,12 @@ enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view
 
 int settle_alone(struct end *end, struct err *e)
 {
+	int64_t limit_ms = end->order.is_source ? ALONE_SOURCE_MS : ALONE_DESTINATION_MS;
 	struct alone a = { .end = end };
 	enum settle_verdict v;
 
 	cancel_reset(end->cancel);
-	if (cancel_wait(end->cancel, ALONE_LIMIT_MS, ALONE_POLL_MS, "the migration to end", look_alone,
+	if (cancel_wait(end->cancel, limit_ms, ALONE_POLL_MS, "the migration to end", look_alone,
 		    &a, e) < 0 && e->kind != ERR_TIMEOUT)
 		return -1;
 	v = settle_decide_alone(end->order.is_source, &a.view);

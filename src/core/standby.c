@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/nic.h"
 #include "net/link.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -313,20 +314,32 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
+int standby_path_up(struct end *end, size_t i, struct err *e)
+{
+	if (standby_link_up(end, i, e) < 0 || tap_entry_set(end, i, e) < 0)
+		return -1;
+	/* Where NIC and VF cannot share the MAC, the entry was just taken away for the VF. */
+	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST)
+		return 0;
+	return uplink_entry_set(end, i, e);
+}
+
 /* ---- the destination ---- */
 
 /*
  * Theory of operation: libvirt creates the tap when it prepares the incoming domain, seconds
  * before the guest resumes, and says so twice: the kernel by a link notification, libvirt by a
  * lifecycle event. Either wakes the waiter, which looks for taps that have joined their
- * bridge and have no entry yet. A small thread turns link notifications into wake-ups.
+ * bridge. A small thread turns link notifications into wake-ups.
  *
  * The switch-over is told by the driver (the source's libvirt reports the guest suspended, some
  * tens of milliseconds before it resumes here); libvirt's own event here is the fallback.
+ * What takes time (the journal, finding tap and uplink) is done before that.
  */
 struct expect {
 	struct end *end;
-	bool *set; /* owned; one for each pair */
+	bool *joined; /* owned; by pair: its tap is a port of the bridge */
+	struct link *taps; /* owned; by pair */
 	uint64_t mark;
 	struct mnl_socket *monitor; /* owned */
 	int stop_pipe[2];           /* owned */
@@ -347,26 +360,22 @@ static void *wake_on_link_news(void *arg)
 	return NULL;
 }
 
-/* 1 when every tap has its entry. */
+/* 1 when every tap has joined its bridge. */
 static int look_for_taps(struct expect *x, struct err *e)
 {
 	bool all = true;
 
 	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
-		struct link tap;
-
-		if (x->set[i])
+		if (x->joined[i])
 			continue;
-		if (find_tap(x->end, i, &tap, e) < 0) {
-			if (e->kind != ERR_NOT_FOUND)
-				return -1;
+		if (find_tap(x->end, i, &x->taps[i], e) == 0) {
+			log_debug("tap %s has joined its bridge", x->taps[i].name);
+			x->joined[i] = true;
+		} else if (e->kind == ERR_NOT_FOUND) {
 			all = false;
-			continue;
-		}
-		if (set_tap_entry(x->end, i, &tap, e) < 0)
+		} else {
 			return -1;
-		log_debug("tap %s joined its bridge, entry set", tap.name);
-		x->set[i] = true;
+		}
 	}
 	return all;
 }
@@ -375,15 +384,17 @@ static int look_for_guest(void *arg, struct err *e)
 {
 	struct expect *x = arg;
 	struct end *end = x->end;
-	int taps = look_for_taps(x, e);
-	bool here = virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL);
+	int joined = look_for_taps(x, e);
 
-	if (taps < 0 || (!here && !end_is_switching(end)))
-		return taps < 0 ? -1 : 0;
+	if (joined <= 0)
+		return joined;
+	if (!end_is_switching(end) &&
+		!virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL))
+		return 0;
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		if (uplink_entry_set(end, i, e) < 0)
+		if (uplink_entry_set(end, i, e) < 0 || set_tap_entry(end, i, &x->taps[i], e) < 0)
 			return -1;
-	return taps;
+	return 1;
 }
 
 static int watch_and_wait(struct expect *x, struct err *e)
@@ -422,8 +433,10 @@ static int claim_absent_self_entries(struct end *end, struct err *e)
 
 int standby_expect(struct end *end, struct err *e)
 {
-	CLEANUP_FREE bool *set = mem_new(end->order.n_pairs * sizeof(*set));
-	struct expect x = { .end = end, .set = set, .mark = virt_event_mark(end->virt) };
+	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
+	CLEANUP_FREE struct link *taps = mem_new(end->order.n_pairs * sizeof(*taps));
+	struct expect x = { .end = end, .joined = joined, .taps = taps,
+		.mark = virt_event_mark(end->virt) };
 	int r;
 
 	if (claim_absent_self_entries(end, e) < 0 || link_monitor_open(&x.monitor, e) < 0)

@@ -22,11 +22,14 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e);
 /* Removes it unless it was there before. */
 int uplink_entry_remove(struct end *end, size_t i, struct err *e);
 
+/* All three: whatever comes next, the standby carries the guest. */
+int standby_path_up(struct end *end, size_t i, struct err *e);
+
 /*
- * Prepares the destination for the guest, each part at its instant. The tap entries are set
- * when the incoming domain's taps join their bridges. The uplink entries are set when the source
- * has stopped the guest (end->switching), at the latest when it runs here: any earlier, and
- * everybody on this host and its NIC would be cut off from the guest, which is still elsewhere.
+ * Prepares the destination for the guest: finds the incoming domain's taps as they join their
+ * bridges, and sets tap and uplink entries when the source has stopped the guest
+ * (end->switching), at the latest when it runs here. Any earlier, and everybody on this host and
+ * its NIC would be cut off from the guest, which is still elsewhere.
  * Tells "ready" as soon as it watches, returns when all entries are set.
  */
 int standby_expect(struct end *end, struct err *e);

@@ -26,18 +26,6 @@ void fdb_list_free(struct fdb_list *l)
 	*l = (struct fdb_list){ 0 };
 }
 
-const char *fdb_kind_name(enum fdb_kind kind)
-{
-	static const char *const names[] = {
-		[FDB_LEARNT] = "learnt",
-		[FDB_STATIC] = "static",
-		[FDB_LOCAL] = "local",
-		[FDB_SELF] = "self",
-	};
-
-	return names[kind];
-}
-
 static enum fdb_kind kind_of(const struct ndmsg *ndm)
 {
 	if (ndm->ndm_flags & NTF_SELF)

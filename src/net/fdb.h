@@ -39,7 +39,6 @@ void fdb_list_free(struct fdb_list *l);
 
 /* Every entry for MAC on this host, on whichever port, of either sort. */
 int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct err *e);
-const char *fdb_kind_name(enum fdb_kind kind);
 
 /*
  * Puts a static, sticky entry for MAC on bridge port PORT, in place of whatever the bridge has

@@ -175,25 +175,13 @@ bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const stru
 	return false;
 }
 
-static bool same_address(const struct pci_address *a, const struct pci_address *b)
+void pci_driver(const struct pci_address *address, char *ret, size_t size)
 {
-	return a->domain == b->domain && a->bus == b->bus && a->slot == b->slot &&
-	       a->function == b->function;
-}
+	char text[PCI_TEXT_SIZE];
 
-bool pci_find_vf(const struct pci_pf_list *l, const struct pci_address *address,
-	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		for (size_t k = 0; k < l->v[i].n_vfs; k++) {
-			if (!same_address(&l->v[i].vfs[k].address, address))
-				continue;
-			*ret_pf = &l->v[i];
-			*ret_vf = &l->v[i].vfs[k];
-			return true;
-		}
-	}
-	return false;
+	pci_format(address, text);
+	if (!read_link_name(text, "driver", ret, size))
+		ret[0] = '\0';
 }
 
 int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *e)

@@ -40,8 +40,9 @@ int pci_pf_list_get(struct pci_pf_list *ret, struct err *e);
 /* The PF (and the VF of it, if it is one) that a network device belongs to; false: neither. */
 bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const struct pci_pf **ret_pf,
 	const struct pci_vf **ret_vf);
-bool pci_find_vf(const struct pci_pf_list *l, const struct pci_address *address,
-	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf);
+
+/* Name of the driver bound to a function, "" if none is. */
+void pci_driver(const struct pci_address *address, char *ret, size_t size);
 
 /*
  * Whether a driver has made the function a bus master: command word, offset 4, bit 2 of the

@@ -9,8 +9,6 @@
 #include "virt/priv.h"
 #include "xml/pair.h"
 
-enum { KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 5 };
-
 static enum err_kind kind_of(const virError *last)
 {
 	if (!last)
@@ -18,6 +16,7 @@ static enum err_kind kind_of(const virError *last)
 	switch (last->code) {
 	case VIR_ERR_NO_DOMAIN:
 	case VIR_ERR_NO_NETWORK:
+	case VIR_ERR_DEVICE_MISSING:
 		return ERR_NOT_FOUND;
 	case VIR_ERR_OPERATION_ABORTED:
 		return ERR_CANCELLED;
@@ -66,17 +65,32 @@ int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct er
 
 	pthread_mutex_init(&v->lock, NULL);
 	v->wake = wake;
+	v->uri = str_dup(uri ? uri : "qemu:///system");
 	virSetErrorFunc(NULL, be_silent);
 	/* The event loop must exist before the connection is opened. */
 	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
 		virt_err(e, "libvirt's event loop");
-	else if (connect_libvirt(v, uri ? uri : "qemu:///system", e) == 0 &&
+	else if (connect_libvirt(v, v->uri, e) == 0 &&
 		 virt_events_start(v, e) == 0) {
 		*ret = v;
 		return 0;
 	}
 	virt_close(v);
 	return -1;
+}
+
+int virt_ensure(struct virt *v, struct err *e)
+{
+	if (v->conn && virConnectIsAlive(v->conn) == 1)
+		return 0;
+	log_debug("libvirt: the connection is gone, opening another");
+	virt_events_unwatch(v);
+	if (v->conn)
+		virConnectClose(v->conn);
+	v->conn = NULL;
+	if (connect_libvirt(v, v->uri, e) < 0)
+		return -1;
+	return virt_events_watch(v, e);
 }
 
 void virt_close(struct virt *v)
@@ -89,6 +103,7 @@ void virt_close(struct virt *v)
 	for (size_t i = 0; i < v->n_events; i++)
 		free(v->events[i].detail);
 	free(v->events);
+	free(v->uri);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
 }

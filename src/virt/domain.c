@@ -227,15 +227,6 @@ int virt_define(struct virt *v, const char *xml, struct err *e)
 	return 0;
 }
 
-int virt_domain_undefine(struct virt_domain *d, struct err *e)
-{
-	log_debug("libvirt: undefine %s", d->name);
-	/* The guest's firmware variables and TPM go on living where the guest lives. */
-	if (virDomainUndefineFlags(d->dom, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0)
-		return virt_err(e, "undefine %s", d->name);
-	return 0;
-}
-
 /* QEMU's and libvirt's words for "the unplug was asked for before and is still going on". */
 static bool means_wait(const virError *last)
 {

@@ -47,10 +47,13 @@ static void on_removal_failed(virConnectPtr conn, virDomainPtr dom, const char *
 	note(arg, dom, VIRT_EVENT_REMOVAL_FAILED, alias);
 }
 
-static void tell_switching(struct virt *v)
+static void tell_switching(struct virt *v, virDomainPtr dom)
 {
+	char uuid[VIR_UUID_STRING_BUFLEN];
+
+	virDomainGetUUIDString(dom, uuid);
 	pthread_mutex_lock(&v->lock);
-	if (v->watcher)
+	if (v->watcher && str_equal(v->watcher->uuid, uuid))
 		v->watcher->switching(v->watcher->arg);
 	pthread_mutex_unlock(&v->lock);
 }
@@ -63,7 +66,7 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	if (event == VIR_DOMAIN_EVENT_RESUMED)
 		note(v, dom, VIRT_EVENT_RESUMED, NULL);
 	else if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
-		tell_switching(v);
+		tell_switching(v, dom);
 	else
 		cancel_wake(v->wake);
 	return 0;
@@ -113,6 +116,11 @@ int virt_events_start(struct virt *v, struct err *e)
 	if (pthread_create(&v->thread, NULL, event_loop, v))
 		return err_set(e, "no thread for libvirt's events");
 	v->thread_runs = true;
+	return virt_events_watch(v, e);
+}
+
+int virt_events_watch(struct virt *v, struct err *e)
+{
 	if (watch(v, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_removed), e) < 0)
 		return -1;
 	if (watch(v, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED,
@@ -121,11 +129,17 @@ int virt_events_start(struct virt *v, struct err *e)
 	return watch(v, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), e);
 }
 
-void virt_events_stop(struct virt *v)
+void virt_events_unwatch(struct virt *v)
 {
-	for (size_t i = 0; i < v->n_callbacks; i++)
+	for (size_t i = 0; v->conn && i < v->n_callbacks; i++)
 		virConnectDomainEventDeregisterAny(v->conn, v->callbacks[i]);
 	v->n_callbacks = 0;
+	virResetLastError();
+}
+
+void virt_events_stop(struct virt *v)
+{
+	virt_events_unwatch(v);
 	if (!v->thread_runs)
 		return;
 	pthread_mutex_lock(&v->lock);

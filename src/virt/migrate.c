@@ -63,6 +63,8 @@ static int migrate_by_client(struct virt_domain *d, const char *dest_uri, struct
 
 	if (!dest)
 		return virt_err(e, "connection to %s", dest_uri);
+	if (virConnectSetKeepAlive(dest, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT) < 0)
+		virResetLastError();
 	there = virDomainMigrate3(d->dom, dest, p->v, (unsigned int)p->n, flags);
 	if (there)
 		virDomainFree(there);
@@ -205,7 +207,7 @@ static void set_watcher(struct virt *v, const struct virt_watcher *watcher)
 }
 
 int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
-	const struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
+	struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
 {
 	struct watch w = { .dom = d->dom, .watcher = watcher, .cancel = cancel };
 	struct params p = { 0 };
@@ -215,6 +217,7 @@ int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 	log_debug("libvirt: migrate %s to %s, %s, flags 0x%x", d->name, m->dest_uri,
 		m->client_driven ? "client-driven" : "peer-to-peer", flags_of(m));
 	if (fill_params(&p, m, e) == 0 && start_watch(&w, &thread, e) == 0) {
+		watcher->uuid = d->uuid;
 		set_watcher(d->virt, watcher);
 		r = (m->client_driven ? migrate_by_client : migrate_by_peers)(d, m->dest_uri, &p,
 			flags_of(m), e);

@@ -9,6 +9,8 @@
 
 #include "virt/virt.h"
 
+enum { KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 5 };
+
 struct virt_event_record {
 	uint64_t number;
 	enum virt_event event;
@@ -17,7 +19,8 @@ struct virt_event_record {
 };
 
 struct virt {
-	virConnectPtr conn; /* owned */
+	virConnectPtr conn; /* owned; NULL: lost */
+	char *uri;          /* owned */
 	struct cancel *wake; /* borrowed */
 	int callbacks[8];
 	size_t n_callbacks;
@@ -43,6 +46,8 @@ struct virt_domain {
 
 /* Fills E from libvirt's last error of this thread; returns -1. */
 int virt_err(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int virt_events_watch(struct virt *v, struct err *e);
+void virt_events_unwatch(struct virt *v);
 int virt_events_start(struct virt *v, struct err *e);
 void virt_events_stop(struct virt *v);
 

@@ -27,6 +27,12 @@ struct virt_domain;
 int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct err *e);
 void virt_close(struct virt *v); /* accepts NULL */
 
+/*
+ * Opens the connection anew if it has been lost (libvirt's daemon was restarted). Domains found
+ * before are then of no use. Events of the time between are lost.
+ */
+int virt_ensure(struct virt *v, struct err *e);
+
 struct virt_host {
 	char *hostname;  /* owned; as libvirt gives it to peers */
 	char *uuid;      /* owned; the host's */
@@ -108,8 +114,6 @@ enum virt_xml {
 int virt_domain_xml(struct virt_domain *d, enum virt_xml which, char **ret, struct err *e);
 /* Defines or redefines a domain from XML. */
 int virt_define(struct virt *v, const char *xml, struct err *e);
-/* Takes the persistent definition away. */
-int virt_domain_undefine(struct virt_domain *d, struct err *e);
 
 /* ---- devices ---- */
 
@@ -173,6 +177,7 @@ struct virt_watcher {
 	 * be resumed on the destination: the switch-over is under way. */
 	void (*switching)(void *arg);
 	void *arg;
+	const char *uuid; /* filled in by virt_migrate */
 };
 
 /*
@@ -180,7 +185,7 @@ struct virt_watcher {
  * When CANCEL is set the job is aborted.
  */
 int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
-	const struct virt_watcher *watcher, struct cancel *cancel, struct err *e);
+	struct virt_watcher *watcher, struct cancel *cancel, struct err *e);
 
 struct virt_completed {
 	int64_t total_ms;
