@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/journal.h"
+#include "agent/lock.h"
 #include "agent/server.h"
 #include "agent/wire.h"
 #include "cmd/cmd.h"
@@ -280,10 +281,13 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 	size_t i;
 
 	json_array_foreach(uuids, i, uuid) {
+		CLEANUP_FREE char *lock = str_printf("domain-%s", json_string_value(uuid));
+		CLEANUP_FREE char *owner = NULL;
 		json_t *one = json_object(), *head = NULL;
 		struct err why;
 
 		json_object_set(one, "uuid", uuid);
+		json_object_set_new(one, "locked", json_boolean(lock_is_held(lock, &owner)));
 		if (journal_peek(json_string_value(uuid), &head, &why) < 0) {
 			json_object_set_new(one, "error", wire_error(&why));
 		} else {

@@ -87,7 +87,7 @@ static int plan_and_run(struct driver *d, const struct target *t, const char *do
 	bool may_again, bool *ret_again, struct err *e)
 {
 	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri, .peer = t->argv,
-		.owner = d->owner, .options = d->options };
+		.owner = d->owner, .options = d->options, .advise = mode == CHECK };
 	CLEANUP_PLAN struct plan plan = { 0 };
 
 	*ret_again = false;

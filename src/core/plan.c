@@ -183,7 +183,7 @@ static void check_trust(struct plan *p, const struct host_facts *f, const struct
 static void check_filter_leak(struct plan *p, const struct host_facts *f, const struct uplink_fact *u,
 	const struct pf_fact *pf)
 {
-	if (str_equal(pf->driver, "igb") && u->vf_index >= 0)
+	if (p->advise && str_equal(pf->driver, "igb") && u->vf_index >= 0)
 		warn(p, "filters-leak", f,
 			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees them.",
 			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
@@ -701,6 +701,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 {
 	struct definitions d = { 0 };
 
+	ret->advise = r->advise;
 	if (!check_hosts(ret, source, destination))
 		return;
 	if (!runs_on(source) && runs_on(destination) &&

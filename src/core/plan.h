@@ -35,6 +35,7 @@ struct plan {
 	enum plan_kind kind;
 	struct order source, destination;
 	struct problem_list problems;
+	bool advise; /* as requested */
 	bool busy; /* a problem is that another run holds the domain */
 };
 
@@ -49,6 +50,7 @@ struct plan_request {
 	const char *dest_uri; /* libvirt URI of the destination */
 	char *const *peer;    /* starts an agent there; ends with NULL */
 	const char *owner;    /* who runs this, one line */
+	bool advise;          /* also tell what is no obstacle now but may be one some day */
 	const struct options *options;
 };
 

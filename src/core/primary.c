@@ -405,8 +405,10 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	if (live_primary(end, i, &alias, &vf, e) < 0)
 		return -1;
 	*ret_had = alias;
-	if (!alias && (standby_path_up(end, i, e) < 0 || end_domain(end, &d, e) < 0 ||
-			      virt_device_attach(d, p->primary_xml, e) < 0 ||
+	/* All the more reason to give it a VF if that does not work. */
+	if (!alias && standby_path_up(end, i, e) < 0)
+		log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
+	if (!alias && (end_domain(end, &d, e) < 0 || virt_device_attach(d, p->primary_xml, e) < 0 ||
 			      live_primary(end, i, &alias, &vf, e) < 0))
 		return -1;
 	if (!alias)

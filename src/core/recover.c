@@ -206,7 +206,9 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 		bool degraded_mark =
 			client == d->here && !json_is_true(json_object_get(journal, "is_source"));
 
-		if ((!str_equal(name, domain) && !str_equal(uuid, domain)) || degraded_mark)
+		/* A run that goes on is told of as such, by who looks for locks. */
+		if ((!str_equal(name, domain) && !str_equal(uuid, domain)) || degraded_mark ||
+			json_is_true(json_object_get(journal, "locked")))
 			continue;
 		report_warning(d->report, client_label(client),
 			"an interrupted run left a journal of this domain; it is settled first", NULL);

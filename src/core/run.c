@@ -29,6 +29,7 @@ struct run {
 	struct outcome *out;        /* borrowed */
 	struct client *ends[2];     /* borrowed; by SOURCE, DESTINATION; NULL: has no part */
 	bool opened[2];
+	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */
 	int64_t standby_since;
 	struct err undo_err; /* first one; kind ERR_NONE: all undone */
 	size_t n_missing;    /* pairs without VF behind the move */
@@ -122,6 +123,8 @@ static void note_failures(struct run *r, const struct step *step, const struct c
 
 	json_array_foreach(list, i, one) {
 		const char *message = json_string_value(json_object_get(one, "message"));
+
+		r->unsettled[call->client == r->ends[SOURCE] ? SOURCE : DESTINATION] = true;
 
 		report_warning(r->d->report, client_label(call->client), message ? message : "?",
 			json_string_value(json_object_get(one, "hint")));
@@ -239,26 +242,13 @@ static int open_end(struct run *r, int side, struct err *e)
 	return 0;
 }
 
-/* Whether nothing is left to do on that host: else its journal stays, for recover. */
-static bool is_settled(const struct run *r, int side)
-{
-	switch (r->out->status) {
-	case STATUS_DEGRADED:
-		return side == SOURCE;
-	case STATUS_INCOMPLETE:
-		return false;
-	default:
-		return true;
-	}
-}
-
 static void close_ends(struct run *r)
 {
 	for (int side = SOURCE; side <= DESTINATION; side++) {
 		json_t *args = json_object();
 		struct err e;
 
-		json_object_set_new(args, "settled", json_boolean(is_settled(r, side)));
+		json_object_set_new(args, "settled", json_boolean(!r->unsettled[side]));
 		if (!r->opened[side])
 			json_decref(args);
 		else if (call_once(&r->d->group, r->ends[side], "close", args,
@@ -281,6 +271,7 @@ static void undo_half(struct run *r, const struct step *step, int side)
 	if (call_once(&r->d->group, r->ends[side], "undo", step_args(step), limit_of(r, step), NULL,
 		    &e) < 0) {
 		report_warning(r->d->report, NULL, e.msg, e.hint);
+		r->unsettled[side] = true;
 		/* A destination that is gone undoes its part by itself, or has lost it. */
 		if (r->undo_err.kind == ERR_NONE && (side == SOURCE || e.kind != ERR_LOST))
 			r->undo_err = e;
@@ -322,7 +313,8 @@ static void say_rolled_back(struct run *r, const struct err *why)
 
 /* ---- the move ---- */
 
-static void look(struct run *r, int side, struct settle_view *ret)
+/* False when the agent is there but cannot tell: libvirt may be starting anew. */
+static bool look(struct run *r, int side, struct settle_view *ret)
 {
 	json_t *reply = NULL;
 	struct err e;
@@ -330,12 +322,13 @@ static void look(struct run *r, int side, struct settle_view *ret)
 	*ret = (struct settle_view){ 0 };
 	if (call_once(&r->d->group, r->ends[side], "look", NULL, driver_request_ms(r->d), &reply, &e) < 0) {
 		log_debug("%s", e.msg);
-		return;
+		return e.kind == ERR_LOST || e.kind == ERR_TIMEOUT;
 	}
 	ret->reachable = true;
 	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
 	ret->job = json_is_true(json_object_get(reply, "job"));
 	json_decref(reply);
+	return true;
 }
 
 static int act(struct run *r, int side, const char *what, struct err *e)
@@ -353,10 +346,11 @@ static enum settle_verdict decide(struct run *r, struct settle_view view[2])
 	enum settle_verdict v;
 
 	for (;;) {
-		look(r, SOURCE, &view[SOURCE]);
-		look(r, DESTINATION, &view[DESTINATION]);
+		bool src = look(r, SOURCE, &view[SOURCE]);
+		bool dst = look(r, DESTINATION, &view[DESTINATION]);
+
 		v = settle_decide(&view[SOURCE], &view[DESTINATION]);
-		if (v != SETTLE_WAIT || clock_ms() >= deadline)
+		if ((src && dst && v != SETTLE_WAIT) || clock_ms() >= deadline)
 			break;
 		clock_sleep_ms(LOOK_PAUSE_MS);
 	}
@@ -469,6 +463,7 @@ static void finish_forward(struct run *r, size_t first)
 			continue;
 		}
 		report_warning(r->d->report, NULL, e.msg, e.hint);
+		r->unsettled[SOURCE] = r->unsettled[DESTINATION] = true;
 		if (r->forward_err.kind == ERR_NONE)
 			r->forward_err = e;
 	}

@@ -1,0 +1,314 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What is refused: with exit 3, a message that names the matter, and nothing touched.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+# assert_refused REGEXP [ARGUMENTS…]: by check and by migrate alike
+assert_refused() {
+	local words=$1
+	shift
+	[ $# -gt 0 ] || set -- vm-01 host-b
+	remember
+	run_sm check "$@"
+	assert_exit 3
+	assert_says "$words"
+	run_sm migrate "$@"
+	assert_exit 3
+	assert_says "$words"
+	assert_untouched
+}
+
+# Starts vm-01 again from its definition changed by sed.
+restart_changed() {
+	fake stop host-a vm-01
+	sed "$@" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	start_guest vm-01 "$FAKE_DIR/changed.xml"
+}
+
+@test "check says yes and touches nothing" {
+	run_sm check vm-01 host-b
+	assert_exit 0
+	assert_untouched
+	run_sm check vm-02 host-b
+	assert_exit 0
+	assert_untouched
+}
+
+@test "check with --json" {
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	printf '%s\n' "$output" | tail -n 1 | grep -q '"status":0'
+	set_fake ssh unreachable
+	run_sm --json check vm-01 host-b
+	assert_exit 3
+	printf '%s\n' "$output" | tail -n 1 | grep -q '"status":3'
+}
+
+@test "unknown domain" {
+	assert_refused 'vm-99' vm-99 host-b
+}
+
+@test "a UUID nobody has" {
+	assert_refused '00000000-1111' 00000000-1111-4000-8000-000000000000 host-b
+}
+
+@test "domain that is not running" {
+	fake stop host-a vm-01
+	assert_refused 'vm-01 is not running'
+}
+
+@test "domain that is paused" {
+	sed -i 's/.*/3 1/' "$FAKE_DIR"/host-a/domains/*0101/state
+	assert_refused 'paused'
+}
+
+@test "domain another job runs for" {
+	echo 1 >"$(echo "$FAKE_DIR"/host-a/domains/*0101)/job"
+	assert_refused 'job'
+}
+
+@test "no pair" {
+	restart_changed "/<teaming/d"
+	assert_refused 'no pair'
+}
+
+@test "MACs that differ" {
+	restart_changed "0,/52:54:00:00:12:53/s//52:54:00:00:12:77/"
+	assert_refused '52:54:00:00:12:77'
+	assert_says "52:54:00:00:12:53"
+}
+
+@test "primary that names no standby" {
+	restart_changed "s/persistent='ua-backup0'/persistent='ua-nobody'/"
+	assert_refused 'ua-nobody'
+}
+
+@test "standby that is not on a bridge" {
+	restart_changed "s/interface type='bridge'/interface type='user'/; /<source bridge/d"
+	assert_refused 'bridge'
+}
+
+@test "bridge without an uplink on the NIC" {
+	on host-a ip link set uplink0 nomaster
+	assert_refused 'br0'
+}
+
+@test "several uplinks here" {
+	on host-a ip link set pf0 master br0
+	assert_refused 'uplink0, pf0|pf0, uplink0'
+}
+
+@test "several uplinks there" {
+	on host-b ip link set enp65s0 master br0
+	assert_refused 'wan0, enp65s0|enp65s0, wan0'
+}
+
+@test "an uplink named that is none" {
+	assert_refused 'lo' --source-uplink lo vm-01 host-b
+}
+
+@test "uplink down there" {
+	on host-b ip link set wan0 down
+	assert_refused 'wan0'
+}
+
+@test "uplink without carrier there" {
+	on switch ip link set up-0b down
+	assert_refused 'wan0'
+}
+
+@test "uplink down here" {
+	on host-a ip link set uplink0 down
+	assert_refused 'uplink0'
+}
+
+@test "bridge down there" {
+	on host-b ip link set br0 down
+	assert_refused 'br0'
+}
+
+@test "PF down there" {
+	on host-b ip link set enp65s0 down
+	assert_refused 'enp65s0'
+}
+
+@test "bridge missing there" {
+	on host-b ip link del br0
+	assert_refused 'br0'
+}
+
+@test "libvirt network missing there" {
+	rm "$FAKE_DIR/host-b/networks/br0-net" "$FAKE_DIR/host-b/networks/index"
+	assert_refused 'br0-net' vm-02 host-b
+}
+
+@test "libvirt network there leads to another kind" {
+	cat >"$FAKE_DIR/host-b/networks/br0-net" <<-END
+		<network><name>br0-net</name><forward mode='hostdev'><pf dev='enp65s0'/></forward></network>
+	END
+	assert_refused 'br0-net|bridge' vm-02 host-b
+}
+
+@test "no free VF: all of them used by guests" {
+	local i
+	for i in 0 1 3 4 5; do
+		fake bind host-b enp65s0 $i vfio-pci
+	done
+	assert_refused 'no VF of enp65s0 is free'
+}
+
+@test "no free VF: ports of bridges, addresses, defined for others" {
+	on host-b ip link set enp65s0v0 master br0
+	on host-b ip addr add 192.0.2.1/24 dev enp65s0v1
+	on host-b ip link set enp65s0v1 up
+	sed "s/vm-02/other/; s/0202/9902/; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x6'/" \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml"
+	fake bind host-b enp65s0 4 vfio-pci
+	fake bind host-b enp65s0 5 vfio-pci
+	run_sm check vm-01 host-b
+	# A bridge with two ports on the NIC is another matter: name the uplink.
+	assert_refused 'domain other is defined with it' --destination-uplink wan0 vm-01 host-b
+}
+
+@test "a VF named that is in use, that is none, that is nonsense" {
+	assert_refused '41:10.4' --vf 0000:41:10.4 vm-01 host-b
+	assert_refused '41:1f.7' --vf 0000:41:1f.7 vm-01 host-b
+	assert_refused 'nonsense' --vf nonsense vm-01 host-b
+}
+
+@test "another domain of that name there" {
+	sed "s/0101/9901/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml"
+	assert_refused 'vm-01'
+	assert_says 9901
+}
+
+@test "another domain of that UUID there" {
+	sed "s/vm-01/elsewhere/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml"
+	assert_refused 'elsewhere'
+}
+
+@test "the domain itself, shut off there, is no obstacle" {
+	fake define host-b "$tests_dir/data/vm-01.xml"
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "the destination is this host" {
+	assert_refused 'this host' vm-01 host-a
+	assert_refused 'this host' vm-01 local-host
+}
+
+@test "unknown destination" {
+	assert_refused 'nowhere' vm-01 nowhere
+}
+
+@test "destination that does not answer" {
+	set_fake ssh unreachable
+	assert_refused 'No route to host'
+}
+
+@test "ssh that would ask for a password" {
+	set_fake ssh ask
+	assert_refused 'Permission denied'
+	assert_says 'BatchMode'
+}
+
+@test "ssh that does not know the host's key" {
+	set_fake ssh hostkey
+	assert_refused 'Host key verification failed'
+}
+
+@test "program missing there" {
+	set_fake ssh missing
+	assert_refused 'not found'
+}
+
+@test "program of another protocol version there" {
+	set_fake ssh old
+	assert_refused '999'
+}
+
+@test "no permission for libvirt here" {
+	set_fake host-a.connect denied
+	assert_refused 'Permission denied'
+}
+
+@test "no permission for libvirt there" {
+	set_fake host-b.connect denied
+	assert_refused 'Permission denied'
+	assert_says host-b
+}
+
+@test "no permission to change network devices" {
+	run_sm_without() {
+		run --separate-stderr on host-a setpriv --bounding-set -net_admin --inh-caps -net_admin \
+			env PATH="$FAKE_DIR/bin:$PATH" "$FAKE_DIR/bin/sriov-migrate" "$@" 3>&-
+	}
+	# ssh enters the other host's namespaces, which needs all capabilities in this test only.
+	run_sm_without check vm-01 host-b
+	[ "$status" = 3 ] || assert_exit 3
+	assert_says 'permission'
+	assert_untouched
+}
+
+@test "libvirt here cannot reach libvirt there" {
+	set_fake host-a.reach denied
+	assert_refused 'Host key verification failed'
+	assert_says 'ssh'
+}
+
+@test "running on both hosts" {
+	fake define host-b "$tests_dir/data/vm-01.xml"
+	mkdir -p "$FAKE_DIR/host-b/domains/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101"
+	cp "$(echo "$FAKE_DIR"/host-a/domains/*0101)"/{live.xml,state} \
+		"$FAKE_DIR/host-b/domains/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101/"
+	remember
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says host-a
+	assert_says host-b
+	assert_untouched
+}
+
+@test "uplinks that are not trusted are warned of, not refused" {
+	fake vf-set host-b enp65s0 2 trust 0
+	run_sm check vm-01 host-b
+	assert_exit 0
+	assert_says 'wan0 is not trusted'
+	assert_says 'ip link set enp65s0 vf 2'
+}
+
+@test "spoof checking on an uplink is warned of" {
+	fake vf-set host-a pf0 0 spoofchk 1
+	run_sm check vm-01 host-b
+	assert_exit 0
+	assert_says 'uplink0'
+	assert_says 'spoof'
+}
+
+@test "a bridge whose entries libvirt manages is named" {
+	sed "s/<bridge name='br0'/& macTableManager='libvirt'/" "$tests_dir/data/br0-net.xml" \
+		>"$FAKE_DIR/host-a/networks/br0-net"
+	run_sm check vm-02 host-b
+	assert_says 'br0-net'
+}
+
+@test "a VF whose PF says nothing about it stops only what needs it" {
+	set_fake vf.silent 5
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}

@@ -1,0 +1,200 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The guest has moved, but gets no VF: it keeps a working standby (exit 4), and can be cured.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+@test "libvirt refuses to attach a VF" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	assert_says 'error getting group'
+	assert_says 'sriov-migrate reattach vm-01'
+	assert_degraded vm-01 $MAC1
+}
+
+@test "the guest does not use its new VF: it is taken away again" {
+	set_fake host-b.drive never
+	run_sm --proof-timeout 1 vm-01 host-b
+	assert_exit 4
+	assert_says 'driver'
+	assert_degraded vm-01 $MAC1
+	! fake show host-b enp65s0 | grep "mac $MAC1"
+}
+
+@test "the PF there goes down meanwhile" {
+	hook migrate.iterating "nsenter -t $(pid_of host-b) -n ip link set enp65s0 down"
+	run_sm vm-01 host-b
+	assert_exit 4
+	assert_says 'not online'
+	assert_degraded vm-01 $MAC1
+}
+
+@test "somebody else takes the VF meanwhile" {
+	sed "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	# Not defined before the VF is reserved, or it would not be chosen.
+	hook migrate.iterating "unset FAKE_HOST; $FAKE_PROGRAM define host-b $FAKE_DIR/other.xml &&
+		$FAKE_PROGRAM start host-b other"
+	run_sm vm-01 host-b
+	assert_exit 4
+	assert_says 'in use'
+	assert_degraded vm-01 $MAC1
+}
+
+@test "reattach cures it" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	set_fake host-b.attach ok
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	assert_hears host-b vm-01 $MAC1
+}
+
+@test "migrating again cures it, from the host it has left" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	set_fake host-b.attach ok
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "migrating again while the cause lasts is degraded again" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	run_sm vm-01 host-b
+	assert_exit 4
+	assert_degraded vm-01 $MAC1
+}
+
+@test "reattach while the cause lasts leaves the standby working" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	run_sm_on host-b reattach vm-01
+	assert_exit 4
+	assert_degraded vm-01 $MAC1
+}
+
+@test "reattach of a guest that has its VF changes nothing" {
+	run_sm reattach vm-01
+	assert_exit 0
+	assert_untouched
+}
+
+@test "reattach of a guest whose VF was pulled by hand" {
+	on host-a "$FAKE_PROGRAM" undo-plug host-a 7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101 hostdev0
+	run_sm reattach vm-01
+	assert_exit 0
+	assert_hears host-a vm-01 $MAC1
+	assert_no_entries host-a $MAC1
+	[ "$(link_state_of host-a vm-01)" = down ]
+}
+
+@test "a degraded guest can go back, and has a VF there" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	set_fake host-b.attach ok
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	assert_state host-a vm-01 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_no_entries host-b $MAC1
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "reattach takes another VF when the one it is defined with is gone, and says so in the definition" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	set_fake host-b.attach ok
+	run_sm_on host-b --vf 0000:41:11.2 reattach vm-01
+	assert_exit 0
+	[ "$(live_xml host-b vm-01 | vf_in)" = 41:11.2 ]
+	[ "$(inactive_xml host-b vm-01 | vf_in)" = 41:11.2 ]
+	assert_moved vm-01 $MAC1
+}
+
+@test "one pair of two is degraded, the other is not" {
+	start_guest vm-03
+	fault host-b virDomainAttachDeviceFlags 2 error
+	run_sm --json vm-03 host-b
+	assert_exit 4
+	assert_state host-b vm-03 1
+	[ "$(live_xml host-b vm-03 | vf_in | wc -l)" = 1 ]
+	assert_hears host-b vm-03 52:54:00:00:12:73
+	assert_hears host-b vm-03 52:54:00:00:12:74
+	no_faults
+	run_sm_on host-b reattach vm-03
+	assert_exit 0
+	[ "$(live_xml host-b vm-03 | vf_in | sort -u | wc -l)" = 2 ]
+	assert_no_entries host-b 52:54:00:00:12:73
+	assert_no_entries host-b 52:54:00:00:12:74
+}
+
+@test "the standby's link there cannot be set down: said so, the VF works" {
+	set_fake host-b.update error
+	run_sm vm-01 host-b
+	assert_sound vm-01 $MAC1 5
+	[ -n "$(live_xml host-b vm-01 | vf_in)" ]
+	set_fake host-b.update ok
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_on_vf vm-01 $MAC1
+	recover_on host-a 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "autostart cannot be carried over: said so" {
+	fake autostart host-a vm-01
+	fault host-b virDomainSetAutostart '*' error
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says autostart
+	assert_hears host-b vm-01 $MAC1
+}
+
+@test "NICs that nobody knows: the entry is dropped before the VF comes" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER=octeontx2-nicpf setup_hosts_and_guests
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	assert_says 'not known'
+	sed -n '/host-b nl.self-delete wan0/,$p' "$FAKE_DIR/log" | grep -q 'host-b virDomainAttachDeviceFlags'
+	sed -n '/host-a event removed/,$p' "$FAKE_DIR/log" | grep -q 'host-a nl.self-add uplink0'
+}
+
+@test "NICs that nobody knows: a failure puts the uplink's entry back for the standby" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER=octeontx2-nicpf setup_hosts_and_guests
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	assert_degraded vm-01 $MAC1
+}
+
+@test "NICs on which the uplink wins: the entry stays until the VF is proved" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER=ixgbe setup_hosts_and_guests
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	sed -n '/host-b guest vm-01 drives/,$p' "$FAKE_DIR/log" | grep -q 'host-b nl.self-delete wan0'
+}

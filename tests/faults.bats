@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# One failure at each call that a move makes: whatever comes of it is told truly, and the guest
+# has one working path on one host. By default the first and the last occurrence of each sort
+# of call; FAULTS=all takes every single one.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+# Calls of a move that succeeds, as "host call nth", each sort's first and last.
+list_calls() {
+	run_sm "$@"
+	[ "$status" = 0 ]
+	sed -nE 's/^[0-9]+ (host-[ab]) ((vir|nl\.)[^ ]*).*/\1 \2/p' "$FAKE_DIR/log" |
+		grep -vE 'virConnectDomainEventRegisterAny|GetJobStats' |
+		awk -v all="${FAULTS-}" '{ n[$0]++; if (all == "all") print $0, n[$0] }
+			END { if (all != "all") for (c in n) { print c, 1; if (n[c] > 1) print c, n[c] } }' | sort
+}
+
+# A fresh pair of hosts, the fault, the move, the verdict: try_fault "HOST CALL NTH" ARGUMENTS…
+try_fault() {
+	local fault=$1
+	shift
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	setup_hosts_and_guests
+	# shellcheck disable=SC2086 # host call nth
+	fault $fault error
+	SM_LIMIT=60 run_sm --proof-timeout 2 --detach-timeout 2 "$@"
+	no_faults
+	assert_sound vm-01 $MAC1 || return
+	[ "$status" = 4 ] || return 0
+	run_sm_on host-b reattach vm-01
+	assert_exit 0 && assert_moved vm-01 $MAC1
+}
+
+# Every fourth of the calls, from the one given: try_quarter FIRST ARGUMENTS…
+try_quarter() {
+	local calls fault failed=() first=$1
+	shift
+	calls=$(list_calls "$@")
+	[ "$(wc -l <<<"$calls")" -gt 10 ]
+	while read -r fault; do
+		try_fault "$fault" "$@" </dev/null || failed+=("$fault")
+	done < <(sed -n "$first~4p" <<<"$calls")
+	[ ${#failed[@]} = 0 ] || printf 'failed with: %s\n' "${failed[@]}"
+	[ ${#failed[@]} = 0 ]
+}
+
+@test "each call of a move fails once, first quarter" {
+	try_quarter 1 vm-01 host-b
+}
+
+@test "each call of a move fails once, second quarter" {
+	try_quarter 2 vm-01 host-b
+}
+
+@test "each call of a move fails once, third quarter" {
+	try_quarter 3 vm-01 host-b
+}
+
+@test "each call of a move fails once, last quarter" {
+	try_quarter 4 vm-01 host-b
+}

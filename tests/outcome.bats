@@ -1,0 +1,148 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The migration call's return value decides nothing; what both hosts say decides.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+@test "the call fails, but the guest has moved" {
+	set_fake migrate error-though-done
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	assert_hears host-b vm-01 $MAC1
+}
+
+@test "the source stays paused, the destination is gone: resumed and rolled back" {
+	set_fake migrate lost-destination
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_called host-a "virDomainResume vm-01"
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "the source stays paused, the destination runs: the stale copy is destroyed, never resumed" {
+	set_fake migrate lost-confirm
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_called host-a "virDomainDestroy vm-01"
+	refute_called host-a "virDomainResume"
+	assert_moved vm-01 $MAC1
+}
+
+@test "the same, client-driven" {
+	set_fake migrate lost-confirm
+	run_sm --client-driven vm-01 host-b
+	assert_exit 0
+	refute_called host-a "virDomainResume"
+	assert_moved vm-01 $MAC1
+}
+
+@test "two copies run: the source's is suspended, no VF touched, both hosts named" {
+	set_fake migrate twice
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says host-a
+	assert_says host-b
+	assert_called host-a "virDomainSuspend vm-01"
+	refute_called 'host-.' "virDomainAttachDeviceFlags"
+	assert_state host-a vm-01 3
+	assert_state host-b vm-01 1
+	assert_hears host-b vm-01 $MAC1
+}
+
+@test "two copies run, and the source's cannot be suspended: both named all the same" {
+	set_fake migrate twice
+	fault host-a virDomainSuspend '*' error
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says host-a
+	assert_says host-b
+}
+
+@test "the paused source cannot be resumed: exit 5 says what is where" {
+	set_fake migrate lost-destination
+	fault host-a virDomainResume '*' error
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says 'paused'
+	assert_state host-a vm-01 "3 (migration)"
+}
+
+@test "the stale copy cannot be destroyed: exit 5, the guest on the destination works" {
+	set_fake migrate lost-confirm
+	fault host-a virDomainDestroy '*' error
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_state host-b vm-01 1
+	assert_hears host-b vm-01 $MAC1
+	refute_called host-a "virDomainResume"
+}
+
+@test "the guest shuts itself down in the middle: clean, nothing started, exit 1" {
+	set_fake migrate guest-ends
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'ended by itself'
+	assert_state host-a vm-01 5
+	assert_state host-b vm-01 ""
+	assert_no_entries host-a $MAC1
+	assert_no_entries host-b $MAC1
+	refute_called 'host-.' "virDomain(Resume|Attach|Destroy)"
+	[ -z "$(show_files host-a)$(show_files host-b)" ]
+}
+
+@test "the guest crashes right after it has arrived: said so, nothing started, exit 1" {
+	set_fake migrate dies-after
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'ended by itself'
+	assert_no_entries host-a $MAC1
+	assert_no_entries host-b $MAC1
+	refute_called 'host-.' "virDomain(Resume|Destroy)"
+}
+
+@test "a domain that does not converge can be stopped" {
+	set_fake migrate endless
+	start_sm vm-01 host-b
+	await 10 grep -q 'event iteration 5' "$FAKE_DIR/log"
+	kill -INT "$(driver_pid)"
+	wait_sm
+	assert_exit 1
+	assert_called host-a virDomainAbortJob
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "an abort that libvirt refuses at first is asked for again" {
+	set_fake migrate endless
+	fault host-a virDomainAbortJob 1 error
+	start_sm vm-01 host-b
+	await 10 grep -q 'event iteration 5' "$FAKE_DIR/log"
+	kill -TERM "$(driver_pid)"
+	wait_sm
+	assert_exit 1
+	assert_unchanged
+}
+
+@test "the destination cannot be asked once, then it can" {
+	fault host-b virDomainGetState 1 error
+	fault host-b virDomainGetState 2 error
+	run_sm vm-01 host-b
+	assert_sound vm-01 $MAC1 0
+}
+
+@test "the figures of the migration are missing: no reason to fail" {
+	fault host-b virDomainGetJobStats '*' error
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}

@@ -1,0 +1,310 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Driver and both agents die at once, as by a power cut of everything but the guests: recover
+# settles what they left, by what the journals tell.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+journal() {
+	echo "/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal"
+}
+
+# all_die_at HOOK [ARGUMENTS…]: and libvirt goes on by itself as far as it does
+all_die_at() {
+	local at=$1
+	shift
+	[ $# -gt 0 ] || set -- vm-01 host-b
+	hook "$at" "exec $FAKE_DIR/bin/kill-all"
+	start_sm "$@"
+	wait_sm
+	await 10 no_agents
+	rm "$FAKE_DIR/hooks/$at"
+	! grep -q "migration starts" "$FAKE_DIR/log" ||
+		await 20 grep -q "migration ends" "$FAKE_DIR/log"
+}
+
+# The guest has no VF any more, and the migration has not begun.
+all_die_after_detach() {
+	fault host-a virDomainMigrateToURI3 1 hook:die
+	all_die_at die
+	no_faults
+}
+
+# Once more changes nothing.
+assert_settled() {
+	snapshot host-a >"$FAKE_DIR/settled.a"
+	snapshot host-b >"$FAKE_DIR/settled.b"
+	recover_on host-a 0
+	recover_on host-b 0
+	assert_same host-a "$FAKE_DIR/settled.a"
+	assert_same host-b "$FAKE_DIR/settled.b"
+}
+
+@test "nothing to recover" {
+	run_sm recover
+	assert_exit 0
+	run_sm recover vm-01
+	assert_exit 0
+	assert_untouched
+}
+
+@test "before the detach: back" {
+	fault host-a nl.self-add 1 hook:die
+	all_die_at die
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+	assert_settled
+}
+
+@test "while the guest gives up its VF: back, the VF included" {
+	fault host-a virDomainDetachDeviceAlias 1 hook:die
+	set_fake detach.ms 300
+	all_die_at die
+	run_sm recover vm-01
+	assert_exit 1
+	assert_hears host-a vm-01 $MAC1
+	await 10 no_agents
+	assert_unchanged
+}
+
+@test "after the detach: back, the VF included" {
+	all_die_after_detach
+	run ! guest_has_vf
+	run_sm recover vm-01
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+	assert_settled
+}
+
+guest_has_vf() {
+	live_xml host-a vm-01 | grep -q hostdev
+}
+
+@test "while memory is copied, peer-to-peer: libvirt finishes, recover does the rest" {
+	all_die_at migrate.iterating
+	assert_state host-b vm-01 1
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	assert_settled
+}
+
+@test "the same, recovered from the destination" {
+	all_die_at migrate.iterating
+	run_sm_on host-b recover
+	assert_exit 0
+	[ -n "$(live_xml host-b vm-01 | vf_in)" ]
+	assert_hears host-b vm-01 $MAC1
+	recover_on host-a 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "at switch-over" {
+	all_die_at migrate.switched
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	assert_hears host-b vm-01 $MAC1
+}
+
+@test "when the guest runs on the destination" {
+	all_die_at migrate.finished
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "while the VF is attached" {
+	fault host-b virDomainAttachDeviceFlags 1 hook:die
+	all_die_at die
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+	assert_settled
+}
+
+@test "while the standby is laid to rest" {
+	fault host-b nl.fdb-delete 1 hook:die
+	all_die_at die
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "while memory is copied, client-driven: libvirt undoes it, and so does recover" {
+	all_die_at migrate.iterating --client-driven vm-01 host-b
+	assert_state host-a vm-01 1
+	assert_state host-b vm-01 ""
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "client-driven, the guest stands still on the source alone: resumed" {
+	all_die_at migrate.switched --client-driven vm-01 host-b
+	assert_state host-a vm-01 "3 (migration)"
+	assert_state host-b vm-01 ""
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "client-driven, a stale copy on the source: destroyed, never resumed" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	assert_state host-a vm-01 "3 (migration)"
+	assert_state host-b vm-01 1
+	run_sm recover
+	assert_exit 0
+	refute_called host-a virDomainResume
+	assert_called host-a virDomainDestroy
+	assert_moved vm-01 $MAC1
+}
+
+@test "the same with the other host away: in doubt, hands off; later it can be settled" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	set_fake ssh unreachable
+	: >"$FAKE_DIR/log"
+	run_sm recover
+	assert_exit 5
+	assert_state host-a vm-01 "3 (migration)"
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "the guest still runs on the source, and the other host is away: back" {
+	all_die_after_detach
+	set_fake ssh unreachable
+	run_sm recover
+	assert_exit 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_hears host-a vm-01 $MAC1
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
+@test "a new migration settles the old one first" {
+	all_die_after_detach
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_says 'interrupted'
+	assert_moved vm-01 $MAC1
+}
+
+@test "so does reattach" {
+	all_die_after_detach
+	run_sm reattach vm-01
+	assert_exit 0
+	assert_hears host-a vm-01 $MAC1
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
+@test "another domain's journal is nobody's concern" {
+	all_die_after_detach
+	run_sm recover vm-02
+	assert_exit 0
+	run ! guest_has_vf
+	run_sm vm-02 host-b
+	assert_exit 0
+	assert_on_vf vm-02 $MAC2
+}
+
+@test "check and --dry-run look at a journal and leave it alone" {
+	all_die_after_detach
+	remember
+	: >"$FAKE_DIR/log"
+	run_sm --dry-run recover
+	assert_exit 0
+	assert_says 'vm-01'
+	run_sm check vm-01 host-b
+	assert_untouched
+}
+
+@test "journals are for root's eyes" {
+	all_die_after_detach
+	[ "$(on host-a stat -c %a "$(journal)")" = 600 ]
+	[ "$(on host-a stat -c %a /var/lib/sriov-migrate)" = 700 ]
+	on host-a grep -q hunter2 "$(journal)" || skip "no password in it"
+}
+
+@test "a journal of the life before a reboot: the taps and entries of that world are gone" {
+	all_die_after_detach
+	on host-a sed -i -E '1s/"boot": *"[^"]*"/"boot":"00000000-0000-0000-0000-000000000000"/' "$(journal)"
+	# As a rebooted host: no guest, no entries.
+	fake stop host-a vm-01
+	on host-a bridge fdb del $MAC1 dev uplink0 self
+	: >"$FAKE_DIR/log"
+	run_sm recover
+	[ "$status" = 0 ] || assert_exit 1
+	refute_called host-a 'nl\.'
+	refute_called 'host-.' 'virDomain(Attach|Detach|Update|Resume|Destroy)'
+	assert_no_files
+	run_sm recover
+	assert_exit 0
+}
+
+@test "a last line that a crash cut off does no harm" {
+	all_die_after_detach
+	on host-a sh -c "printf '{\"step\": \"migr' >>'$(journal)'"
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+}
+
+@test "a damaged journal is not acted upon" {
+	all_die_after_detach
+	on host-a sed -i '2s/.*/garbage/' "$(journal)"
+	remember
+	: >"$FAKE_DIR/log"
+	run_sm recover
+	assert_exit 5
+	assert_says 'damaged'
+	assert_says 'recover|remove the file|by hand'
+	assert_same host-a "$FAKE_DIR/before.a"
+	refute_called host-a 'nl\.'
+}
+
+@test "a journal of a newer format is not acted upon" {
+	all_die_after_detach
+	on host-a sed -i -E '1s/"format": *1/"format":99/' "$(journal)"
+	remember
+	run_sm recover
+	assert_exit 5
+	assert_same host-a "$FAKE_DIR/before.a"
+}
+
+@test "nothing can be journalled: nothing is begun" {
+	on host-a mount -t tmpfs -o ro none /var/lib
+	run_sm vm-01 host-b
+	[ "$status" = 1 ] || assert_exit 3
+	assert_untouched
+	assert_says '/var/lib'
+}
+
+@test "recover dies as well: the next one finishes" {
+	all_die_after_detach
+	fault host-a virDomainAttachDeviceFlags 1 hook:die-again
+	hook die-again "exec $FAKE_DIR/bin/kill-all"
+	start_sm recover
+	wait_sm
+	await 10 no_agents
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+}

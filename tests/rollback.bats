@@ -1,0 +1,298 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Failures before the guest has moved: everything is as it was, exit 1.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+# The move fails, and nothing is left of it on either host.
+assert_rolled_back() {
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "the standby's link cannot be set" {
+	set_fake update error
+	assert_rolled_back
+	assert_says 'link'
+}
+
+@test "the standby's link is set, but does not change" {
+	set_fake update deaf
+	assert_rolled_back
+}
+
+@test "the entry on the tap cannot be set" {
+	fault host-a nl.fdb-add 1 error:105
+	assert_rolled_back
+	assert_says 'vmtap01'
+}
+
+@test "the entry on the tap is refused for the second VLAN" {
+	on host-a ip link set br0 type bridge vlan_filtering 1 2>/dev/null ||
+		skip "the kernel's bridge knows no VLANs"
+	on host-a bridge vlan add dev vmtap01 vid 7
+	remember
+	fault host-a nl.fdb-add 2 error:105
+	assert_rolled_back
+}
+
+@test "the entry on the uplink cannot be set" {
+	fault host-a nl.self-add 1 error:28
+	assert_rolled_back
+	assert_says 'uplink0'
+}
+
+@test "libvirt refuses the detach" {
+	set_fake detach error
+	assert_rolled_back
+	assert_says 'does not support hotplugging'
+}
+
+@test "the guest refuses to give up its VF" {
+	set_fake detach refused
+	assert_rolled_back
+	assert_says 'refused'
+}
+
+@test "the guest ignores the request to give up its VF" {
+	set_fake detach never
+	run_sm --detach-timeout 1 vm-01 host-b
+	assert_exit 1
+	assert_says 'waited'
+	assert_says 'detach-timeout'
+	# The guest may still obey later: the standby's path is kept for that.
+	assert_state host-a vm-01 1
+	assert_hears host-a vm-01 $MAC1
+	live_xml host-a vm-01 | grep -q hostdev0
+}
+
+@test "the guest gives up its VF late: it still has a path, and gets its VF back" {
+	set_fake detach.ms 2500
+	run_sm --detach-timeout 1 vm-01 host-b
+	assert_exit 1
+	assert_hears host-a vm-01 $MAC1
+	# The unplug completes after the program has given up.
+	await 5 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 5 guest_hears host-a vm-01 $MAC1
+}
+
+@test "an unplug that was asked for before is waited for" {
+	set_fake detach unplugging
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "a guest that is busy is asked again" {
+	set_fake detach busy
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "the event of the removal gets lost" {
+	set_fake detach lost
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "the call to detach fails after the guest has obeyed" {
+	fault host-a virDomainDetachDeviceAlias 1 late-error
+	run_sm vm-01 host-b
+	assert_sound vm-01 $MAC1 0 1
+}
+
+@test "the VF's MAC cannot be taken away" {
+	fake stop host-a vm-01
+	fake vf host-a pf0 1 $MAC1
+	start_guest vm-01
+	remember
+	fault host-a nl.vf-mac '*' error:95
+	assert_rolled_back
+}
+
+@test "the driver agrees to clear the MAC and keeps it" {
+	fake stop host-a vm-01
+	fake vf host-a pf0 1 $MAC1
+	start_guest vm-01
+	remember
+	hook detached "echo 1 >$FAKE_DIR/set/vf.deaf"
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_state host-a vm-01 1
+	assert_hears host-a vm-01 $MAC1
+	assert_no_entries host-b $MAC1
+}
+
+@test "the source's libvirt cannot reach the destination's any more" {
+	set_fake migrate error-connect
+	assert_rolled_back
+	assert_says 'Host key verification failed'
+}
+
+@test "the destination's libvirt refuses the domain" {
+	set_fake migrate error-prepare
+	assert_rolled_back
+	assert_says 'process exited'
+}
+
+@test "the migration fails in the middle" {
+	set_fake migrate error
+	assert_rolled_back
+	assert_says 'unexpectedly failed'
+}
+
+@test "the destination's QEMU dies in the middle" {
+	set_fake migrate destination-dies
+	assert_rolled_back
+}
+
+@test "the migration fails after switch-over, and libvirt itself resumes the guest" {
+	set_fake migrate error-finish
+	assert_rolled_back
+}
+
+@test "a failed move of a guest on a libvirt network leaves the network alone" {
+	set_fake migrate error
+	run_sm vm-02 host-b
+	assert_exit 1
+	assert_unchanged
+	live_xml host-a vm-02 | grep -q '<interface type="network">'
+	assert_hears host-a vm-02 $MAC2
+}
+
+@test "a failed move of two pairs gives both VFs back" {
+	start_guest vm-03
+	remember
+	set_fake migrate error
+	run_sm vm-03 host-b
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-03 52:54:00:00:12:73
+	assert_hears host-a vm-03 52:54:00:00:12:74
+}
+
+@test "the second pair's VF cannot be detached: the first one comes back" {
+	start_guest vm-03
+	remember
+	fault host-a virDomainDetachDeviceAlias 2 error
+	run_sm vm-03 host-b
+	assert_exit 1
+	assert_unchanged
+}
+
+@test "client-driven: a failure in the middle" {
+	set_fake migrate error
+	run_sm --client-driven vm-01 host-b
+	assert_exit 1
+	assert_unchanged
+}
+
+@test "static and local entries found on the bridge are put back" {
+	on host-a bridge fdb replace $MAC1 dev vmtap01 master static
+	remember
+	set_fake migrate error
+	assert_rolled_back
+	on host-a bridge fdb replace $MAC1 dev uplink0 master permanent
+	remember
+	assert_rolled_back
+}
+
+@test "a learnt entry is not put back" {
+	loop_broadcast host-a $MAC1
+	await 5 has_entry host-a $MAC1 uplink0
+	set_fake migrate error
+	assert_rolled_back
+	run ! has_entry host-a $MAC1 'sticky|static|permanent'
+}
+
+@test "somebody else's self entry on the uplink survives a rollback" {
+	on host-a bridge fdb add $MAC1 dev uplink0 self
+	remember
+	set_fake migrate error
+	assert_rolled_back
+}
+
+@test "autostart stays where it was" {
+	fake autostart host-a vm-01
+	remember
+	set_fake migrate error
+	assert_rolled_back
+}
+
+@test "the VF cannot be given back: exit 5, the standby carries the traffic, reattach cures it" {
+	set_fake migrate error
+	set_fake attach error
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says 'VF'
+	assert_says 'reattach'
+	assert_state host-a vm-01 1
+	[ "$(link_state_of host-a vm-01)" = up ]
+	assert_hears host-a vm-01 $MAC1
+	assert_same host-b "$FAKE_DIR/before.b"
+	set_fake attach ok
+	run_sm reattach vm-01
+	assert_exit 0
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "the guest does not take its VF back: exit 5, the standby carries the traffic" {
+	set_fake migrate error
+	set_fake drive never
+	run_sm --proof-timeout 1 vm-01 host-b
+	assert_exit 5
+	assert_state host-a vm-01 1
+	[ "$(link_state_of host-a vm-01)" = up ]
+	assert_hears host-a vm-01 $MAC1
+	set_fake drive ok
+	run_sm reattach vm-01
+	assert_exit 0
+	assert_unchanged
+}
+
+@test "the standby's entry cannot be removed: exit 5 says so" {
+	set_fake migrate error
+	fault host-a nl.fdb-delete '*' error:95
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says 'vmtap01'
+	assert_hears host-a vm-01 $MAC1
+	no_faults
+	run_sm reattach vm-01
+	assert_exit 0
+	assert_unchanged
+}
+
+@test "the first error is told, not the one of the undo" {
+	set_fake migrate error
+	set_fake attach error
+	run_sm --json vm-01 host-b
+	assert_exit 5
+	[[ $(result_of error) == *unexpectedly* ]]
+	[[ $(result_of message) == *"error getting group"* ]]
+}
+
+@test "the tap's entry on the destination cannot be set: the guest does not go there" {
+	fault host-b nl.fdb-add '*' error:105
+	run_sm vm-01 host-b
+	assert_sound vm-01 $MAC1 0 1
+}
+
+@test "the uplink's entry on the destination cannot be set" {
+	fault host-b nl.self-add '*' error:28
+	run_sm vm-01 host-b
+	assert_sound vm-01 $MAC1 0 1
+}

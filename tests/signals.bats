@@ -1,0 +1,325 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Being interrupted, killed or cut off, at named instants of the move.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+# The settling of those who are left takes its time; then it is to be over.
+await_settled() {
+	await 30 no_agents
+}
+
+# interrupted SIGNAL HOOK: a move with the signal at that instant
+interrupted() {
+	interrupt_at "$2" "$1"
+	start_sm vm-01 host-b
+	wait_sm
+}
+
+assert_went_back() {
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "SIGINT while the hosts are looked at" {
+	fault host-b virConnectListAllDomains 1 hook:look
+	interrupted INT look
+	assert_exit 1
+	assert_untouched
+}
+
+@test "SIGINT while the standby's link goes up" {
+	fault host-a virDomainUpdateDeviceFlags 1 hook:link
+	interrupted INT link
+	assert_went_back
+	refute_called host-a virDomainMigrate
+}
+
+@test "SIGINT while the tap's entry is set" {
+	fault host-a nl.fdb-add 1 hook:entry
+	interrupted INT entry
+	assert_went_back
+}
+
+@test "SIGINT while the uplink's entry is set" {
+	fault host-a nl.self-add 1 hook:entry
+	interrupted INT entry
+	assert_went_back
+}
+
+@test "SIGINT just before the detach" {
+	fault host-a virDomainDetachDeviceAlias 1 hook:detach
+	interrupted INT detach
+	# Asked for, and not to be taken back: the program has to see it through.
+	assert_exit 1
+	assert_hears host-a vm-01 $MAC1
+	await 5 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 5 guest_hears host-a vm-01 $MAC1
+}
+
+@test "SIGINT just after the detach" {
+	interrupted INT detached
+	assert_went_back
+}
+
+@test "SIGTERM while the destination prepares" {
+	interrupted TERM migrate.prepared
+	assert_went_back
+	assert_called host-a virDomainAbortJob
+}
+
+@test "SIGINT while memory is copied" {
+	interrupted INT migrate.iterating
+	assert_went_back
+	assert_called host-a virDomainAbortJob
+}
+
+@test "SIGHUP while memory is copied" {
+	interrupted HUP migrate.iterating
+	assert_went_back
+}
+
+@test "SIGINT while memory is copied, client-driven" {
+	interrupt_at migrate.iterating
+	start_sm --client-driven vm-01 host-b
+	wait_sm
+	assert_went_back
+}
+
+@test "SIGINT at switch-over: too late or in time, never in between" {
+	interrupted INT migrate.switched
+	assert_sound vm-01 $MAC1 0 1
+}
+
+@test "SIGINT when the guest runs on the destination: finished there" {
+	interrupted INT migrate.finished
+	assert_sound vm-01 $MAC1 0
+}
+
+@test "SIGINT when the source is gone: finished on the destination" {
+	interrupted INT migrate.confirmed
+	assert_sound vm-01 $MAC1 0
+}
+
+@test "SIGINT while the VF is attached on the destination" {
+	fault host-b virDomainAttachDeviceFlags 1 hook:attach
+	interrupted INT attach
+	assert_sound vm-01 $MAC1 0
+	assert_says 'finishing'
+}
+
+@test "SIGINT during the rollback does not stop it" {
+	set_fake migrate error
+	fault host-a virDomainAttachDeviceFlags 1 hook:back
+	interrupted INT back
+	assert_went_back
+}
+
+@test "many signals are one" {
+	hook migrate.iterating "for i in 1 2 3 4 5; do kill -INT \$(cat $FAKE_DIR/driver.pid); sleep 0.02; done"
+	start_sm vm-01 host-b
+	wait_sm
+	assert_went_back
+}
+
+# ---- the driver dies ----
+
+# The driver is killed at that instant; the agents settle alone.
+driver_killed_at() {
+	hook "$1" "kill -9 \$(cat $FAKE_DIR/driver.pid)"
+	start_sm vm-01 host-b
+	wait_sm
+	await_settled
+}
+
+@test "the driver is killed before the detach: everything goes back" {
+	fault host-a nl.self-add 1 hook:entry
+	driver_killed_at entry
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "the driver is killed after the detach: the guest gets its VF back" {
+	driver_killed_at detached
+	assert_unchanged
+	assert_hears host-a vm-01 $MAC1
+}
+
+@test "the driver is killed while memory is copied: one host, one path, nothing left" {
+	driver_killed_at migrate.iterating
+	assert_runs_once vm-01 $MAC1
+	if [ "$(domain_state host-a vm-01)" = 1 ]; then
+		assert_unchanged
+	else
+		assert_moved vm-01 $MAC1
+	fi
+}
+
+@test "the driver is killed at switch-over: the agents finish" {
+	driver_killed_at migrate.switched
+	assert_runs_once vm-01 $MAC1
+	assert_no_entries host-a $MAC1
+	assert_no_entries host-b $MAC1
+}
+
+@test "the driver is killed when the guest runs on the destination: it gets its VF there" {
+	driver_killed_at migrate.finished
+	assert_moved vm-01 $MAC1
+	assert_hears host-b vm-01 $MAC1
+}
+
+@test "the driver is killed while the VF is attached: the destination's agent finishes" {
+	fault host-b virDomainAttachDeviceFlags 1 hook:attach
+	driver_killed_at attach
+	assert_moved vm-01 $MAC1
+}
+
+# ---- the connection is cut ----
+
+# The connection ends at that instant, for both sides.
+cut_at() {
+	hook "$1" "kill -9 \$(tail -n 1 $FAKE_DIR/ssh.pids)"
+	start_sm vm-01 host-b
+	wait_sm
+	await_settled
+}
+
+@test "the connection is cut before the detach: rolled back" {
+	fault host-a nl.self-add 1 hook:entry
+	cut_at entry
+	assert_went_back
+}
+
+@test "the connection is cut after the detach: rolled back, nothing left there" {
+	cut_at detached
+	assert_went_back
+}
+
+@test "the connection is cut while memory is copied: one host, one path" {
+	cut_at migrate.iterating
+	assert_runs_once vm-01 $MAC1
+	assert_no_entries host-a $MAC1
+	[ "$status" = 1 ] || [ "$status" = 5 ] || assert_exit 5
+	[ "$status" = 5 ] || assert_unchanged
+}
+
+@test "the connection is cut when the guest runs on the destination: said so, finished there alone" {
+	cut_at migrate.finished
+	assert_exit 5
+	assert_says 'host-b'
+	assert_on_vf vm-01 $MAC1
+	recover_on host-a 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "the connection goes silent while memory is copied: noticed within its limit" {
+	hook migrate.iterating "echo silent >$FAKE_DIR/set/link"
+	set_fake migrate.iterations 300
+	start_sm vm-01 host-b
+	wait_sm
+	await_settled
+	assert_runs_once vm-01 $MAC1
+	[ "$status" = 1 ] || [ "$status" = 5 ] || assert_exit 5
+}
+
+@test "the connection goes silent while the VF is attached: the agent there finishes" {
+	fault host-b virDomainAttachDeviceFlags 1 hook:attach
+	hook attach "echo silent >$FAKE_DIR/set/link"
+	start_sm vm-01 host-b
+	wait_sm
+	assert_exit 5
+	await_settled
+	assert_on_vf vm-01 $MAC1
+	rm "$FAKE_DIR/set/link"
+	recover_on host-a 0
+	assert_moved vm-01 $MAC1
+}
+
+# ---- an agent dies ----
+
+@test "the source's agent is killed before the detach: the domain goes on, reattach cleans up" {
+	fault host-a virDomainDetachDeviceAlias 1 kill
+	run_sm vm-01 host-b
+	[ "$status" = 1 ] || [ "$status" = 5 ] || assert_exit 5
+	assert_runs_once vm-01 $MAC1
+	run_sm reattach vm-01
+	assert_exit 0
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
+@test "the source's agent is killed after the detach: reattach gives the VF back" {
+	fault host-a virDomainMigrateToURI3 1 kill
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_runs_once vm-01 $MAC1
+	run_sm reattach vm-01
+	assert_exit 0
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
+@test "the source's agent is killed while memory is copied: peer-to-peer goes on" {
+	hook migrate.iterating "kill -9 \$(pgrep -P \$(cat $FAKE_DIR/driver.pid) -f 'exe agent\$')"
+	start_sm vm-01 host-b
+	wait_sm
+	await 10 grep -q 'migration ends' "$FAKE_DIR/log"
+	await_settled
+	assert_runs_once vm-01 $MAC1
+}
+
+@test "the destination's agent is killed while the VF is attached: exit 5, reattach cures it" {
+	fault host-b virDomainAttachDeviceFlags 1 kill
+	run_sm vm-01 host-b
+	[ "$status" = 4 ] || [ "$status" = 5 ] || assert_exit 5
+	assert_runs_once vm-01 $MAC1
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_on_vf vm-01 $MAC1
+	recover_on host-a 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "the destination's agent is killed before the move: rolled back" {
+	hook detached "kill -9 \$(cat $FAKE_DIR/host-b.agent.pid)"
+	run_sm vm-01 host-b
+	[ "$status" = 1 ] || assert_exit 5
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_hears host-a vm-01 $MAC1
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
+# ---- two runs at once ----
+
+@test "a second run for the same domain is busy, says who, and touches nothing" {
+	set_fake detach.ms 2000
+	start_sm vm-01 host-b
+	await 10 grep -q virDomainDetachDeviceAlias "$FAKE_DIR/log"
+	local first
+	first=$(driver_pid)
+	run_sm vm-01 host-b
+	[ "$status" = 6 ] || assert_exit 6
+	assert_says "$first"
+	run_sm reattach vm-01
+	assert_exit 6
+	wait_sm
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}
+
+@test "a lock that a dead run left is no obstacle" {
+	on host-a sh -c 'mkdir -p /run/sriov-migrate && echo "PID 1 on Mars" >/run/sriov-migrate/domain-7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.lock'
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 $MAC1
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A network namespace of its own for one test program. */
+#ifndef UNIT_NETNS_H
+#define UNIT_NETNS_H
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static inline bool netns_write(const char *path, const char *content)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool written = fd >= 0 && write(fd, content, strlen(content)) == (ssize_t)strlen(content);
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+/* False where the kernel forbids it. */
+static inline bool netns_new(void)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+	char map[64];
+
+	if (unshare(CLONE_NEWNET) == 0)
+		return true;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		return false;
+	netns_write("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof(map), "0 %d 1", (int)uid);
+	if (!netns_write("/proc/self/uid_map", map))
+		return false;
+	snprintf(map, sizeof(map), "0 %d 1", (int)gid);
+	return netns_write("/proc/self/gid_map", map);
+}
+
+/* Runs ip(8), several commands separated by newlines. */
+static inline bool netns_ip(const char *commands)
+{
+	FILE *f = popen("ip -batch -", "w");
+
+	if (!f)
+		return false;
+	fputs(commands, f);
+	return pclose(f) == 0;
+}
+
+#endif
