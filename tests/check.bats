@@ -116,13 +116,20 @@ restart_changed() {
 	assert_refused 'lo' --source-uplink lo vm-01 host-b
 }
 
+# br0 follows its only port a moment later.
+bridge_is_down() {
+	! on "$1" ip link show br0 | grep -q "state UP"
+}
+
 @test "uplink down there" {
 	on host-b ip link set wan0 down
+	await 5 bridge_is_down host-b
 	assert_refused 'wan0'
 }
 
 @test "uplink without carrier there" {
 	on switch ip link set up-0b down
+	await 5 bridge_is_down host-b
 	assert_refused 'wan0'
 }
 

@@ -259,6 +259,25 @@ guest_has_vf() {
 	assert_exit 0
 }
 
+@test "somebody else's self entries survive death and recovery" {
+	on host-a bridge fdb add $MAC1 dev uplink0 self
+	on host-b bridge fdb add $MAC1 dev wan0 self
+	remember
+	all_die_at migrate.iterating --client-driven vm-01 host-b
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+}
+
+@test "somebody else's entry on the tap survives death and recovery" {
+	on host-a bridge fdb replace $MAC1 dev vmtap01 master static
+	remember
+	all_die_after_detach
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+}
+
 @test "a last line that a crash cut off does no harm" {
 	all_die_after_detach
 	on host-a sh -c "printf '{\"step\": \"migr' >>'$(journal)'"

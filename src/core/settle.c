@@ -168,6 +168,10 @@ static void forget_lost_world(struct end *end)
 			end->pairs[i].begun[k] = false;
 		end->begun[k] = end->begun[k] && &steps[k] == autostart;
 	}
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		end->pairs[i].self_added = false;
+		end->pairs[i].n_found = 0;
+	}
 }
 
 static int act_on_domain(struct end *end, int (*act)(struct virt_domain *d, struct err *e),
