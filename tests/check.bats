@@ -124,7 +124,12 @@ bridge_is_down() {
 @test "uplink down there" {
 	on host-b ip link set wan0 down
 	await 5 bridge_is_down host-b
+	await 5 bridge_is_down host-b
 	assert_refused 'wan0'
+}
+
+bridge_is_down() {
+	on "$1" ip link show br0 | grep -q 'state DOWN'
 }
 
 @test "uplink without carrier there" {

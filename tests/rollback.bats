@@ -285,14 +285,30 @@ assert_rolled_back() {
 	[[ $(result_of message) == *"error getting group"* ]]
 }
 
-@test "the tap's entry on the destination cannot be set: the guest does not go there" {
-	fault host-b nl.fdb-add '*' error:105
+@test "the tap's entry on the destination cannot be set once" {
+	fault host-b nl.fdb-add 1 error:105
 	run_sm vm-01 host-b
 	assert_sound vm-01 $MAC1 0 1
 }
 
-@test "the uplink's entry on the destination cannot be set" {
-	fault host-b nl.self-add '*' error:28
+@test "the tap's entry on the destination can never be set: never worse off" {
+	fault host-b nl.fdb-add '*' error:105
+	run_sm vm-01 host-b
+	[[ " 0 1 4 5 " == *" $status "* ]]
+	assert_says 'vmtap01'
+	assert_runs_once vm-01 $MAC1
+}
+
+@test "the uplink's entry on the destination cannot be set once" {
+	fault host-b nl.self-add 1 error:28
 	run_sm vm-01 host-b
 	assert_sound vm-01 $MAC1 0 1
+}
+
+@test "the uplink's entry on the destination can never be set: never worse off" {
+	fault host-b nl.self-add '*' error:28
+	run_sm vm-01 host-b
+	[[ " 0 1 4 5 " == *" $status "* ]]
+	assert_says 'wan0'
+	assert_runs_once vm-01 $MAC1
 }

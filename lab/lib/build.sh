@@ -283,8 +283,7 @@ build_image()
 
 	# What makes it a host.
 	install -m 755 -t "$own" "$lab_dir"/host/{boot,late,clock}
-	install -m 755 "$lab_dir/host/lab-libvirt" "$root/usr/local/sbin/lab-libvirt"
-	install -m 755 "$lab_dir/host/lab-snapshot" "$root/usr/local/sbin/lab-snapshot"
+	install -m 755 -t "$root/usr/local/sbin" "$lab_dir"/host/lab-{libvirt,nic,snapshot}
 	install -m 644 "$lab_dir/host/inittab" "$root/etc/inittab"
 	install -m 644 -t "$own" "$lab_dir"/guest/vm-*.xml
 	install -m 600 -D "$lab_dir/host/br0-net.xml" "$root/etc/libvirt/qemu/networks/br0-net.xml"

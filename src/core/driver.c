@@ -187,6 +187,17 @@ static int shake_hands(struct driver *d, struct err *e)
 	return r;
 }
 
+/* This program by its path, which debuggers understand; by the link when it was replaced. */
+static void own_path(char *ret, size_t size)
+{
+	ssize_t len = readlink(SELF, ret, size - 1);
+
+	if (len > 0)
+		ret[len] = '\0';
+	if (len <= 0 || access(ret, X_OK) < 0)
+		str_copy(ret, size, SELF);
+}
+
 int driver_connect_peer(struct driver *d, const struct target *t, struct err *e)
 {
 	if (client_start(t->label, t->argv, &d->there, e) < 0)
@@ -200,8 +211,10 @@ int driver_connect_peer(struct driver *d, const struct target *t, struct err *e)
 
 int driver_connect(struct driver *d, const struct target *t, struct err *e)
 {
-	char *argv[] = { (char *)SELF, (char *)"agent", NULL };
+	char self[4096];
+	char *argv[] = { self, (char *)"agent", NULL };
 
+	own_path(self, sizeof(self));
 	if (client_start("this host", argv, &d->here, e) < 0)
 		return -1;
 	client_group_add(&d->group, d->here);
