@@ -269,7 +269,7 @@ cut_at() {
 }
 
 @test "the source's agent is killed while memory is copied: peer-to-peer goes on" {
-	hook migrate.iterating "kill -9 \$(pgrep -P \$(cat $FAKE_DIR/driver.pid) -f 'exe agent\$')"
+	hook migrate.iterating "exec $FAKE_DIR/bin/kill-agents host-a"
 	start_sm vm-01 host-b
 	wait_sm
 	await 10 grep -q 'migration ends' "$FAKE_DIR/log"

@@ -5,6 +5,8 @@
 # running.
 
 export LAB_NAME=${LAB_NAME:-check}
+# Two emulated hypervisors on a busy machine stall now and then: once more, before it is a failure.
+export BATS_TEST_RETRIES=1
 LAB_CACHE=${LAB_CACHE:-/var/cache/sriov-migrate-lab}
 lab_test_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd) || exit 1
 lab_dir=$lab_test_dir/../../lab

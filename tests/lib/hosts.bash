@@ -183,6 +183,11 @@ make_programs() {
 		$(declare -f is_gone agents)
 		kill -9 \$(cat "$FAKE_DIR/driver.pid") \$(agents)
 	END
+	cat >"$FAKE_DIR/bin/kill-agents" <<-END
+		#!/bin/bash
+		$(declare -f is_gone agents)
+		kill -9 \$(agents "\$1")
+	END
 	cp "$tests_dir/lib/ssh" "$FAKE_DIR/bin/ssh"
 	chmod +x "$FAKE_DIR/bin/"*
 }

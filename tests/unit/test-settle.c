@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The settling table: each of its rows, and over all states what must never come out of it. */
+#include "core/settle.h"
+#include "tap.h"
+
+static struct settle_view at(enum virt_state state)
+{
+	return (struct settle_view){ .reachable = true, .state = state };
+}
+
+static const struct settle_view away;
+
+static void is_verdict(struct settle_view source, struct settle_view destination,
+	enum settle_verdict wanted, const char *what)
+{
+	enum settle_verdict v = settle_decide(&source, &destination);
+
+	if (!tap_result(v == wanted, "%s: %s", what, settle_verdict_name(wanted)))
+		printf("# it is: %s\n", settle_verdict_name(v));
+}
+
+static void test_rows(void)
+{
+	struct settle_view busy = at(VIRT_RUNNING);
+
+	busy.job = true;
+	is_verdict(at(VIRT_RUNNING), at(VIRT_ABSENT), SETTLE_BACKWARD, "running, absent");
+	is_verdict(at(VIRT_RUNNING), at(VIRT_OFF), SETTLE_BACKWARD, "running, shut off");
+	is_verdict(at(VIRT_RUNNING), away, SETTLE_BACKWARD, "running, unreachable");
+	is_verdict(busy, at(VIRT_MIGRATING), SETTLE_WAIT, "job, incoming");
+	is_verdict(busy, away, SETTLE_WAIT, "job, unreachable");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_RUNNING), SETTLE_DESTROY_STALE, "stale, running");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_ABSENT), SETTLE_RESUME, "switched over, absent");
+	is_verdict(at(VIRT_MIGRATING), away, SETTLE_IN_DOUBT, "switched over, unreachable");
+	is_verdict(at(VIRT_MIGRATED), at(VIRT_RUNNING), SETTLE_FORWARD, "migrated, running");
+	is_verdict(at(VIRT_ABSENT), at(VIRT_RUNNING), SETTLE_FORWARD, "undefined, running");
+	is_verdict(at(VIRT_MIGRATED), away, SETTLE_UNVERIFIED, "migrated, unreachable");
+	is_verdict(at(VIRT_ABSENT), away, SETTLE_UNVERIFIED, "undefined, unreachable");
+	is_verdict(at(VIRT_OFF), at(VIRT_ABSENT), SETTLE_GUEST_ENDED, "shut off, absent");
+	is_verdict(at(VIRT_RUNNING), at(VIRT_RUNNING), SETTLE_TWICE, "running, running");
+	is_verdict(away, away, SETTLE_IN_DOUBT, "unreachable both");
+	is_verdict(at(VIRT_PAUSED), at(VIRT_ABSENT), SETTLE_BACKWARD, "paused by a user, absent");
+}
+
+static bool lives(const struct settle_view *v)
+{
+	return v->reachable && (v->state == VIRT_RUNNING || v->state == VIRT_PAUSED);
+}
+
+static bool is(const struct settle_view *v, enum virt_state state)
+{
+	return v->reachable && v->state == state;
+}
+
+/* False when the verdict could make two copies, or lose the only one. */
+static bool is_safe(const struct settle_view *s, const struct settle_view *d, enum settle_verdict v)
+{
+	bool gone_there = is(d, VIRT_ABSENT) || is(d, VIRT_OFF) || is(d, VIRT_CRASHED) ||
+			  is(d, VIRT_MIGRATED);
+
+	if ((s->reachable && s->job) || (d->reachable && d->job))
+		return v == SETTLE_WAIT;
+	switch (v) {
+	case SETTLE_RESUME:
+		return is(s, VIRT_MIGRATING) && gone_there;
+	case SETTLE_DESTROY_STALE:
+		return is(s, VIRT_MIGRATING) && lives(d);
+	case SETTLE_BACKWARD:
+		return lives(s) && !lives(d) && !is(d, VIRT_MIGRATING);
+	case SETTLE_FORWARD:
+		return lives(d) && !lives(s) && !is(s, VIRT_MIGRATING);
+	case SETTLE_TWICE:
+		return lives(s) && lives(d);
+	case SETTLE_GUEST_ENDED:
+		return !lives(s) && !lives(d) && d->reachable && !is(s, VIRT_MIGRATING);
+	case SETTLE_UNVERIFIED:
+		return s->reachable && !lives(s) && !is(s, VIRT_MIGRATING) && !d->reachable;
+	case SETTLE_WAIT:
+		return is(d, VIRT_MIGRATING);
+	case SETTLE_IN_DOUBT:
+		return !s->reachable || !d->reachable;
+	}
+	return false;
+}
+
+/* State number VIRT_CRASHED + 1 stands for "unreachable". */
+static struct settle_view view_number(int n, bool job)
+{
+	return n > (int)VIRT_CRASHED ? away :
+				       (struct settle_view){ true, (enum virt_state)n, job };
+}
+
+static void test_safety(void)
+{
+	int bad = 0, n = 0;
+
+	for (int s = VIRT_ABSENT; s <= (int)VIRT_CRASHED + 1; s++)
+		for (int d = VIRT_ABSENT; d <= (int)VIRT_CRASHED + 1; d++)
+			for (int jobs = 0; jobs < 4; jobs++) {
+				struct settle_view source = view_number(s, jobs & 1);
+				struct settle_view destination = view_number(d, jobs & 2);
+				enum settle_verdict v = settle_decide(&source, &destination);
+
+				n++;
+				if (is_safe(&source, &destination, v))
+					continue;
+				bad++;
+				printf("# %d/%d, jobs %d: %s\n", s, d, jobs, settle_verdict_name(v));
+			}
+	ok(bad == 0, "no combination of %d could start a second copy or lose the only one", n);
+}
+
+static void test_alone(void)
+{
+	int bad = 0;
+
+	for (int here = VIRT_ABSENT; here <= (int)VIRT_CRASHED; here++) {
+		struct settle_view v = view_number(here, false);
+		enum settle_verdict source = settle_decide_alone(true, &v);
+		enum settle_verdict destination = settle_decide_alone(false, &v);
+
+		/* Nobody resumes or destroys what he alone sees. */
+		bad += source == SETTLE_RESUME || source == SETTLE_DESTROY_STALE;
+		bad += destination == SETTLE_RESUME || destination == SETTLE_DESTROY_STALE;
+	}
+	ok(bad == 0, "alone, nothing is resumed or destroyed");
+	{
+		struct settle_view v = at(VIRT_MIGRATING);
+
+		ok(settle_decide_alone(true, &v) == SETTLE_IN_DOUBT, "alone and switched over: in doubt");
+		v = at(VIRT_RUNNING);
+		ok(settle_decide_alone(true, &v) == SETTLE_BACKWARD, "alone, running on the source: back");
+		ok(settle_decide_alone(false, &v) == SETTLE_FORWARD,
+			"alone, running on the destination: forward");
+	}
+}
+
+static void test_names(void)
+{
+	for (int v = SETTLE_BACKWARD; v <= SETTLE_TWICE; v++) {
+		enum settle_verdict back = SETTLE_WAIT;
+		int r = settle_verdict_from_name(settle_verdict_name((enum settle_verdict)v), &back);
+
+		tap_result(r == 0 && (int)back == v, "\"%s\" survives its name",
+			settle_verdict_name((enum settle_verdict)v));
+	}
+	for (int s = VIRT_ABSENT; s <= (int)VIRT_CRASHED; s++)
+		tap_result((int)virt_state_from_name(virt_state_name((enum virt_state)s)) == s,
+			"\"%s\" survives its name", virt_state_name((enum virt_state)s));
+	ok(virt_state_from_name("dancing") == VIRT_CRASHED, "an unknown state is the worst one");
+}
+
+int main(void)
+{
+	test_rows();
+	test_safety();
+	test_alone();
+	test_names();
+	return tap_done();
+}
