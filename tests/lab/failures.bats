@@ -13,6 +13,7 @@ setup()
 
 teardown()
 {
+	program_stop "${src-}"
 	mend_hosts
 }
 
@@ -113,7 +114,7 @@ assert_arrived()
 
 @test "the destination's libvirt is down (3)" {
 	begin
-	on "$dst" lab-libvirt stop
+	on "$dst" 'lab-libvirt stop && ! virsh list'
 	program "$src" vm-01 "$dst"
 	mend_hosts
 	assert_refused

@@ -80,7 +80,7 @@ list_domains()
 	local host pids=()
 
 	for host in "${lab_hosts[@]}"; do
-		on "$host" virsh -q list --all | sed "s/^/$host /" &
+		on "$host" virsh -q list --all | sed "s/^/$host /" 3>&- &
 		pids+=($!)
 	done
 	wait "${pids[@]}"
@@ -326,7 +326,7 @@ program_begin()
 	line=$(printf '%q ' "$@")
 	: >"$events"
 	lab run "$host" "mkdir -p /run/lab && echo \$\$ >/run/lab/driver.pid
-		exec sriov-migrate --json $line" </dev/null >"$events" 2>"$messages" &
+		exec sriov-migrate --json $line" </dev/null >"$events" 2>"$messages" 3>&- &
 	program_pid=$!
 }
 
@@ -334,6 +334,14 @@ program_end()
 {
 	status=0
 	wait "$program_pid" || status=$?
+}
+
+# A test that failed half way leaves it running: end it in the host program_begin named.
+program_stop()
+{
+	[ -n "$program_pid" ] && kill -0 "$program_pid" 2>/dev/null || return 0
+	signal_driver "$1" TERM || true
+	wait "$program_pid" || true
 }
 
 # Send a signal to the driver that program_begin started.
@@ -386,7 +394,7 @@ take_look()
 	local host pids=()
 
 	for host in "${lab_hosts[@]}"; do
-		lab snapshot "$host" </dev/null >"$BATS_TEST_TMPDIR/$host.$1" &
+		lab snapshot "$host" </dev/null >"$BATS_TEST_TMPDIR/$host.$1" 3>&- &
 		pids+=($!)
 	done
 	wait "${pids[0]}" && wait "${pids[1]}"
