@@ -124,12 +124,7 @@ bridge_is_down() {
 @test "uplink down there" {
 	on host-b ip link set wan0 down
 	await 5 bridge_is_down host-b
-	await 5 bridge_is_down host-b
 	assert_refused 'wan0'
-}
-
-bridge_is_down() {
-	on "$1" ip link show br0 | grep -q 'state DOWN'
 }
 
 @test "uplink without carrier there" {
@@ -215,7 +210,7 @@ bridge_is_down() {
 	fake define host-b "$tests_dir/data/vm-01.xml"
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the destination is this host" {
@@ -322,5 +317,5 @@ bridge_is_down() {
 	set_fake vf.silent 5
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }

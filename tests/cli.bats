@@ -149,7 +149,7 @@ assert_bad_file() {
 }
 
 assert_quietly_moved() {
-	assert_moved vm-01 $MAC1 >/dev/null
+	assert_moved vm-01 "$MAC1" >/dev/null
 }
 
 # ---- the agent, talked to directly ----
@@ -196,7 +196,7 @@ answered() {
 		'{"id": 6, "op": "act", "args": {"what": "destroy-stale"}}'
 	local id
 	for id in 1 3 4 5 6; do
-		grep "\"id\":$id[,}]" <<<"$output" | grep -q error || { echo "$id: $output" && return 1; }
+		grep "\"id\":${id}[,}]" <<<"$output" | grep -q error || { echo "$id: $output" && return 1; }
 	done
 	assert_untouched
 }

@@ -18,7 +18,7 @@ teardown() {
 	assert_exit 4
 	assert_says 'error getting group'
 	assert_says 'sriov-migrate reattach vm-01'
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "the guest does not use its new VF: it is taken away again" {
@@ -26,7 +26,7 @@ teardown() {
 	run_sm --proof-timeout 1 vm-01 host-b
 	assert_exit 4
 	assert_says 'driver'
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 	! fake show host-b enp65s0 | grep "mac $MAC1"
 }
 
@@ -35,7 +35,7 @@ teardown() {
 	run_sm vm-01 host-b
 	assert_exit 4
 	assert_says 'not online'
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "somebody else takes the VF meanwhile" {
@@ -47,7 +47,7 @@ teardown() {
 	run_sm vm-01 host-b
 	assert_exit 4
 	assert_says 'in use'
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "reattach cures it" {
@@ -57,8 +57,8 @@ teardown() {
 	set_fake host-b.attach ok
 	run_sm_on host-b reattach vm-01
 	assert_exit 0
-	assert_moved vm-01 $MAC1
-	assert_hears host-b vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "migrating again cures it, from the host it has left" {
@@ -68,7 +68,7 @@ teardown() {
 	set_fake host-b.attach ok
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "migrating again while the cause lasts is degraded again" {
@@ -77,7 +77,7 @@ teardown() {
 	assert_exit 4
 	run_sm vm-01 host-b
 	assert_exit 4
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "reattach while the cause lasts leaves the standby working" {
@@ -85,7 +85,7 @@ teardown() {
 	run_sm vm-01 host-b
 	run_sm_on host-b reattach vm-01
 	assert_exit 4
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "reattach of a guest that has its VF changes nothing" {
@@ -98,8 +98,8 @@ teardown() {
 	on host-a "$FAKE_PROGRAM" undo-plug host-a 7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101 hostdev0
 	run_sm reattach vm-01
 	assert_exit 0
-	assert_hears host-a vm-01 $MAC1
-	assert_no_entries host-a $MAC1
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
 	[ "$(link_state_of host-a vm-01)" = down ]
 }
 
@@ -112,8 +112,8 @@ teardown() {
 	assert_exit 0
 	assert_state host-a vm-01 1
 	assert_same host-a "$FAKE_DIR/before.a"
-	assert_no_entries host-b $MAC1
-	assert_hears host-a vm-01 $MAC1
+	assert_no_entries host-b "$MAC1"
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "reattach takes another VF when the one it is defined with is gone, and says so in the definition" {
@@ -125,7 +125,7 @@ teardown() {
 	assert_exit 0
 	[ "$(live_xml host-b vm-01 | vf_in)" = 41:11.2 ]
 	[ "$(inactive_xml host-b vm-01 | vf_in)" = 41:11.2 ]
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "one pair of two is degraded, the other is not" {
@@ -148,14 +148,14 @@ teardown() {
 @test "the standby's link there cannot be set down: said so, the VF works" {
 	set_fake host-b.update error
 	run_sm vm-01 host-b
-	assert_sound vm-01 $MAC1 5
+	assert_sound vm-01 "$MAC1" 5
 	[ -n "$(live_xml host-b vm-01 | vf_in)" ]
 	set_fake host-b.update ok
 	run_sm_on host-b reattach vm-01
 	assert_exit 0
-	assert_on_vf vm-01 $MAC1
+	assert_on_vf vm-01 "$MAC1"
 	recover_on host-a 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "autostart cannot be carried over: said so" {
@@ -164,7 +164,7 @@ teardown() {
 	run_sm vm-01 host-b
 	assert_exit 5
 	assert_says autostart
-	assert_hears host-b vm-01 $MAC1
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "NICs that nobody knows: the entry is dropped before the VF comes" {
@@ -173,7 +173,7 @@ teardown() {
 	NIC_DRIVER=octeontx2-nicpf setup_hosts_and_guests
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	assert_says 'not known'
 	sed -n '/host-b nl.self-delete wan0/,$p' "$FAKE_DIR/log" | grep -q 'host-b virDomainAttachDeviceFlags'
 	sed -n '/host-a event removed/,$p' "$FAKE_DIR/log" | grep -q 'host-a nl.self-add uplink0'
@@ -186,7 +186,7 @@ teardown() {
 	set_fake host-b.attach error
 	run_sm vm-01 host-b
 	assert_exit 4
-	assert_degraded vm-01 $MAC1
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "NICs on which the uplink wins: the entry stays until the VF is proved" {
@@ -195,6 +195,6 @@ teardown() {
 	NIC_DRIVER=ixgbe setup_hosts_and_guests
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	sed -n '/host-b guest vm-01 drives/,$p' "$FAKE_DIR/log" | grep -q 'host-b nl.self-delete wan0'
 }

@@ -50,37 +50,37 @@ teardown() {
 
 @test "a frame from outside reaches the tap by a static entry" {
 	start_guest vm-01
-	on host-a bridge fdb replace $MAC1 dev vmtap01 master static
-	run -0 frame_reaches_tap host-a vm-01 $MAC1
+	on host-a bridge fdb replace "$MAC1" dev vmtap01 master static
+	run -0 frame_reaches_tap host-a vm-01 "$MAC1"
 }
 
 @test "a frame from outside reaches no tap by a local entry" {
 	start_guest vm-01
-	on host-a bridge fdb replace $MAC1 dev vmtap01 master
-	run -1 frame_reaches_tap host-a vm-01 $MAC1
+	on host-a bridge fdb replace "$MAC1" dev vmtap01 master
+	run -1 frame_reaches_tap host-a vm-01 "$MAC1"
 }
 
 @test "a frame from outside reaches no tap when the bridge has learnt the MAC on the uplink" {
 	start_guest vm-01
-	loop_broadcast host-a $MAC1
-	await 5 has_entry host-a $MAC1 uplink0
-	run -1 frame_reaches_tap host-a vm-01 $MAC1
+	loop_broadcast host-a "$MAC1"
+	await 5 has_entry host-a "$MAC1" uplink0
+	run -1 frame_reaches_tap host-a vm-01 "$MAC1"
 }
 
 @test "a looped broadcast moves a static entry, but not a sticky one" {
 	start_guest vm-01
-	on host-a bridge fdb replace $MAC1 dev vmtap01 master static
-	loop_broadcast host-a $MAC1
-	run -1 frame_reaches_tap host-a vm-01 $MAC1
-	on host-a bridge fdb replace $MAC1 dev vmtap01 master static sticky
-	loop_broadcast host-a $MAC1
-	run -0 frame_reaches_tap host-a vm-01 $MAC1
+	on host-a bridge fdb replace "$MAC1" dev vmtap01 master static
+	loop_broadcast host-a "$MAC1"
+	run -1 frame_reaches_tap host-a vm-01 "$MAC1"
+	on host-a bridge fdb replace "$MAC1" dev vmtap01 master static sticky
+	loop_broadcast host-a "$MAC1"
+	run -0 frame_reaches_tap host-a vm-01 "$MAC1"
 }
 
 @test "the guest hears by its VF, which needs nothing of the bridge" {
 	start_guest vm-01
-	run -0 guest_hears host-a vm-01 $MAC1
-	run -0 nic_delivers host-a $MAC1
+	run -0 guest_hears host-a vm-01 "$MAC1"
+	run -0 nic_delivers host-a "$MAC1"
 	[ "$output" = vf ]
 }
 
@@ -93,7 +93,7 @@ teardown() {
 @test "a snapshot notices an entry that was left" {
 	start_guest vm-01
 	remember
-	on host-b bridge fdb add $MAC1 dev wan0 self
+	on host-b bridge fdb add "$MAC1" dev wan0 self
 	run ! assert_unchanged
 }
 

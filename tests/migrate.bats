@@ -25,14 +25,14 @@ assert_order() {
 @test "a guest with a fixed tap moves" {
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
-	assert_hears host-b vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "a guest with a generated tap on a libvirt network moves" {
 	run_sm migrate vm-02 host-b
 	assert_exit 0
-	assert_moved vm-02 $MAC2
+	assert_moved vm-02 "$MAC2"
 	live_xml host-b vm-02 | grep -q '<interface type="network">'
 	[ "$(tap_of host-b vm-02)" != "$(tap_of host-a vm-02 2>/dev/null)" ]
 }
@@ -43,9 +43,9 @@ assert_order() {
 	run_sm_on host-b vm-01 host-a
 	assert_exit 0
 	assert_same host-a "$FAKE_DIR/before.a"
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	fake show host-b enp65s0 | grep -q "driver vfio" && return 1
-	assert_no_entries host-b $MAC1
+	assert_no_entries host-b "$MAC1"
 }
 
 @test "a guest with two pairs and a NIC without one moves" {
@@ -104,16 +104,16 @@ assert_order() {
 	run_sm vm-01 host-b
 	assert_exit 0
 	[ -e "$FAKE_DIR/heard" ]
-	assert_no_entries host-a $MAC1
+	assert_no_entries host-a "$MAC1"
 }
 
 @test "a MAC that both bridges have learnt on their uplinks stands in nobody's way" {
-	loop_broadcast host-a $MAC1
-	loop_broadcast host-b $MAC1
+	loop_broadcast host-a "$MAC1"
+	loop_broadcast host-b "$MAC1"
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
-	! fdb_entries host-b $MAC1 | grep -q "sticky"
+	assert_moved vm-01 "$MAC1"
+	! fdb_entries host-b "$MAC1" | grep -q "sticky"
 }
 
 @test "the standby's path on the destination goes only after the VF is driven" {
@@ -128,14 +128,14 @@ assert_order() {
 	set_fake drive.ms 1500
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	assert_order "host-b guest vm-01 drives" "host-b nl.fdb-delete"
 }
 
 @test "client-driven works as well" {
 	run_sm --client-driven vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	assert_called host-a "virDomainMigrate3 "
 	refute_called host-a "virDomainMigrateToURI3"
 }
@@ -157,7 +157,7 @@ assert_order() {
 	assert_exit 0
 	assert_state host-a vm-01 ""
 	assert_state host-b vm-01 1
-	assert_no_entries host-a $MAC1
+	assert_no_entries host-a "$MAC1"
 }
 
 @test "autostart goes with the domain" {
@@ -183,7 +183,7 @@ assert_order() {
 	assert_state host-b vm-01 1
 	[ -n "$(live_xml host-b vm-01 | vf_in)" ]
 	! fake show host-b enp65s0 | grep -q "vm-01 inactive"
-	assert_no_entries host-b $MAC1
+	assert_no_entries host-b "$MAC1"
 }
 
 @test "the definition on the source keeps its VF" {
@@ -223,13 +223,13 @@ assert_order() {
 	run_sm vm-01 host-b
 	assert_exit 0
 	[ "$(link_state_of host-b vm-01)" = up ]
-	assert_no_entries host-b $MAC1
+	assert_no_entries host-b "$MAC1"
 }
 
 @test "a VF that is given back with the guest's MAC has it taken away" {
 	# The administrator had set it before the guest was started.
 	fake stop host-a vm-01
-	fake vf host-a pf0 1 $MAC1
+	fake vf host-a pf0 1 "$MAC1"
 	start_guest vm-01
 	run_sm vm-01 host-b
 	assert_exit 0
@@ -238,7 +238,7 @@ assert_order() {
 
 @test "a driver that refuses the zero MAC gets another one" {
 	fake stop host-a vm-01
-	fake vf host-a pf0 1 $MAC1
+	fake vf host-a pf0 1 "$MAC1"
 	start_guest vm-01
 	set_fake vf.zero 22
 	run_sm vm-01 host-b
@@ -248,7 +248,7 @@ assert_order() {
 
 @test "a VF that is busy for a moment is asked again" {
 	fake stop host-a vm-01
-	fake vf host-a pf0 1 $MAC1
+	fake vf host-a pf0 1 "$MAC1"
 	start_guest vm-01
 	# Twice EBUSY for the program, once libvirt is through with the VF.
 	hook detached "echo 2 >$FAKE_DIR/set/host-a.vf.busy"
@@ -258,12 +258,12 @@ assert_order() {
 }
 
 @test "somebody else's self entry on the uplink stays" {
-	on host-a bridge fdb add $MAC1 dev uplink0 self
-	on host-b bridge fdb add $MAC1 dev wan0 self
+	on host-a bridge fdb add "$MAC1" dev uplink0 self
+	on host-b bridge fdb add "$MAC1" dev wan0 self
 	run_sm vm-01 host-b
 	assert_exit 0
-	fdb_entries host-a $MAC1 | grep -q "dev uplink0 self"
-	fdb_entries host-b $MAC1 | grep -q "dev wan0 self"
+	fdb_entries host-a "$MAC1" | grep -q "dev uplink0 self"
+	fdb_entries host-b "$MAC1" | grep -q "dev wan0 self"
 }
 
 @test "bridges that filter VLANs are no obstacle" {
@@ -276,7 +276,7 @@ assert_order() {
 	on host-a bridge vlan add dev vmtap01 vid 7
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "an uplink that is the PF itself works the same way" {
@@ -287,9 +287,9 @@ assert_order() {
 	done
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	assert_called host-a "nl.self-add pf0 $MAC1"
-	assert_no_entries host-a $MAC1
+	assert_no_entries host-a "$MAC1"
 }
 
 @test "HOST may be user@host, another of its names, or a libvirt URI" {
@@ -310,7 +310,7 @@ assert_order() {
 @test "the domain may be named by its UUID" {
 	run_sm 7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "ssh is never given a chance to ask" {
@@ -323,14 +323,14 @@ assert_order() {
 	set_fake ssh motd
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "--vf chooses the VF" {
 	run_sm --vf 0000:41:11.2 vm-01 host-b
 	assert_exit 0
 	[ "$(live_xml host-b vm-01 | vf_in)" = 41:11.2 ]
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "with several uplinks, the options choose" {
@@ -340,7 +340,7 @@ assert_order() {
 	done
 	run_sm --source-uplink uplink0 --destination-uplink wan0 vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	refute_called host-a "nl.self-add pf0"
 }
 
@@ -390,7 +390,7 @@ assert_order() {
 	run_sm --json vm-02 host-b
 	assert_exit 0
 	assert_says '"proof":"bus master'
-	assert_moved vm-02 $MAC2
+	assert_moved vm-02 "$MAC2"
 }
 
 @test "already there and on its VF is success, and changes nothing" {
@@ -411,6 +411,6 @@ assert_order() {
 	run_sm vm-01 host-b
 	assert_exit 0
 	wait $other || { cat "$FAKE_DIR/other.out" && return 1; }
-	assert_moved vm-01 $MAC1
-	assert_moved vm-02 $MAC2
+	assert_moved vm-01 "$MAC1"
+	assert_moved vm-02 "$MAC2"
 }

@@ -16,8 +16,8 @@ teardown() {
 	set_fake migrate error-though-done
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
-	assert_hears host-b vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "the source stays paused, the destination is gone: resumed and rolled back" {
@@ -26,7 +26,7 @@ teardown() {
 	assert_exit 1
 	assert_called host-a "virDomainResume vm-01"
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "the source stays paused, the destination runs: the stale copy is destroyed, never resumed" {
@@ -35,7 +35,7 @@ teardown() {
 	assert_exit 0
 	assert_called host-a "virDomainDestroy vm-01"
 	refute_called host-a "virDomainResume"
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the same, client-driven" {
@@ -43,7 +43,7 @@ teardown() {
 	run_sm --client-driven vm-01 host-b
 	assert_exit 0
 	refute_called host-a "virDomainResume"
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "two copies run: the source's is suspended, no VF touched, both hosts named" {
@@ -56,7 +56,7 @@ teardown() {
 	refute_called 'host-.' "virDomainAttachDeviceFlags"
 	assert_state host-a vm-01 3
 	assert_state host-b vm-01 1
-	assert_hears host-b vm-01 $MAC1
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "two copies run, and the source's cannot be suspended: both named all the same" {
@@ -83,7 +83,7 @@ teardown() {
 	run_sm vm-01 host-b
 	assert_exit 5
 	assert_state host-b vm-01 1
-	assert_hears host-b vm-01 $MAC1
+	assert_hears host-b vm-01 "$MAC1"
 	refute_called host-a "virDomainResume"
 }
 
@@ -94,8 +94,8 @@ teardown() {
 	assert_says 'ended by itself'
 	assert_state host-a vm-01 5
 	assert_state host-b vm-01 ""
-	assert_no_entries host-a $MAC1
-	assert_no_entries host-b $MAC1
+	assert_no_entries host-a "$MAC1"
+	assert_no_entries host-b "$MAC1"
 	refute_called 'host-.' "virDomain(Resume|Attach|Destroy)"
 	[ -z "$(show_files host-a)$(show_files host-b)" ]
 }
@@ -105,8 +105,8 @@ teardown() {
 	run_sm vm-01 host-b
 	assert_exit 1
 	assert_says 'ended by itself'
-	assert_no_entries host-a $MAC1
-	assert_no_entries host-b $MAC1
+	assert_no_entries host-a "$MAC1"
+	assert_no_entries host-b "$MAC1"
 	refute_called 'host-.' "virDomain(Resume|Destroy)"
 }
 
@@ -119,7 +119,7 @@ teardown() {
 	assert_exit 1
 	assert_called host-a virDomainAbortJob
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "an abort that libvirt refuses at first is asked for again" {
@@ -137,12 +137,12 @@ teardown() {
 	fault host-b virDomainGetState 1 error
 	fault host-b virDomainGetState 2 error
 	run_sm vm-01 host-b
-	assert_sound vm-01 $MAC1 0
+	assert_sound vm-01 "$MAC1" 0
 }
 
 @test "the figures of the migration are missing: no reason to fail" {
 	fault host-b virDomainGetJobStats '*' error
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }

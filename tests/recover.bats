@@ -62,7 +62,7 @@ assert_settled() {
 	run_sm recover
 	assert_exit 1
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	assert_settled
 }
 
@@ -72,7 +72,7 @@ assert_settled() {
 	all_die_at die
 	run_sm recover vm-01
 	assert_exit 1
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	await 10 no_agents
 	assert_unchanged
 }
@@ -83,7 +83,7 @@ assert_settled() {
 	run_sm recover vm-01
 	assert_exit 1
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	assert_settled
 }
 
@@ -96,7 +96,7 @@ guest_has_vf() {
 	assert_state host-b vm-01 1
 	run_sm recover
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	assert_settled
 }
 
@@ -105,24 +105,24 @@ guest_has_vf() {
 	run_sm_on host-b recover
 	assert_exit 0
 	[ -n "$(live_xml host-b vm-01 | vf_in)" ]
-	assert_hears host-b vm-01 $MAC1
+	assert_hears host-b vm-01 "$MAC1"
 	recover_on host-a 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "at switch-over" {
 	all_die_at migrate.switched
 	run_sm recover
 	assert_exit 0
-	assert_moved vm-01 $MAC1
-	assert_hears host-b vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "when the guest runs on the destination" {
 	all_die_at migrate.finished
 	run_sm recover
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "while the VF is attached" {
@@ -130,7 +130,7 @@ guest_has_vf() {
 	all_die_at die
 	run_sm recover
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 	assert_settled
 }
 
@@ -139,7 +139,7 @@ guest_has_vf() {
 	all_die_at die
 	run_sm recover
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "while memory is copied, client-driven: libvirt undoes it, and so does recover" {
@@ -149,7 +149,7 @@ guest_has_vf() {
 	run_sm recover
 	assert_exit 1
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "client-driven, the guest stands still on the source alone: resumed" {
@@ -159,7 +159,7 @@ guest_has_vf() {
 	run_sm recover
 	assert_exit 1
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "client-driven, a stale copy on the source: destroyed, never resumed" {
@@ -170,7 +170,7 @@ guest_has_vf() {
 	assert_exit 0
 	refute_called host-a virDomainResume
 	assert_called host-a virDomainDestroy
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the same with the other host away: in doubt, hands off; later it can be settled" {
@@ -184,7 +184,7 @@ guest_has_vf() {
 	rm "$FAKE_DIR/set/ssh"
 	run_sm recover
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the guest still runs on the source, and the other host is away: back" {
@@ -193,7 +193,7 @@ guest_has_vf() {
 	run_sm recover
 	assert_exit 1
 	assert_same host-a "$FAKE_DIR/before.a"
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	recover_on host-b 0 1
 	assert_unchanged
 }
@@ -203,14 +203,14 @@ guest_has_vf() {
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_says 'interrupted'
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "so does reattach" {
 	all_die_after_detach
 	run_sm reattach vm-01
 	assert_exit 0
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	recover_on host-b 0 1
 	assert_unchanged
 }
@@ -222,7 +222,7 @@ guest_has_vf() {
 	run ! guest_has_vf
 	run_sm vm-02 host-b
 	assert_exit 0
-	assert_on_vf vm-02 $MAC2
+	assert_on_vf vm-02 "$MAC2"
 }
 
 @test "check and --dry-run look at a journal and leave it alone" {
@@ -248,7 +248,7 @@ guest_has_vf() {
 	on host-a sed -i -E '1s/"boot": *"[^"]*"/"boot":"00000000-0000-0000-0000-000000000000"/' "$(journal)"
 	# As a rebooted host: no guest, no entries.
 	fake stop host-a vm-01
-	on host-a bridge fdb del $MAC1 dev uplink0 self
+	on host-a bridge fdb del "$MAC1" dev uplink0 self
 	: >"$FAKE_DIR/log"
 	run_sm recover
 	[ "$status" = 0 ] || assert_exit 1
@@ -260,8 +260,8 @@ guest_has_vf() {
 }
 
 @test "somebody else's self entries survive death and recovery" {
-	on host-a bridge fdb add $MAC1 dev uplink0 self
-	on host-b bridge fdb add $MAC1 dev wan0 self
+	on host-a bridge fdb add "$MAC1" dev uplink0 self
+	on host-b bridge fdb add "$MAC1" dev wan0 self
 	remember
 	all_die_at migrate.iterating --client-driven vm-01 host-b
 	run_sm recover
@@ -270,7 +270,7 @@ guest_has_vf() {
 }
 
 @test "somebody else's entry on the tap survives death and recovery" {
-	on host-a bridge fdb replace $MAC1 dev vmtap01 master static
+	on host-a bridge fdb replace "$MAC1" dev vmtap01 master static
 	remember
 	all_die_after_detach
 	run_sm recover

@@ -17,7 +17,7 @@ assert_rolled_back() {
 	run_sm vm-01 host-b
 	assert_exit 1
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "the standby's link cannot be set" {
@@ -72,7 +72,7 @@ assert_rolled_back() {
 	assert_says 'detach-timeout'
 	# The guest may still obey later: the standby's path is kept for that.
 	assert_state host-a vm-01 1
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	live_xml host-a vm-01 | grep -q hostdev0
 }
 
@@ -80,42 +80,42 @@ assert_rolled_back() {
 	set_fake detach.ms 2500
 	run_sm --detach-timeout 1 vm-01 host-b
 	assert_exit 1
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	# The unplug completes after the program has given up.
 	await 5 grep -q "event removed hostdev0" "$FAKE_DIR/log"
-	await 5 guest_hears host-a vm-01 $MAC1
+	await 5 guest_hears host-a vm-01 "$MAC1"
 }
 
 @test "an unplug that was asked for before is waited for" {
 	set_fake detach unplugging
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "a guest that is busy is asked again" {
 	set_fake detach busy
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the event of the removal gets lost" {
 	set_fake detach lost
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the call to detach fails after the guest has obeyed" {
 	fault host-a virDomainDetachDeviceAlias 1 late-error
 	run_sm vm-01 host-b
-	assert_sound vm-01 $MAC1 0 1
+	assert_sound vm-01 "$MAC1" 0 1
 }
 
 @test "the VF's MAC cannot be taken away" {
 	fake stop host-a vm-01
-	fake vf host-a pf0 1 $MAC1
+	fake vf host-a pf0 1 "$MAC1"
 	start_guest vm-01
 	remember
 	fault host-a nl.vf-mac '*' error:95
@@ -124,15 +124,15 @@ assert_rolled_back() {
 
 @test "the driver agrees to clear the MAC and keeps it" {
 	fake stop host-a vm-01
-	fake vf host-a pf0 1 $MAC1
+	fake vf host-a pf0 1 "$MAC1"
 	start_guest vm-01
 	remember
 	hook detached "echo 1 >$FAKE_DIR/set/vf.deaf"
 	run_sm vm-01 host-b
 	assert_exit 1
 	assert_state host-a vm-01 1
-	assert_hears host-a vm-01 $MAC1
-	assert_no_entries host-b $MAC1
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_entries host-b "$MAC1"
 }
 
 @test "the source's libvirt cannot reach the destination's any more" {
@@ -169,7 +169,7 @@ assert_rolled_back() {
 	assert_exit 1
 	assert_unchanged
 	live_xml host-a vm-02 | grep -q '<interface type="network">'
-	assert_hears host-a vm-02 $MAC2
+	assert_hears host-a vm-02 "$MAC2"
 }
 
 @test "a failed move of two pairs gives both VFs back" {
@@ -200,25 +200,25 @@ assert_rolled_back() {
 }
 
 @test "static and local entries found on the bridge are put back" {
-	on host-a bridge fdb replace $MAC1 dev vmtap01 master static
+	on host-a bridge fdb replace "$MAC1" dev vmtap01 master static
 	remember
 	set_fake migrate error
 	assert_rolled_back
-	on host-a bridge fdb replace $MAC1 dev uplink0 master permanent
+	on host-a bridge fdb replace "$MAC1" dev uplink0 master permanent
 	remember
 	assert_rolled_back
 }
 
 @test "a learnt entry is not put back" {
-	loop_broadcast host-a $MAC1
-	await 5 has_entry host-a $MAC1 uplink0
+	loop_broadcast host-a "$MAC1"
+	await 5 has_entry host-a "$MAC1" uplink0
 	set_fake migrate error
 	assert_rolled_back
-	run ! has_entry host-a $MAC1 'sticky|static|permanent'
+	run ! has_entry host-a "$MAC1" 'sticky|static|permanent'
 }
 
 @test "somebody else's self entry on the uplink survives a rollback" {
-	on host-a bridge fdb add $MAC1 dev uplink0 self
+	on host-a bridge fdb add "$MAC1" dev uplink0 self
 	remember
 	set_fake migrate error
 	assert_rolled_back
@@ -240,13 +240,13 @@ assert_rolled_back() {
 	assert_says 'reattach'
 	assert_state host-a vm-01 1
 	[ "$(link_state_of host-a vm-01)" = up ]
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	assert_same host-b "$FAKE_DIR/before.b"
 	set_fake attach ok
 	run_sm reattach vm-01
 	assert_exit 0
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "the guest does not take its VF back: exit 5, the standby carries the traffic" {
@@ -256,7 +256,7 @@ assert_rolled_back() {
 	assert_exit 5
 	assert_state host-a vm-01 1
 	[ "$(link_state_of host-a vm-01)" = up ]
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	set_fake drive ok
 	run_sm reattach vm-01
 	assert_exit 0
@@ -269,7 +269,7 @@ assert_rolled_back() {
 	run_sm vm-01 host-b
 	assert_exit 5
 	assert_says 'vmtap01'
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	no_faults
 	run_sm reattach vm-01
 	assert_exit 0
@@ -288,7 +288,7 @@ assert_rolled_back() {
 @test "the tap's entry on the destination cannot be set once" {
 	fault host-b nl.fdb-add 1 error:105
 	run_sm vm-01 host-b
-	assert_sound vm-01 $MAC1 0 1
+	assert_sound vm-01 "$MAC1" 0 1
 }
 
 @test "the tap's entry on the destination can never be set: never worse off" {
@@ -296,13 +296,13 @@ assert_rolled_back() {
 	run_sm vm-01 host-b
 	[[ " 0 1 4 5 " == *" $status "* ]]
 	assert_says 'vmtap01'
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 }
 
 @test "the uplink's entry on the destination cannot be set once" {
 	fault host-b nl.self-add 1 error:28
 	run_sm vm-01 host-b
-	assert_sound vm-01 $MAC1 0 1
+	assert_sound vm-01 "$MAC1" 0 1
 }
 
 @test "the uplink's entry on the destination can never be set: never worse off" {
@@ -310,5 +310,5 @@ assert_rolled_back() {
 	run_sm vm-01 host-b
 	[[ " 0 1 4 5 " == *" $status "* ]]
 	assert_says 'wan0'
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 }

@@ -27,7 +27,7 @@ interrupted() {
 assert_went_back() {
 	assert_exit 1
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "SIGINT while the hosts are looked at" {
@@ -61,9 +61,9 @@ assert_went_back() {
 	interrupted INT detach
 	# Asked for, and not to be taken back: the program has to see it through.
 	assert_exit 1
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	await 5 grep -q "event removed hostdev0" "$FAKE_DIR/log"
-	await 5 guest_hears host-a vm-01 $MAC1
+	await 5 guest_hears host-a vm-01 "$MAC1"
 }
 
 @test "SIGINT just after the detach" {
@@ -97,23 +97,23 @@ assert_went_back() {
 
 @test "SIGINT at switch-over: too late or in time, never in between" {
 	interrupted INT migrate.switched
-	assert_sound vm-01 $MAC1 0 1
+	assert_sound vm-01 "$MAC1" 0 1
 }
 
 @test "SIGINT when the guest runs on the destination: finished there" {
 	interrupted INT migrate.finished
-	assert_sound vm-01 $MAC1 0
+	assert_sound vm-01 "$MAC1" 0
 }
 
 @test "SIGINT when the source is gone: finished on the destination" {
 	interrupted INT migrate.confirmed
-	assert_sound vm-01 $MAC1 0
+	assert_sound vm-01 "$MAC1" 0
 }
 
 @test "SIGINT while the VF is attached on the destination" {
 	fault host-b virDomainAttachDeviceFlags 1 hook:attach
 	interrupted INT attach
-	assert_sound vm-01 $MAC1 0
+	assert_sound vm-01 "$MAC1" 0
 	assert_says 'finishing'
 }
 
@@ -145,42 +145,42 @@ driver_killed_at() {
 	fault host-a nl.self-add 1 hook:entry
 	driver_killed_at entry
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "the driver is killed after the detach: the guest gets its VF back" {
 	driver_killed_at detached
 	assert_unchanged
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "the driver is killed while memory is copied: one host, one path, nothing left" {
 	driver_killed_at migrate.iterating
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 	if [ "$(domain_state host-a vm-01)" = 1 ]; then
 		assert_unchanged
 	else
-		assert_moved vm-01 $MAC1
+		assert_moved vm-01 "$MAC1"
 	fi
 }
 
 @test "the driver is killed at switch-over: the agents finish" {
 	driver_killed_at migrate.switched
-	assert_runs_once vm-01 $MAC1
-	assert_no_entries host-a $MAC1
-	assert_no_entries host-b $MAC1
+	assert_runs_once vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
+	assert_no_entries host-b "$MAC1"
 }
 
 @test "the driver is killed when the guest runs on the destination: it gets its VF there" {
 	driver_killed_at migrate.finished
-	assert_moved vm-01 $MAC1
-	assert_hears host-b vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
 }
 
 @test "the driver is killed while the VF is attached: the destination's agent finishes" {
 	fault host-b virDomainAttachDeviceFlags 1 hook:attach
 	driver_killed_at attach
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 # ---- the connection is cut ----
@@ -206,8 +206,8 @@ cut_at() {
 
 @test "the connection is cut while memory is copied: one host, one path" {
 	cut_at migrate.iterating
-	assert_runs_once vm-01 $MAC1
-	assert_no_entries host-a $MAC1
+	assert_runs_once vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
 	[ "$status" = 1 ] || [ "$status" = 5 ] || assert_exit 5
 	[ "$status" = 5 ] || assert_unchanged
 }
@@ -216,9 +216,9 @@ cut_at() {
 	cut_at migrate.finished
 	assert_exit 5
 	assert_says 'host-b'
-	assert_on_vf vm-01 $MAC1
+	assert_on_vf vm-01 "$MAC1"
 	recover_on host-a 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the connection goes silent while memory is copied: noticed within its limit" {
@@ -227,7 +227,7 @@ cut_at() {
 	start_sm vm-01 host-b
 	wait_sm
 	await_settled
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 	[ "$status" = 1 ] || [ "$status" = 5 ] || assert_exit 5
 }
 
@@ -238,10 +238,10 @@ cut_at() {
 	wait_sm
 	assert_exit 5
 	await_settled
-	assert_on_vf vm-01 $MAC1
+	assert_on_vf vm-01 "$MAC1"
 	rm "$FAKE_DIR/set/link"
 	recover_on host-a 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 # ---- an agent dies ----
@@ -250,7 +250,7 @@ cut_at() {
 	fault host-a virDomainDetachDeviceAlias 1 kill
 	run_sm vm-01 host-b
 	[ "$status" = 1 ] || [ "$status" = 5 ] || assert_exit 5
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 	run_sm reattach vm-01
 	assert_exit 0
 	recover_on host-b 0 1
@@ -261,7 +261,7 @@ cut_at() {
 	fault host-a virDomainMigrateToURI3 1 kill
 	run_sm vm-01 host-b
 	assert_exit 5
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 	run_sm reattach vm-01
 	assert_exit 0
 	recover_on host-b 0 1
@@ -274,19 +274,19 @@ cut_at() {
 	wait_sm
 	await 10 grep -q 'migration ends' "$FAKE_DIR/log"
 	await_settled
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 }
 
 @test "the destination's agent is killed while the VF is attached: exit 5, reattach cures it" {
 	fault host-b virDomainAttachDeviceFlags 1 kill
 	run_sm vm-01 host-b
 	[ "$status" = 4 ] || [ "$status" = 5 ] || assert_exit 5
-	assert_runs_once vm-01 $MAC1
+	assert_runs_once vm-01 "$MAC1"
 	run_sm_on host-b reattach vm-01
 	assert_exit 0
-	assert_on_vf vm-01 $MAC1
+	assert_on_vf vm-01 "$MAC1"
 	recover_on host-a 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "the destination's agent is killed before the move: rolled back" {
@@ -294,7 +294,7 @@ cut_at() {
 	run_sm vm-01 host-b
 	[ "$status" = 1 ] || assert_exit 5
 	assert_same host-a "$FAKE_DIR/before.a"
-	assert_hears host-a vm-01 $MAC1
+	assert_hears host-a vm-01 "$MAC1"
 	recover_on host-b 0 1
 	assert_unchanged
 }
@@ -314,12 +314,12 @@ cut_at() {
 	assert_exit 6
 	wait_sm
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }
 
 @test "a lock that a dead run left is no obstacle" {
 	on host-a sh -c 'mkdir -p /run/sriov-migrate && echo "PID 1 on Mars" >/run/sriov-migrate/domain-7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.lock'
 	run_sm vm-01 host-b
 	assert_exit 0
-	assert_moved vm-01 $MAC1
+	assert_moved vm-01 "$MAC1"
 }

@@ -31,8 +31,9 @@ static int check_modifiable(const struct dom *d)
 	if (!dom_is_active(d))
 		return fail(VIR_ERR_OPERATION_INVALID, "domain is not running");
 	if (dom_job(d) != JOB_NONE)
-		return fail(VIR_ERR_OPERATION_TIMEOUT, "cannot acquire state change lock (held by "
-						       "monitor=remoteDispatchDomainMigratePerform3Params)");
+		return fail(VIR_ERR_OPERATION_TIMEOUT,
+			"cannot acquire state change lock (held by "
+			"monitor=remoteDispatchDomainMigratePerform3Params)");
 	return 0;
 }
 
@@ -53,15 +54,16 @@ static int check_vf_unused(const struct dom *d, const char *address)
 
 			if (other && strcmp(other, address) == 0)
 				r = fail(VIR_ERR_OPERATION_INVALID,
-					"PCI device %s is in use by driver QEMU, domain %s", address,
-					list[i].name);
+					"PCI device %s is in use by driver QEMU, domain %s",
+					address, list[i].name);
 		}
 	}
 	free(list);
 	return r;
 }
 
-static int check_alias(const struct dom *d, xmlDoc *live, const char *alias, const char *standby)
+static int check_alias(
+	const struct dom *d, xmlDoc *live, const char *alias, const char *standby)
 {
 	CLEANUP_TEXT char *file = text("primary.%s", standby);
 	CLEANUP_TEXT char *before = dom_read(d, file);
@@ -70,8 +72,10 @@ static int check_alias(const struct dom *d, xmlDoc *live, const char *alias, con
 		return fail(VIR_ERR_XML_ERROR, "non unique alias detected: %s", alias);
 	if (before && *before && strcmp(before, alias) != 0)
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_add': Cannot attach more than one "
-			"primary device to '%s': '%s' and '%s'", standby, before, alias);
+			"unable to execute QEMU command 'device_add': Cannot attach more "
+			"than one "
+			"primary device to '%s': '%s' and '%s'",
+			standby, before, alias);
 	dom_write(d, file, alias);
 	return 0;
 }
@@ -80,12 +84,13 @@ static int check_guest_address(xmlDoc *live, xmlNode *device)
 {
 	CLEANUP_TEXT char *address = node_pci(node_child(device, "address"));
 
-	for (xmlNode *v = device_next(doc_devices(live), NULL); address && v; v = device_next(NULL, v)) {
+	for (xmlNode *v = device_next(doc_devices(live), NULL); address && v;
+		v = device_next(NULL, v)) {
 		CLEANUP_TEXT char *other = node_pci(node_child(v, "address"));
 
 		if (other && strcmp(other, address) == 0)
-			return fail(VIR_ERR_XML_ERROR, "Attempted double use of PCI Address %s",
-				address);
+			return fail(VIR_ERR_XML_ERROR,
+				"Attempted double use of PCI Address %s", address);
 	}
 	return 0;
 }
@@ -120,8 +125,8 @@ static void ensure_guest_address(xmlNode *device)
 
 static void spawn(const char *what, const struct dom *d, const char *alias)
 {
-	char *argv[] = { (char *)"fake-host", (char *)what, (char *)d->host, (char *)d->uuid,
-		(char *)alias, NULL };
+	char *argv[] = { (char *)"fake-host", (char *)what, (char *)d->host,
+		(char *)d->uuid, (char *)alias, NULL };
 
 	world_spawn(argv, -1);
 }
@@ -173,8 +178,9 @@ int dom_attach(const struct dom *d, const char *xml)
 			       !xmlStrEqual(device->name, (const xmlChar *)"hostdev")))
 		return fail(VIR_ERR_XML_ERROR, "unknown device type");
 	if (world_is(d->host, "attach", "error"))
-		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_add': vfio: error getting group");
+		return fail(
+			VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command "
+						"'device_add': vfio: error getting group");
 	sleep_ms(world_number(d->host, "attach.ms", ATTACH_MS));
 	return attach_locked(d, device);
 }
@@ -231,8 +237,10 @@ static void note_unplug(const struct dom *d, const char *alias)
 static int refuse_unplugging(const char *alias)
 {
 	return fail(VIR_ERR_INTERNAL_ERROR,
-		"unable to execute QEMU command 'device_del': Device %s is already in the process "
-		"of unplug", alias);
+		"unable to execute QEMU command 'device_del': Device %s is already in the "
+		"process "
+		"of unplug",
+		alias);
 }
 
 int dom_detach(const struct dom *d, const char *alias)
@@ -246,7 +254,8 @@ int dom_detach(const struct dom *d, const char *alias)
 		return fail(VIR_ERR_DEVICE_MISSING, "no device found with alias %s", alias);
 	if (world_is(d->host, "detach", "error"))
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_del': Bus 'pci.5' does not support "
+			"unable to execute QEMU command 'device_del': Bus 'pci.5' does not "
+			"support "
 			"hotplugging");
 	if (is_unplugging(d, alias))
 		return refuse_unplugging(alias);
@@ -255,7 +264,8 @@ int dom_detach(const struct dom *d, const char *alias)
 
 		world_write(path, ""); /* the next request works */
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_del': Hot-unplug failed: guest is "
+			"unable to execute QEMU command 'device_del': Hot-unplug failed: "
+			"guest is "
 			"busy (power indicator blinking)");
 	}
 	note_unplug(d, alias);
@@ -319,7 +329,8 @@ static int find_nic(xmlDoc *live, xmlNode *wanted, xmlNode **ret)
 	CLEANUP_TEXT char *address = node_pci(node_child(wanted, "address"));
 
 	*ret = NULL;
-	for (xmlNode *i = node_child(doc_devices(live), "interface"); i; i = node_next(i, "interface")) {
+	for (xmlNode *i = node_child(doc_devices(live), "interface"); i;
+		i = node_next(i, "interface")) {
 		CLEANUP_TEXT char *own = node_pci(node_child(i, "address"));
 
 		if (!mac || !node_is(node_child(i, "mac"), "address", mac) ||
@@ -332,8 +343,8 @@ static int find_nic(xmlDoc *live, xmlNode *wanted, xmlNode **ret)
 		*ret = i;
 	}
 	if (!*ret)
-		return fail(VIR_ERR_DEVICE_MISSING, "no device matching MAC address %s found",
-			mac ? mac : "?");
+		return fail(VIR_ERR_DEVICE_MISSING,
+			"no device matching MAC address %s found", mac ? mac : "?");
 	return 0;
 }
 
@@ -347,10 +358,11 @@ static int check_update(xmlNode *old, xmlNode *new)
 			"cannot change config of 'hostdev' network type");
 	if (!had || !has || strcmp(had, has) != 0)
 		return fail(VIR_ERR_OPERATION_UNSUPPORTED,
-			"cannot modify network device model from %s to %s", had ? had : "(null)",
-			has ? has : "rtl8139");
+			"cannot modify network device model from %s to %s",
+			had ? had : "(null)", has ? has : "rtl8139");
 	if (!same_if_both(old, new, "target", "dev"))
-		return fail(VIR_ERR_OPERATION_UNSUPPORTED, "cannot modify network device tap name");
+		return fail(VIR_ERR_OPERATION_UNSUPPORTED,
+			"cannot modify network device tap name");
 	return 0;
 }
 
@@ -367,7 +379,8 @@ static void keep_old(xmlNode *old, xmlNode *new)
 	}
 	if (node_is(new, "type", "network")) {
 		CLEANUP_TEXT char *bridge = node_get(node_child(old, "source"), "bridge");
-		CLEANUP_TEXT char *port = text("00000000-0000-4000-8000-%012llx", (long long)now_ms());
+		CLEANUP_TEXT char *port =
+			text("00000000-0000-4000-8000-%012llx", (long long)now_ms());
 
 		node_set(node_child(new, "source"), "bridge", bridge ? bridge : "");
 		node_set(node_child(new, "source"), "portid", port);
@@ -384,10 +397,12 @@ int dom_update(const struct dom *d, const char *xml)
 
 	if (!new || !xmlStrEqual(new->name, (const xmlChar *)"interface"))
 		return fail(VIR_ERR_XML_ERROR, "unknown device type");
-	if (check_modifiable(d) < 0 || find_nic(live, new, &old) < 0 || check_update(old, new) < 0)
+	if (check_modifiable(d) < 0 || find_nic(live, new, &old) < 0 ||
+		check_update(old, new) < 0)
 		return -1;
 	if (world_is(d->host, "update", "error"))
-		return fail(VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command 'set_link': failed");
+		return fail(VIR_ERR_INTERNAL_ERROR,
+			"unable to execute QEMU command 'set_link': failed");
 	link = node_get(node_child(new, "link"), "state");
 	world_log(d->host, "standby link %s%s", link ? link : "up",
 		node_child(new, "teaming") ? "" : " WITHOUT TEAMING");

@@ -52,7 +52,8 @@ static void enter(const char *pid)
 
 static int packet_socket(const char *pid, const char *dev, uint16_t protocol)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(protocol) };
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
+		.sll_protocol = htons(protocol) };
 	int fd;
 
 	enter(pid);
@@ -67,8 +68,8 @@ static int packet_socket(const char *pid, const char *dev, uint16_t protocol)
 
 static void read_mac(const char *s, uint8_t *ret)
 {
-	if (sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2], &ret[3],
-		    &ret[4], &ret[5]) != 6)
+	if (sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2],
+		    &ret[3], &ret[4], &ret[5]) != 6)
 		die(s);
 }
 
@@ -101,7 +102,8 @@ int main(int argc, char **argv)
 	read_mac(argv[5], frame);
 	read_mac(argv[6], frame + 6);
 	/* Another frame each time. */
-	snprintf((char *)frame + 14, FRAME_SIZE - 14, "%d %lld", (int)getpid(), (long long)now_ms());
+	snprintf((char *)frame + 14, FRAME_SIZE - 14, "%d %lld", (int)getpid(),
+		(long long)now_ms());
 	if (strcmp(argv[4], "-") != 0)
 		in = packet_socket(argv[3], argv[4], ETH_P_ALL);
 	out = packet_socket(argv[1], argv[2], 0);

@@ -55,7 +55,8 @@ static void copy_attr(xmlNode *node, const char *attr, char *ret, size_t size)
 
 static void find_taps(xmlDoc *live, struct guest *g)
 {
-	for (xmlNode *i = node_child(doc_devices(live), "interface"); i; i = node_next(i, "interface")) {
+	for (xmlNode *i = node_child(doc_devices(live), "interface"); i;
+		i = node_next(i, "interface")) {
 		CLEANUP_TEXT char *mac = node_get(node_child(i, "mac"), "address");
 		struct tap *t = &g->taps[g->n];
 
@@ -96,19 +97,20 @@ static int open_tap(struct tap *t)
 	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = 0;
 
 	if (!if_nametoindex(t->bridge))
-		r = fail(VIR_ERR_SYSTEM_ERROR, "Cannot get interface MTU on '%s': No such device",
-			t->bridge);
+		r = fail(VIR_ERR_SYSTEM_ERROR,
+			"Cannot get interface MTU on '%s': No such device", t->bridge);
 	if (r == 0) {
 		t->fd = tap_open(t->name[0] ? t->name : "vnet%d", false, t->name);
 		if (t->fd < 0)
-			r = fail(VIR_ERR_SYSTEM_ERROR, "Unable to create tap device %s: %s", t->name,
-				strerror(errno));
+			r = fail(VIR_ERR_SYSTEM_ERROR, "Unable to create tap device %s: %s",
+				t->name, strerror(errno));
 	}
 	if (r == 0) {
 		set_tap_mac(sock, t);
 		if (enslave(sock, t) < 0)
-			r = fail(VIR_ERR_SYSTEM_ERROR, "Unable to add bridge %s port %s: %s",
-				t->bridge, t->name, strerror(errno));
+			r = fail(VIR_ERR_SYSTEM_ERROR,
+				"Unable to add bridge %s port %s: %s", t->bridge, t->name,
+				strerror(errno));
 	}
 	if (r == 0)
 		netdev_set_up(t->name);
@@ -229,7 +231,8 @@ static int read_report(FILE *f, struct guest *g)
 		int code, skip = 0;
 
 		if (!fgets(line, sizeof(line), f))
-			return fail(VIR_ERR_INTERNAL_ERROR, "the guest's process did not start");
+			return fail(VIR_ERR_INTERNAL_ERROR,
+				"the guest's process did not start");
 		line[strcspn(line, "\n")] = '\0';
 		if (sscanf(line, "error %d %n", &code, &skip) == 1 && skip)
 			return fail_as_is(code, line + skip);

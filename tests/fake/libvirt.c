@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "domain.h"
@@ -171,8 +172,8 @@ EXPORT int virEventRegisterDefaultImpl(void)
 	return 0;
 }
 
-EXPORT int virEventAddTimeout(int frequency, virEventTimeoutCallback cb, void *opaque,
-	virFreeCallback ff)
+EXPORT int virEventAddTimeout(
+	int frequency, virEventTimeoutCallback cb, void *opaque, virFreeCallback ff)
 {
 	int id = -1;
 
@@ -180,7 +181,8 @@ EXPORT int virEventAddTimeout(int frequency, virEventTimeoutCallback cb, void *o
 	for (int i = 0; i < MAX_TIMERS && id < 0; i++)
 		if (!timers[i].id) {
 			id = next_id++;
-			timers[i] = (struct timer){ id, frequency, now_ms() + frequency, cb, opaque, ff };
+			timers[i] = (struct timer){ id, frequency, now_ms() + frequency, cb,
+				opaque, ff };
 		}
 	pthread_cond_signal(&events_changed);
 	pthread_mutex_unlock(&events_lock);
@@ -241,20 +243,25 @@ static void tell(const struct watcher *w, const char *uuid, const char *what)
 		snprintf(dom.name, sizeof(dom.name), "gone");
 	}
 	d = new_domain(w->conn, &dom);
-	if (w->event == VIR_DOMAIN_EVENT_ID_LIFECYCLE && sscanf(what, "lifecycle %d %d", &a, &b) == 2)
+	if (w->event == VIR_DOMAIN_EVENT_ID_LIFECYCLE &&
+		sscanf(what, "lifecycle %d %d", &a, &b) == 2)
 		((virConnectDomainEventCallback)(void *)w->fn)(w->conn, d, a, b, w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED &&
 		 sscanf(what, "removed %127s", detail) == 1)
-		((virConnectDomainEventDeviceRemovedCallback)(void *)w->fn)(w->conn, d, detail, w->arg);
+		((virConnectDomainEventDeviceRemovedCallback)(void *)w->fn)(
+			w->conn, d, detail, w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED &&
 		 sscanf(what, "removal-failed %127s", detail) == 1)
-		((virConnectDomainEventDeviceRemovalFailedCallback)(void *)w->fn)(w->conn, d, detail,
-			w->arg);
-	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_ADDED && sscanf(what, "added %127s", detail) == 1)
-		((virConnectDomainEventDeviceAddedCallback)(void *)w->fn)(w->conn, d, detail, w->arg);
+		((virConnectDomainEventDeviceRemovalFailedCallback)(void *)w->fn)(
+			w->conn, d, detail, w->arg);
+	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_ADDED &&
+		 sscanf(what, "added %127s", detail) == 1)
+		((virConnectDomainEventDeviceAddedCallback)(void *)w->fn)(
+			w->conn, d, detail, w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION &&
 		 sscanf(what, "iteration %d", &a) == 1)
-		((virConnectDomainEventMigrationIterationCallback)(void *)w->fn)(w->conn, d, a, w->arg);
+		((virConnectDomainEventMigrationIterationCallback)(void *)w->fn)(
+			w->conn, d, a, w->arg);
 	virDomainFree(d);
 }
 
@@ -262,11 +269,15 @@ static void tell(const struct watcher *w, const char *uuid, const char *what)
 static char *next_line(virConnectPtr conn)
 {
 	CLEANUP_TEXT char *path = world_path("%s/events", conn->host);
-	FILE *f = fopen(path, "re");
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t n = -1;
+	struct stat st;
+	FILE *f;
 
+	if (stat(path, &st) < 0 || st.st_size <= conn->events_read)
+		return NULL; /* looked at every 10 ms: cheaply */
+	f = fopen(path, "re");
 	if (f && fseek(f, conn->events_read, SEEK_SET) == 0)
 		n = getline(&line, &size, f);
 	if (f)
@@ -336,8 +347,9 @@ EXPORT int virEventRunDefaultImpl(void)
 	return 0;
 }
 
-EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom, int eventID,
-	virConnectDomainEventGenericCallback cb, void *opaque, virFreeCallback freecb)
+EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom,
+	int eventID, virConnectDomainEventGenericCallback cb, void *opaque,
+	virFreeCallback freecb)
 {
 	int id = -1;
 
@@ -348,8 +360,12 @@ EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom
 	for (int i = 0; i < MAX_WATCHERS && id < 0; i++)
 		if (!watchers[i].id) {
 			id = next_id++;
-			watchers[i] = (struct watcher){ .id = id, .event = eventID, .conn = conn,
-				.fn = cb, .arg = opaque, .free_arg = freecb };
+			watchers[i] = (struct watcher){ .id = id,
+				.event = eventID,
+				.conn = conn,
+				.fn = cb,
+				.arg = opaque,
+				.free_arg = freecb };
 			if (dom)
 				strcpy(watchers[i].uuid, dom->dom.uuid);
 			conn->refs++;
@@ -417,18 +433,21 @@ EXPORT virConnectPtr virConnectOpen(const char *name)
 		return NULL;
 	host = host_of_uri(uri);
 	if (!host) {
-		refuse(VIR_ERR_SYSTEM_ERROR, "Cannot recv data: ssh: Could not resolve hostname: "
-					     "Name or service not known: Connection reset by peer");
+		refuse(VIR_ERR_SYSTEM_ERROR,
+			"Cannot recv data: ssh: Could not resolve hostname: "
+			"Name or service not known: Connection reset by peer");
 		return NULL;
 	}
 	if (strcmp(host, world_host()) != 0 && world_is(world_host(), "reach", "denied")) {
-		refuse(VIR_ERR_SYSTEM_ERROR, "Cannot recv data: Host key verification failed.: "
-					     "Connection reset by peer");
+		refuse(VIR_ERR_SYSTEM_ERROR,
+			"Cannot recv data: Host key verification failed.: "
+			"Connection reset by peer");
 		return NULL;
 	}
 	if (world_is(host, "connect", "denied")) {
-		refuse(VIR_ERR_AUTH_FAILED, "Failed to connect socket to "
-					    "'/var/run/libvirt/libvirt-sock': Permission denied");
+		refuse(VIR_ERR_AUTH_FAILED,
+			"Failed to connect socket to "
+			"'/var/run/libvirt/libvirt-sock': Permission denied");
 		return NULL;
 	}
 	conn = calloc(1, sizeof(*conn));
@@ -502,13 +521,16 @@ EXPORT char *virConnectGetCapabilities(virConnectPtr conn)
 	if (enter("virConnectGetCapabilities", NULL, "%s", "") < 0)
 		return NULL;
 	uuid[strcspn(uuid, "\n")] = '\0';
-	return text("<capabilities>\n  <host>\n    <uuid>%s</uuid>\n    <cpu><arch>x86_64</arch></cpu>\n"
-		    "  </host>\n</capabilities>\n", uuid);
+	return text("<capabilities>\n  <host>\n    <uuid>%s</uuid>\n    "
+		    "<cpu><arch>x86_64</arch></cpu>\n"
+		    "  </host>\n</capabilities>\n",
+		uuid);
 }
 
 /* ---- networks ---- */
 
-EXPORT int virConnectListAllNetworks(virConnectPtr conn, virNetworkPtr **nets, unsigned int flags)
+EXPORT int virConnectListAllNetworks(
+	virConnectPtr conn, virNetworkPtr **nets, unsigned int flags)
 {
 	CLEANUP_TEXT char *command_dir = world_path("%s/networks/index", conn->host);
 	CLEANUP_TEXT char *index = NULL;
@@ -544,7 +566,8 @@ EXPORT const char *virNetworkGetName(virNetworkPtr network)
 
 EXPORT char *virNetworkGetXMLDesc(virNetworkPtr network, unsigned int flags)
 {
-	CLEANUP_TEXT char *path = world_path("%s/networks/%s", network->host, network->name);
+	CLEANUP_TEXT char *path =
+		world_path("%s/networks/%s", network->host, network->name);
 	char *xml;
 
 	check(network->magic, MAGIC_NETWORK, "a network");
@@ -566,7 +589,8 @@ EXPORT int virNetworkFree(virNetworkPtr network)
 
 /* ---- domains: finding, handles ---- */
 
-EXPORT int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **domains, unsigned int flags)
+EXPORT int virConnectListAllDomains(
+	virConnectPtr conn, virDomainPtr **domains, unsigned int flags)
 {
 	struct dom *list;
 	size_t n;
@@ -588,7 +612,8 @@ static virDomainPtr look_up(virConnectPtr conn, const char *key, bool by_name)
 	check(conn->magic, MAGIC_CONNECT, "a connection");
 	if (dom_find(conn->host, key, by_name, &dom))
 		return new_domain(conn, &dom);
-	fail(VIR_ERR_NO_DOMAIN, "no domain with matching %s '%s'", by_name ? "name" : "uuid", key);
+	fail(VIR_ERR_NO_DOMAIN, "no domain with matching %s '%s'",
+		by_name ? "name" : "uuid", key);
 	failed();
 	return NULL;
 }
@@ -617,7 +642,8 @@ EXPORT virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *
 	if (enter("virDomainLookupByUUIDString", NULL, "%s", uuid) < 0)
 		return NULL;
 	if (!is_uuid(uuid)) {
-		refuse(VIR_ERR_INVALID_ARG, "uuidstr in virDomainLookupByUUIDString must be a valid UUID");
+		refuse(VIR_ERR_INVALID_ARG,
+			"uuidstr in virDomainLookupByUUIDString must be a valid UUID");
 		return NULL;
 	}
 	return look_up(conn, uuid, false);
@@ -660,13 +686,15 @@ static int enter_domain(const char *call, virDomainPtr d, int *ret_late, const c
 		return -1;
 	if (dom_find(d->dom.host, d->dom.uuid, false, &same))
 		return 0;
-	fail(VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s)", d->dom.uuid, d->dom.name);
+	fail(VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s)", d->dom.uuid,
+		d->dom.name);
 	return failed();
 }
 
 /* ---- domains: looking ---- */
 
-EXPORT int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
+EXPORT int virDomainGetState(
+	virDomainPtr domain, int *state, int *reason, unsigned int flags)
 {
 	int why;
 
@@ -702,10 +730,12 @@ EXPORT int virDomainSetAutostart(virDomainPtr domain, int autostart)
 {
 	int late;
 
-	if (enter_domain("virDomainSetAutostart", domain, &late, autostart ? "on" : "off") < 0)
+	if (enter_domain("virDomainSetAutostart", domain, &late, autostart ? "on" : "off") <
+		0)
 		return -1;
 	if (!dom_is_persistent(&domain->dom))
-		return refuse(VIR_ERR_OPERATION_INVALID, "cannot set autostart for transient domain");
+		return refuse(VIR_ERR_OPERATION_INVALID,
+			"cannot set autostart for transient domain");
 	if (autostart)
 		dom_write(&domain->dom, "autostart", "");
 	else
@@ -715,8 +745,9 @@ EXPORT int virDomainSetAutostart(virDomainPtr domain, int autostart)
 
 EXPORT char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 {
-	const char *which = flags & VIR_DOMAIN_XML_INACTIVE ? "inactive" :
-		flags & VIR_DOMAIN_XML_MIGRATABLE ? "migratable" : "live";
+	const char *which = flags & VIR_DOMAIN_XML_INACTIVE     ? "inactive"
+			    : flags & VIR_DOMAIN_XML_MIGRATABLE ? "migratable"
+								: "live";
 	char *xml;
 
 	if (enter_domain("virDomainGetXMLDesc", domain, NULL, which) < 0)
@@ -727,7 +758,8 @@ EXPORT char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 	return xml;
 }
 
-EXPORT virDomainPtr virDomainDefineXMLFlags(virConnectPtr conn, const char *xml, unsigned int flags)
+EXPORT virDomainPtr virDomainDefineXMLFlags(
+	virConnectPtr conn, const char *xml, unsigned int flags)
 {
 	struct dom dom;
 	int late;
@@ -750,18 +782,21 @@ EXPORT int virDomainUndefineFlags(virDomainPtr domain, unsigned int flags)
 
 /* ---- devices ---- */
 
-EXPORT int virDomainDetachDeviceAlias(virDomainPtr domain, const char *alias, unsigned int flags)
+EXPORT int virDomainDetachDeviceAlias(
+	virDomainPtr domain, const char *alias, unsigned int flags)
 {
 	int late;
 
 	if (enter_domain("virDomainDetachDeviceAlias", domain, &late, alias) < 0)
 		return -1;
 	if (flags != VIR_DOMAIN_AFFECT_LIVE)
-		return refuse(VIR_ERR_INVALID_ARG, "the fake detaches from the running domain only");
+		return refuse(VIR_ERR_INVALID_ARG,
+			"the fake detaches from the running domain only");
 	return leave("virDomainDetachDeviceAlias", dom_detach(&domain->dom, alias), late);
 }
 
-EXPORT int virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
+EXPORT int virDomainAttachDeviceFlags(
+	virDomainPtr domain, const char *xml, unsigned int flags)
 {
 	int late;
 
@@ -773,7 +808,8 @@ EXPORT int virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsi
 	return leave("virDomainAttachDeviceFlags", dom_attach(&domain->dom, xml), late);
 }
 
-EXPORT int virDomainUpdateDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
+EXPORT int virDomainUpdateDeviceFlags(
+	virDomainPtr domain, const char *xml, unsigned int flags)
 {
 	int late;
 
@@ -784,13 +820,15 @@ EXPORT int virDomainUpdateDeviceFlags(virDomainPtr domain, const char *xml, unsi
 
 static bool has_agent(xmlDoc *live)
 {
-	for (xmlNode *c = node_child(doc_devices(live), "channel"); c; c = node_next(c, "channel"))
+	for (xmlNode *c = node_child(doc_devices(live), "channel"); c;
+		c = node_next(c, "channel"))
 		if (node_is(node_child(c, "target"), "name", "org.qemu.guest_agent.0"))
 			return node_is(node_child(c, "target"), "state", "connected");
 	return false;
 }
 
-static void add_guest_nic(virDomainInterfacePtr **ifaces, int *n, const char *name, const char *mac)
+static void add_guest_nic(
+	virDomainInterfacePtr **ifaces, int *n, const char *name, const char *mac)
 {
 	virDomainInterfacePtr nic = calloc(1, sizeof(*nic));
 
@@ -815,7 +853,8 @@ static int guest_nics(const struct dom *d, xmlDoc *live, virDomainInterfacePtr *
 	int n = 0;
 
 	add_guest_nic(ifaces, &n, "lo", "00:00:00:00:00:00");
-	for (xmlNode *i = node_child(doc_devices(live), "interface"); i; i = node_next(i, "interface")) {
+	for (xmlNode *i = node_child(doc_devices(live), "interface"); i;
+		i = node_next(i, "interface")) {
 		CLEANUP_TEXT char *mac = node_get(node_child(i, "mac"), "address");
 		CLEANUP_TEXT char *alias = node_get(node_child(i, "alias"), "name");
 
@@ -838,12 +877,14 @@ EXPORT int virDomainInterfaceAddresses(virDomainPtr dom, virDomainInterfacePtr *
 	if (enter_domain("virDomainInterfaceAddresses", dom, NULL, "") < 0)
 		return -1;
 	if (source != VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-		return refuse(VIR_ERR_OPERATION_UNSUPPORTED, "only the agent is asked here");
+		return refuse(
+			VIR_ERR_OPERATION_UNSUPPORTED, "only the agent is asked here");
 	live = dom_live(&dom->dom);
 	if (!live)
 		return refuse(VIR_ERR_OPERATION_INVALID, "domain is not running");
 	if (!has_agent(live))
-		return refuse(VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+		return refuse(
+			VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
 	if (world_is(dom->dom.host, "agent", "dead")) {
 		sleep_ms(AGENT_DEAD_MS);
 		return refuse(VIR_ERR_AGENT_UNRESPONSIVE, "guest agent command timed out");
@@ -906,7 +947,8 @@ EXPORT int virDomainDestroy(virDomainPtr domain)
 		return -1;
 	if (!dom_is_active(&domain->dom))
 		return refuse(VIR_ERR_OPERATION_INVALID, "domain is not running");
-	dom_stop(&domain->dom, VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
+	dom_stop(&domain->dom, VIR_DOMAIN_SHUTOFF_DESTROYED,
+		VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
 	return leave("virDomainDestroy", 0, late);
 }
 
@@ -923,8 +965,8 @@ static struct job_stats read_stats(const struct dom *d)
 	struct job_stats s = { 0 };
 
 	if (line)
-		sscanf(line, "%lld %lld %lld %lld %ld", &s.elapsed, &s.total, &s.processed, &s.remaining,
-			&s.iteration);
+		sscanf(line, "%lld %lld %lld %lld %ld", &s.elapsed, &s.total, &s.processed,
+			&s.remaining, &s.iteration);
 	return s;
 }
 
@@ -948,7 +990,8 @@ EXPORT int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
 		return -1;
 	s = read_stats(&domain->dom);
 	*info = (virDomainJobInfo){
-		.type = dom_job(&domain->dom) == JOB_OUT ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE,
+		.type = dom_job(&domain->dom) == JOB_OUT ? VIR_DOMAIN_JOB_UNBOUNDED
+							 : VIR_DOMAIN_JOB_NONE,
 		.timeElapsed = (unsigned long long)s.elapsed,
 		.dataTotal = (unsigned long long)s.total,
 		.dataProcessed = (unsigned long long)s.processed,
@@ -957,7 +1000,8 @@ EXPORT int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
 	return 0;
 }
 
-static void add_number(virTypedParameterPtr *params, int *n, const char *name, long long value)
+static void add_number(
+	virTypedParameterPtr *params, int *n, const char *name, long long value)
 {
 	virTypedParameterPtr p;
 
@@ -969,8 +1013,8 @@ static void add_number(virTypedParameterPtr *params, int *n, const char *name, l
 	p->value.ul = (unsigned long long)value;
 }
 
-static int completed_stats(const struct dom *d, int *type, virTypedParameterPtr *params, int *n,
-	bool keep)
+static int completed_stats(
+	const struct dom *d, int *type, virTypedParameterPtr *params, int *n, bool keep)
 {
 	CLEANUP_TEXT char *line = dom_read(d, "completed");
 	long long total, downtime, net;
@@ -987,8 +1031,8 @@ static int completed_stats(const struct dom *d, int *type, virTypedParameterPtr 
 	return 0;
 }
 
-EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params,
-	int *nparams, unsigned int flags)
+EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type,
+	virTypedParameterPtr *params, int *nparams, unsigned int flags)
 {
 	struct job_stats s;
 
@@ -1027,10 +1071,12 @@ EXPORT int virDomainAbortJob(virDomainPtr domain)
 
 /* ---- migration ---- */
 
-static const char *string_param(virTypedParameterPtr params, unsigned int n, const char *name)
+static const char *string_param(
+	virTypedParameterPtr params, unsigned int n, const char *name)
 {
 	for (unsigned int i = 0; i < n; i++)
-		if (strcmp(params[i].field, name) == 0 && params[i].type == VIR_TYPED_PARAM_STRING)
+		if (strcmp(params[i].field, name) == 0 &&
+			params[i].type == VIR_TYPED_PARAM_STRING)
 			return params[i].value.s;
 	return NULL;
 }
@@ -1045,8 +1091,9 @@ static char *describe(virTypedParameterPtr params, unsigned int n, unsigned int 
 
 		if (params[i].type != VIR_TYPED_PARAM_STRING)
 			s = text("%s %s=%lld", before, params[i].field,
-				params[i].type == VIR_TYPED_PARAM_INT ? params[i].value.i :
-									(long long)params[i].value.ul);
+				params[i].type == VIR_TYPED_PARAM_INT
+					? params[i].value.i
+					: (long long)params[i].value.ul);
 		else if (strstr(params[i].field, "xml"))
 			s = text("%s %s", before, params[i].field);
 		else
@@ -1055,8 +1102,8 @@ static char *describe(virTypedParameterPtr params, unsigned int n, unsigned int 
 	return s;
 }
 
-static int migrate(const char *call, virDomainPtr domain, const char *host, virTypedParameterPtr params,
-	unsigned int n, unsigned int flags, bool client_driven)
+static int migrate(const char *call, virDomainPtr domain, const char *host,
+	virTypedParameterPtr params, unsigned int n, unsigned int flags, bool client_driven)
 {
 	CLEANUP_TEXT char *what = describe(params, n, flags);
 	struct migration m = {
@@ -1072,19 +1119,23 @@ static int migrate(const char *call, virDomainPtr domain, const char *host, virT
 		return -1;
 	if (!host)
 		return refuse(VIR_ERR_OPERATION_FAILED,
-			"Failed to connect to remote libvirt URI: Cannot recv data: ssh: Could not "
-			"resolve hostname: Name or service not known: Connection reset by peer");
+			"Failed to connect to remote libvirt URI: Cannot recv data: ssh: "
+			"Could not "
+			"resolve hostname: Name or service not known: Connection reset by "
+			"peer");
 	return leave(call, migrate_start(&domain->dom, &m), late);
 }
 
-EXPORT int virDomainMigrateToURI3(virDomainPtr domain, const char *dconnuri, virTypedParameterPtr params,
-	unsigned int nparams, unsigned int flags)
+EXPORT int virDomainMigrateToURI3(virDomainPtr domain, const char *dconnuri,
+	virTypedParameterPtr params, unsigned int nparams, unsigned int flags)
 {
 	CLEANUP_TEXT char *host = host_of_uri(dconnuri);
 
 	if (!(flags & VIR_MIGRATE_PEER2PEER))
-		return refuse(VIR_ERR_INVALID_ARG, "the fake migrates to a URI peer-to-peer only");
-	return migrate("virDomainMigrateToURI3", domain, host, params, nparams, flags, false);
+		return refuse(VIR_ERR_INVALID_ARG,
+			"the fake migrates to a URI peer-to-peer only");
+	return migrate(
+		"virDomainMigrateToURI3", domain, host, params, nparams, flags, false);
 }
 
 EXPORT virDomainPtr virDomainMigrate3(virDomainPtr domain, virConnectPtr dconn,
@@ -1093,7 +1144,8 @@ EXPORT virDomainPtr virDomainMigrate3(virDomainPtr domain, virConnectPtr dconn,
 	struct dom there;
 
 	check(dconn->magic, MAGIC_CONNECT, "a connection");
-	if (migrate("virDomainMigrate3", domain, dconn->host, params, nparams, flags, true) < 0)
+	if (migrate("virDomainMigrate3", domain, dconn->host, params, nparams, flags,
+		    true) < 0)
 		return NULL;
 	if (!dom_find(dconn->host, domain->dom.uuid, false, &there)) {
 		refuse(VIR_ERR_NO_DOMAIN, "no domain with matching uuid");

@@ -72,11 +72,12 @@ static int told_error(const char *call, const char *what)
 
 /* ---- setting ---- */
 
-static const struct nlattr *find_attr(const struct nlmsghdr *msg, size_t skip, uint16_t type)
+static const struct nlattr *find_attr(
+	const struct nlmsghdr *msg, size_t skip, uint16_t type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, msg, skip)
+	mnl_attr_for_each (a, msg, skip)
 		if (mnl_attr_get_type(a) == type)
 			return a;
 	return NULL;
@@ -109,8 +110,8 @@ static int set_vfs(const char *pf, const struct nlattr *list)
 {
 	const struct nlattr *info, *a;
 
-	mnl_attr_for_each_nested(info, list)
-		mnl_attr_for_each_nested(a, info) {
+	mnl_attr_for_each_nested (info, list)
+		mnl_attr_for_each_nested (a, info) {
 			int error = set_one_attr(pf, a);
 
 			if (error)
@@ -120,8 +121,8 @@ static int set_vfs(const char *pf, const struct nlattr *list)
 }
 
 /* Sends in place of MSG something harmless that is acknowledged. */
-static ssize_t send_nothing(const struct mnl_socket *sock, const struct nlmsghdr *msg, int error,
-	ssize_t (*send)(const struct mnl_socket *, const void *, size_t))
+static ssize_t send_nothing(const struct mnl_socket *sock, const struct nlmsghdr *msg,
+	int error, ssize_t (*send)(const struct mnl_socket *, const void *, size_t))
 {
 	struct nlmsghdr nothing = {
 		.nlmsg_len = sizeof(nothing),
@@ -148,17 +149,18 @@ static int neighbour_error(const struct nlmsghdr *msg)
 	if_indextoname((unsigned int)ndm->ndm_ifindex, dev);
 	if (a && mnl_attr_get_payload_len(a) == 6)
 		mac_text(mnl_attr_get_payload(a), mac);
-	what = text("%s %s vlan %d state 0x%x flags 0x%x", dev, mac, vlan ? mnl_attr_get_u16(vlan) : 0,
-		ndm->ndm_state, ndm->ndm_flags);
-	return told_error(self ? (add ? "nl.self-add" : "nl.self-delete") :
-				 (add ? "nl.fdb-add" : "nl.fdb-delete"), what);
+	what = text("%s %s vlan %d state 0x%x flags 0x%x", dev, mac,
+		vlan ? mnl_attr_get_u16(vlan) : 0, ndm->ndm_state, ndm->ndm_flags);
+	return told_error(self ? (add ? "nl.self-add" : "nl.self-delete")
+			       : (add ? "nl.fdb-add" : "nl.fdb-delete"),
+		what);
 }
 
 EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, size_t len)
 {
 	ssize_t (*real)(const struct mnl_socket *, const void *, size_t) =
-		(ssize_t(*)(const struct mnl_socket *, const void *, size_t))dlsym(RTLD_NEXT,
-			"mnl_socket_sendto");
+		(ssize_t(*)(const struct mnl_socket *, const void *, size_t))dlsym(
+			RTLD_NEXT, "mnl_socket_sendto");
 	const struct nlmsghdr *msg = buf;
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
 	char dev[IF_NAMESIZE] = "?";
@@ -247,7 +249,8 @@ static size_t copy_link(const struct nlmsghdr *msg, char *out)
 	return MNL_ALIGN(copy->nlmsg_len);
 }
 
-static ssize_t change_answer(const struct mnl_socket *nl, char *buf, size_t size, ssize_t got)
+static ssize_t change_answer(
+	const struct mnl_socket *nl, char *buf, size_t size, ssize_t got)
 {
 	struct nlmsghdr *m = (struct nlmsghdr *)(void *)buf;
 	char *out = malloc((size_t)got + VFS_SIZE);
@@ -285,8 +288,8 @@ static ssize_t change_answer(const struct mnl_socket *nl, char *buf, size_t size
 EXPORT ssize_t mnl_socket_recvfrom(const struct mnl_socket *nl, void *buf, size_t size)
 {
 	ssize_t (*real)(const struct mnl_socket *, void *, size_t) =
-		(ssize_t(*)(const struct mnl_socket *, void *, size_t))dlsym(RTLD_NEXT,
-			"mnl_socket_recvfrom");
+		(ssize_t(*)(const struct mnl_socket *, void *, size_t))dlsym(
+			RTLD_NEXT, "mnl_socket_recvfrom");
 	ssize_t got = real(nl, buf, size);
 
 	return got > 0 ? change_answer(nl, buf, size, got) : got;

@@ -37,7 +37,8 @@ static char *device_path(const char *host, const char *address, const char *rest
 	return world_path("%s/sys/devices/pci/%s/%s", host, address, rest);
 }
 
-static void link_device(const char *host, const char *address, const char *name, const char *target)
+static void link_device(
+	const char *host, const char *address, const char *name, const char *target)
 {
 	CLEANUP_TEXT char *path = device_path(host, address, name);
 
@@ -109,7 +110,8 @@ static void add_function(const char *host, const char *address, const char *driv
 	write_config(host, address, COMMAND_HOST_DRIVES);
 }
 
-static void write_number(const char *host, const char *address, const char *name, int number)
+static void write_number(
+	const char *host, const char *address, const char *name, int number)
 {
 	CLEANUP_TEXT char *path = device_path(host, address, name);
 	CLEANUP_TEXT char *content = text("%d\n", number);
@@ -188,7 +190,8 @@ int tap_open(const char *pattern, bool persistent, char ret_name[IF_NAMESIZE])
 	if (fd < 0)
 		return -1;
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", pattern);
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0 || (persistent && ioctl(fd, TUNSETPERSIST, 1UL) < 0)) {
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0 ||
+		(persistent && ioctl(fd, TUNSETPERSIST, 1UL) < 0)) {
 		close(fd);
 		return -1;
 	}
@@ -234,7 +237,8 @@ static void remove_netdev(const char *host, const char *name)
 static void add_vf(const char *host, const char *pf, const char *pf_address, int index,
 	const char *vf_driver, const char *netdev, bool make_netdev)
 {
-	unsigned int domain = 0, bus = 0, slot, devfn = VF_OFFSET + VF_STRIDE * (unsigned int)index;
+	unsigned int domain = 0, bus = 0, slot,
+		     devfn = VF_OFFSET + VF_STRIDE * (unsigned int)index;
 	struct vf_attr attr = { .mac = { 0x02, 0, 0, 0, (uint8_t)pf[0], (uint8_t)index } };
 	struct vf vf = { .index = index };
 	CLEANUP_TEXT char *name_path = world_path("%s/vf/%s/%d.netdev", host, pf, index);
@@ -244,8 +248,8 @@ static void add_vf(const char *host, const char *pf, const char *pf_address, int
 	CLEANUP_TEXT char *back = text("../%s", pf_address);
 
 	sscanf(pf_address, "%x:%x:%x", &domain, &bus, &slot);
-	snprintf(vf.address, sizeof(vf.address), "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff,
-		devfn >> 3 & 0x1f, devfn & 7);
+	snprintf(vf.address, sizeof(vf.address), "%04x:%02x:%02x.%x", domain & 0xffff,
+		bus & 0xff, devfn >> 3 & 0x1f, devfn & 7);
 	snprintf(vf.host, sizeof(vf.host), "%s", host);
 	snprintf(vf.pf, sizeof(vf.pf), "%s", pf);
 	target = text("../%s", vf.address);
@@ -275,7 +279,8 @@ int nic_create(const char *host, const char *pf, const char *address, const char
 	write_number(host, address, "sriov_numvfs", count);
 	write_number(host, address, "sriov_totalvfs", 7);
 	for (int i = 0; i < count; i++) {
-		CLEANUP_TEXT char *name = i == uplink ? strdup(uplink_name) : text("%sv%d", pf, i);
+		CLEANUP_TEXT char *name =
+			i == uplink ? strdup(uplink_name) : text("%sv%d", pf, i);
 
 		add_vf(host, pf, address, i, vf_driver, name, i != uplink);
 	}
@@ -300,7 +305,8 @@ static bool read_link_end(const char *path, char *ret, size_t size)
 
 bool vf_by_index(const char *host, const char *pf, int index, struct vf *ret)
 {
-	CLEANUP_TEXT char *path = world_path("%s/sys/class/net/%s/device/virtfn%d", host, pf, index);
+	CLEANUP_TEXT char *path =
+		world_path("%s/sys/class/net/%s/device/virtfn%d", host, pf, index);
 	struct vf vf = { .index = index };
 
 	if (!read_link_end(path, vf.address, sizeof(vf.address)))
@@ -348,8 +354,10 @@ int vf_find(const char *host, const char *address, struct vf *ret)
 	if (!read_link_end(physfn, pf_address, sizeof(pf_address)) ||
 		!name_of_pf(host, pf_address, pf))
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"Device %s not found: could not access /sys/bus/pci/devices/%s/config: "
-			"No such file or directory", address, address);
+			"Device %s not found: could not access "
+			"/sys/bus/pci/devices/%s/config: "
+			"No such file or directory",
+			address, address);
 	for (int i = 0; vf_by_index(host, pf, i, ret); i++)
 		if (strcmp(ret->address, address) == 0)
 			return 0;
@@ -367,7 +375,8 @@ char *vf_driver(const struct vf *vf)
 
 static char *vf_note(const struct vf *vf, const char *what)
 {
-	CLEANUP_TEXT char *path = world_path("%s/vf/%s/%d.%s", vf->host, vf->pf, vf->index, what);
+	CLEANUP_TEXT char *path =
+		world_path("%s/vf/%s/%d.%s", vf->host, vf->pf, vf->index, what);
 
 	return world_read(path);
 }
@@ -418,14 +427,14 @@ unsigned int vf_get_command(const struct vf *vf)
 
 void mac_text(const uint8_t mac[6], char ret[18])
 {
-	snprintf(ret, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-		mac[5]);
+	snprintf(ret, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+		mac[4], mac[5]);
 }
 
 bool mac_from_text(const char *s, uint8_t ret[6])
 {
-	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2], &ret[3],
-		       &ret[4], &ret[5]) == 6;
+	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2],
+		       &ret[3], &ret[4], &ret[5]) == 6;
 }
 
 static char *attr_path(const struct vf *vf)
@@ -441,8 +450,8 @@ void vf_get(const struct vf *vf, struct vf_attr *ret)
 
 	*ret = (struct vf_attr){ 0 };
 	if (content)
-		sscanf(content, "%17s vlan %d spoofchk %d trust %d state %d", mac, &ret->vlan,
-			&ret->spoofchk, &ret->trust, &ret->link_state);
+		sscanf(content, "%17s vlan %d spoofchk %d trust %d state %d", mac,
+			&ret->vlan, &ret->spoofchk, &ret->trust, &ret->link_state);
 	mac_from_text(mac, ret->mac);
 }
 
@@ -519,8 +528,10 @@ static int program_mac(const struct vf *vf, const char *mac)
 		return fail(VIR_ERR_XML_ERROR, "unable to parse mac address '%s'", mac);
 	if (!netdev_is_up(vf->pf))
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"Unable to configure VF %d of PF '%s' because the PF is not online. "
-			"Please change host network config to put the PF online.", vf->index, vf->pf);
+			"Unable to configure VF %d of PF '%s' because the PF is not "
+			"online. "
+			"Please change host network config to put the PF online.",
+			vf->index, vf->pf);
 	vf_get(vf, &attr);
 	mac_text(attr.mac, before);
 	content = text("%s\n", before);
@@ -528,8 +539,8 @@ static int program_mac(const struct vf *vf, const char *mac)
 	error = vf_set_mac(vf, wanted);
 	if (error)
 		return fail(VIR_ERR_SYSTEM_ERROR,
-			"Cannot set interface MAC/vlanid to %s/0 for ifname %s vf %d: %s", mac,
-			vf->pf, vf->index, strerror(error));
+			"Cannot set interface MAC/vlanid to %s/0 for ifname %s vf %d: %s",
+			mac, vf->pf, vf->index, strerror(error));
 	return 0;
 }
 

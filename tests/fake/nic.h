@@ -41,8 +41,12 @@ char *vf_driver(const struct vf *vf); /* "": none; caller frees */
 /* Binds to DRIVER ("": none). Its network device goes or comes with the host's driver. */
 void vf_bind(const struct vf *vf, const char *driver);
 /* The command word of the VF's configuration space. */
-enum { COMMAND_RESET = 0, COMMAND_GUEST_BOOTS = 0x0103, COMMAND_GUEST_DRIVES = 0x0507,
-	COMMAND_HOST_DRIVES = 0x0406 };
+enum {
+	COMMAND_RESET = 0,
+	COMMAND_GUEST_BOOTS = 0x0103,
+	COMMAND_GUEST_DRIVES = 0x0507,
+	COMMAND_HOST_DRIVES = 0x0406
+};
 void vf_set_command(const struct vf *vf, unsigned int word);
 unsigned int vf_get_command(const struct vf *vf);
 
@@ -66,7 +70,8 @@ int netns_enter(const char *host);
 void netns_leave(int before);
 bool netdev_is_up(const char *name);
 int netdev_set_up(const char *name);
-int tap_open(const char *pattern, bool persistent, char ret_name[IF_NAMESIZE]); /* fd or -1 */
+int tap_open(
+	const char *pattern, bool persistent, char ret_name[IF_NAMESIZE]); /* fd or -1 */
 void tap_remove(const char *name);
 
 #endif

@@ -448,8 +448,8 @@ static char **plain_environment(void)
 	return env;
 }
 
-static void become_background(const char *program, char *const argv[], char *const env[], int null,
-	int err, int keep_fd)
+static void become_background(const char *program, char *const argv[], char *const env[],
+	int null, int err, int keep_fd)
 {
 	sigset_t none;
 

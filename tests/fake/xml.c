@@ -107,9 +107,9 @@ char *node_pci(xmlNode *address)
 		if (!bus || node_is(address, "type", "drive"))
 			return NULL;
 	}
-	snprintf(canonical, sizeof(canonical), "%04x:%02x:%02x.%x", number(address, "domain") & 0xffff,
-		number(address, "bus") & 0xff, number(address, "slot") & 0x1f,
-		number(address, "function") & 7);
+	snprintf(canonical, sizeof(canonical), "%04x:%02x:%02x.%x",
+		number(address, "domain") & 0xffff, number(address, "bus") & 0xff,
+		number(address, "slot") & 0x1f, number(address, "function") & 7);
 	return strdup(canonical);
 }
 
@@ -123,8 +123,9 @@ xmlNode *device_next(xmlNode *devices, xmlNode *after)
 	xmlNode *node = after ? after->next : devices ? devices->children : NULL;
 
 	for (; node; node = node->next)
-		if (node->type == XML_ELEMENT_NODE && (xmlStrEqual(node->name, XC("interface")) ||
-							      xmlStrEqual(node->name, XC("hostdev"))))
+		if (node->type == XML_ELEMENT_NODE &&
+			(xmlStrEqual(node->name, XC("interface")) ||
+				xmlStrEqual(node->name, XC("hostdev"))))
 			return node;
 	return NULL;
 }

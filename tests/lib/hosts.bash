@@ -32,7 +32,7 @@ await() {
 			echo "waited in vain for: $*" >&2
 			return 1
 		fi
-		sleep 0.01
+		sleep 0.03
 	done
 }
 
@@ -169,14 +169,15 @@ make_switch() {
 make_programs() {
 	local preload=$fake_libvirt asan
 	asan=$(ldd "$program" | sed -n 's/.*libasan[^ ]* => \([^ ]*\).*/\1/p')
+	# What valgrind and sanitizers have to say goes into files: nobody looks at an agent's exit.
 	cat >"$FAKE_DIR/bin/sriov-migrate" <<-END
 		#!/bin/sh
 		[ "\$1" = agent ] && who=\$FAKE_HOST.agent || who=driver
 		echo \$\$ >"$FAKE_DIR/\$who.pid"
-		# The pretended guests send nothing, so each attach would wait for that limit.
-		[ "\$who" = driver ] && set -- --carrier-timeout 1 "\$@"
 		export LD_PRELOAD='${asan:+$asan }$preload'
-		exec ${SRIOV_MIGRATE_WRAPPER-} '$program' "\$@"
+		export ASAN_OPTIONS='log_path=$FAKE_DIR/complaint' UBSAN_OPTIONS='log_path=$FAKE_DIR/complaint'
+		exec ${SRIOV_MIGRATE_WRAPPER-} ${VALGRIND:+$VALGRIND --log-file=$FAKE_DIR/complaint.%p} \
+			'$program' "\$@"
 	END
 	cat >"$FAKE_DIR/bin/kill-all" <<-END
 		#!/bin/bash
@@ -236,10 +237,10 @@ stop_hosts() {
 		kill -9 "$pid" 2>/dev/null || :
 		await 5 is_gone "$pid"
 	done <"$FAKE_DIR/holders"
-	for pid in $(cat "$FAKE_DIR"/host-?/domains/*/pid "$FAKE_DIR/ssh.pids" 2>/dev/null); do
+	while read -r pid; do
 		# Only ours: by the program it runs.
 		[ "$(readlink "/proc/$pid/exe")" != "$FAKE_PROGRAM" ] || kill -9 "$pid" || :
-	done
+	done < <(cat "$FAKE_DIR"/host-?/domains/*/pid "$FAKE_DIR/ssh.pids" 2>/dev/null)
 }
 
 # For setup and teardown of most files.
@@ -257,6 +258,18 @@ teardown_hosts() {
 		[ ! -s "$FAKE_DIR/background.err" ] || cat "$FAKE_DIR/background.err"
 	fi
 	stop_hosts
+	assert_no_complaints
+}
+
+# Of valgrind or a sanitizer, about driver or agents.
+assert_no_complaints() {
+	local file complaints=0
+	for file in "${FAKE_DIR-/nowhere}"/complaint*; do
+		[ -s "$file" ] || continue
+		cat "$file"
+		complaints=1
+	done
+	return $complaints
 }
 
 # ---- running the program ----
@@ -424,6 +437,7 @@ show_links() {
 
 # Journals, and locks that somebody holds; the file of a lock that nobody holds means nothing.
 show_files() {
+	# shellcheck disable=SC2016 # the shell there expands it
 	on "$1" sh -c 'find /run/sriov-migrate /var/lib/sriov-migrate -type f 2>/dev/null |
 		while read -r file; do
 			case $file in

@@ -10,7 +10,8 @@
 
 static int tap_count, tap_failed;
 
-__attribute__((format(printf, 2, 3))) static bool tap_result(bool passed, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static bool tap_result(
+	bool passed, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -25,10 +26,10 @@ __attribute__((format(printf, 2, 3))) static bool tap_result(bool passed, const 
 }
 
 /* One result: a condition, and what it shows. */
-#define ok(condition, ...)                                                               \
-	do {                                                                             \
-		if (!tap_result(condition, __VA_ARGS__))                                 \
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #condition);         \
+#define ok(condition, ...) \
+	do { \
+		if (!tap_result(condition, __VA_ARGS__)) \
+			printf("# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
 	} while (0)
 
 static inline void is_text(const char *got, const char *wanted, const char *what)

@@ -8,7 +8,7 @@
 struct look {
 	int calls;
 	int good_after; /* number of the call that finds it; 0: never */
-	int fail_at;    /* number of the call that fails; 0: never */
+	int fail_at; /* number of the call that fails; 0: never */
 };
 
 static int look(void *arg, struct err *e)
@@ -36,8 +36,8 @@ static void *act_later(void *arg)
 	return NULL;
 }
 
-static int wait_with(struct look *l, struct later *later, int64_t limit, int64_t poll, struct err *e,
-	int64_t *ret_took)
+static int wait_with(struct look *l, struct later *later, int64_t limit, int64_t poll,
+	struct err *e, int64_t *ret_took)
 {
 	int64_t start = clock_ms();
 	pthread_t thread;
@@ -67,7 +67,8 @@ int main(void)
 	{
 		struct look l = { .good_after = 1 };
 
-		ok(wait_with(&l, &nothing, 5000, 1000, &e, &took) == 0 && l.calls == 1 && took < 500,
+		ok(wait_with(&l, &nothing, 5000, 1000, &e, &took) == 0 && l.calls == 1 &&
+				took < 500,
 			"what is there already is found at once");
 	}
 	{
@@ -79,7 +80,8 @@ int main(void)
 	{
 		struct look l = { 0 };
 
-		ok(wait_with(&l, &nothing, 60, 10, &e, &took) < 0 && e.kind == ERR_TIMEOUT && took >= 60,
+		ok(wait_with(&l, &nothing, 60, 10, &e, &took) < 0 &&
+				e.kind == ERR_TIMEOUT && took >= 60,
 			"waiting ends at its limit");
 		ok(strstr(e.msg, "the test") != NULL, "and says what was waited for");
 		ok(l.calls > 1, "after looking until the end");
@@ -87,7 +89,8 @@ int main(void)
 	{
 		struct look l = { .fail_at = 2 };
 
-		ok(wait_with(&l, &nothing, 5000, 5, &e, &took) < 0 && e.kind == ERR_FAILED &&
+		ok(wait_with(&l, &nothing, 5000, 5, &e, &took) < 0 &&
+				e.kind == ERR_FAILED &&
 				strcmp(e.msg, "looking failed") == 0,
 			"an error while looking ends the wait and stays as it is");
 	}
@@ -95,8 +98,8 @@ int main(void)
 		struct look l = { 0 };
 		struct later cancel = { &c, 20, cancel_request };
 
-		ok(wait_with(&l, &cancel, 60000, 60000, &e, &took) < 0 && e.kind == ERR_CANCELLED &&
-				took < 5000,
+		ok(wait_with(&l, &cancel, 60000, 60000, &e, &took) < 0 &&
+				e.kind == ERR_CANCELLED && took < 5000,
 			"cancelling wakes it");
 		ok(cancel_is_set(&c), "and stays");
 	}

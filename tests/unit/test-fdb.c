@@ -69,7 +69,9 @@ static void test_bridge_entry(void)
 	delete_all(tap);
 	c = count_on(tap);
 	ok(!c.fixed && !c.elsewhere, "it can be deleted");
-	ok(fdb_delete(nl, &(struct fdb_entry){ .mac = guest, .port = tap, .kind = FDB_STATIC }, &e) == 0,
+	ok(fdb_delete(nl,
+		   &(struct fdb_entry){ .mac = guest, .port = tap, .kind = FDB_STATIC },
+		   &e) == 0,
 		"deleting it again is no error");
 }
 
@@ -80,10 +82,12 @@ static void test_replacing(void)
 	struct err e;
 
 	ok(netns_ip("link set uplink0 up\n") &&
-			system("bridge fdb replace 52:54:00:00:12:53 dev uplink0 master dynamic") == 0,
+			system("bridge fdb replace 52:54:00:00:12:53 dev uplink0 master "
+			       "dynamic") == 0,
 		"the bridge has learnt the MAC on the uplink");
 	ok(count_on(uplink).learnt >= 1, "and shows it so");
-	ok(fdb_replace(nl, tap, &guest, 0, &e) == 0, "an entry takes the place of a learnt one");
+	ok(fdb_replace(nl, tap, &guest, 0, &e) == 0,
+		"an entry takes the place of a learnt one");
 	c = count_on(tap);
 	ok(c.fixed >= 1, "it stands on the tap");
 	delete_all(tap);
@@ -123,9 +127,11 @@ static void test_refusals(void)
 	ok(fdb_replace(nl, tap, &group, 0, &e) < 0, "a group MAC is refused");
 	ok(fdb_replace(nl, 4711, &guest, 0, &e) < 0 && e.kind == ERR_NOT_FOUND,
 		"a device that is not there is said to be so");
-	ok(fdb_delete(nl, &gone, &e) == 0, "deleting from a device that is gone is no error");
+	ok(fdb_delete(nl, &gone, &e) == 0,
+		"deleting from a device that is gone is no error");
 	ok(fdb_delete_self(nl, 4711, &guest, &e) == 0, "of a self entry neither");
-	ok(fdb_replace(nl, (int)if_nametoindex("lo"), &guest, 0, &e) < 0, "lo is no bridge port");
+	ok(fdb_replace(nl, (int)if_nametoindex("lo"), &guest, 0, &e) < 0,
+		"lo is no bridge port");
 }
 
 static void test_vlans(void)
@@ -135,7 +141,8 @@ static void test_vlans(void)
 	bool has_7 = false;
 
 	if (system("bridge vlan add dev tap0 vid 7 2>/dev/null") != 0) {
-		printf("ok %d - VLANs of a port # SKIP the kernel's bridge has none\n", ++tap_count);
+		printf("ok %d - VLANs of a port # SKIP the kernel's bridge has none\n",
+			++tap_count);
 		return;
 	}
 	ok(link_port_vlans(nl, tap, &vlans, &e) == 0 && vlans.n >= 2 && vlans.v[0] == 0,
@@ -161,13 +168,16 @@ static void test_links(void)
 	br = link_list_by_name(&links, "br0");
 	port = link_list_by_name(&links, "uplink0");
 	ok(br && strcmp(br->kind, "bridge") == 0 && br->up, "the bridge is one");
-	ok(port && br && port->master == br->ifindex && strcmp(port->port_kind, "bridge") == 0,
+	ok(port && br && port->master == br->ifindex &&
+			strcmp(port->port_kind, "bridge") == 0,
 		"the uplink is its port");
 	ok(link_list_by_name(&links, "eth99") == NULL, "what is not there is not found");
 	ok(link_get(nl, "tap0", &one, &e) == 0 && one.ifindex == tap, "one link by name");
-	ok(link_get(nl, "eth99", &one, &e) < 0 && e.kind == ERR_NOT_FOUND, "one that is not there");
+	ok(link_get(nl, "eth99", &one, &e) < 0 && e.kind == ERR_NOT_FOUND,
+		"one that is not there");
 	ok(link_get(nl, "", &one, &e) < 0 && e.kind == ERR_NOT_FOUND, "no name");
-	ok(link_get(nl, "a-name-that-is-much-too-long", &one, &e) < 0 && e.kind == ERR_NOT_FOUND,
+	ok(link_get(nl, "a-name-that-is-much-too-long", &one, &e) < 0 &&
+			e.kind == ERR_NOT_FOUND,
 		"a name no link can have");
 }
 
@@ -180,11 +190,13 @@ static void test_monitor(void)
 
 	ok(link_monitor_open(&s, &e) == 0, "news of links can be heard");
 	netns_ip("link add news0 type veth peer name news1\n");
-	while (recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && clock_ms() < end)
+	while (recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+		clock_ms() < end)
 		clock_sleep_ms(5);
 	ok(clock_ms() < end, "a new link is news");
 	link_monitor_drain(s);
-	ok(recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN,
+	ok(recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+			errno == EAGAIN,
 		"read once, it is news no more");
 	mnl_socket_close(s);
 }

@@ -20,7 +20,8 @@ static void pci_is(const char *s, const char *canonical)
 
 	if (pci_parse(s, &pci) == 0)
 		pci_format(&pci, text);
-	if (!tap_result(strcmp(text, canonical) == 0, "PCI address \"%s\" is %s", s, canonical))
+	if (!tap_result(
+		    strcmp(text, canonical) == 0, "PCI address \"%s\" is %s", s, canonical))
 		printf("# it is %s\n", text);
 }
 
@@ -58,7 +59,8 @@ int main(void)
 	mac_is("52:54:00:00:12:g3", "refused");
 	mac_is(" 2:54:00:00:12:53", "refused");
 	mac_is("+2:54:00:00:12:53", "refused");
-	ok(mac_parse("nonsense", &mac) < 0 && mac.b[0] == 9, "a refused MAC leaves the result alone");
+	ok(mac_parse("nonsense", &mac) < 0 && mac.b[0] == 9,
+		"a refused MAC leaves the result alone");
 	test_kinds_of_macs();
 
 	pci_is("0000:01:10.2", "0000:01:10.2");

@@ -23,7 +23,9 @@ static void test_ordinary_pair(void)
 	CLEANUP_PAIRS struct xml_pair_list l;
 	const struct xml_pair *p;
 
-	ok(find(DOMAIN(STANDBY(MAC_A, "ua-backup0") PRIMARY(MAC_A, "0x2", "ua-backup0")), &l) && l.n == 1,
+	ok(find(DOMAIN(STANDBY(MAC_A, "ua-backup0") PRIMARY(MAC_A, "0x2", "ua-backup0")),
+		   &l) &&
+			l.n == 1,
 		"a pair is found");
 	p = &l.v[0];
 	is_text(p->mac, MAC_A, "its MAC");
@@ -43,12 +45,14 @@ static void test_other_forms(void)
 {
 	CLEANUP_PAIRS struct xml_pair_list plain, pool, alone;
 
-	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY_PLAIN("0x2", "ua-a")), &plain) && plain.n == 1 &&
-			plain.v[0].primary.form == PRIMARY_HOSTDEV && !plain.v[0].problem,
+	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY_PLAIN("0x2", "ua-a")), &plain) &&
+			plain.n == 1 && plain.v[0].primary.form == PRIMARY_HOSTDEV &&
+			!plain.v[0].problem,
 		"a plain <hostdev> is a primary");
 	is_text(plain.v[0].primary.address, "0000:01:10.2", "with its VF");
-	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY_OF_POOL(MAC_A, "ua-a")), &pool) && pool.n == 1 &&
-			pool.v[0].primary.form == PRIMARY_POOL && !pool.v[0].primary.address,
+	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY_OF_POOL(MAC_A, "ua-a")), &pool) &&
+			pool.n == 1 && pool.v[0].primary.form == PRIMARY_POOL &&
+			!pool.v[0].primary.address,
 		"a VF of a pool is a primary without an address");
 	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a")), &alone) && alone.n == 1 &&
 			alone.v[0].primary.form == PRIMARY_NONE,
@@ -59,8 +63,10 @@ static void test_several_pairs(void)
 {
 	CLEANUP_PAIRS struct xml_pair_list l;
 
-	ok(find(DOMAIN(PRIMARY(MAC_B, "0x4", "ua-b") STANDBY(MAC_A, "ua-a") STANDBY(MAC_B, "ua-b")
-			   PRIMARY(MAC_A, "0x2", "ua-a")), &l) && l.n == 2,
+	ok(find(DOMAIN(PRIMARY(MAC_B, "0x4", "ua-b") STANDBY(MAC_A, "ua-a")
+				STANDBY(MAC_B, "ua-b") PRIMARY(MAC_A, "0x2", "ua-a")),
+		   &l) &&
+			l.n == 2,
 		"two pairs, in any order");
 	is_text(l.v[0].primary.address, "0000:01:10.2", "the first has its own VF");
 	is_text(l.v[1].primary.address, "0000:01:10.4", "and so has the second");
@@ -76,20 +82,25 @@ static void test_problems(void)
 			differ.v[0].problem && strstr(differ.v[0].problem, MAC_B),
 		"MACs that differ are a problem");
 	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-z")), &dangling) &&
-			dangling.n == 2 && dangling.v[1].problem && strstr(dangling.v[1].problem, "ua-z"),
+			dangling.n == 2 && dangling.v[1].problem &&
+			strstr(dangling.v[1].problem, "ua-z"),
 		"a primary without its standby is a problem");
 	ok(dangling.v[0].primary.form == PRIMARY_NONE, "and belongs to nobody");
 	ok(find(DOMAIN("<interface type='bridge'><mac address='" MAC_A "'/>"
-		       "<teaming type='persistent'/></interface>"), &nameless) &&
+		       "<teaming type='persistent'/></interface>"),
+		   &nameless) &&
 			nameless.n == 1 && nameless.v[0].problem,
 		"a standby without an alias is a problem");
 	ok(find(DOMAIN("<interface type='bridge'><mac address='nonsense'/>"
-		       "<teaming type='persistent'/><alias name='ua-a'/></interface>"), &no_mac) &&
+		       "<teaming type='persistent'/><alias name='ua-a'/></interface>"),
+		   &no_mac) &&
 			no_mac.v[0].problem,
 		"a standby with a nonsense MAC is a problem");
 	ok(find(DOMAIN("<interface type='bridge'><mac address='" MAC_A "'/></interface>"
-		       "<hostdev mode='subsystem' type='pci'><source><address domain='0x0000' "
-		       "bus='0x01' slot='0x10' function='0x2'/></source></hostdev>"), &no_pair) &&
+		       "<hostdev mode='subsystem' type='pci'><source><address "
+		       "domain='0x0000' "
+		       "bus='0x01' slot='0x10' function='0x2'/></source></hostdev>"),
+		   &no_pair) &&
 			no_pair.n == 0,
 		"NICs and devices without <teaming> are no pairs");
 }
@@ -98,10 +109,13 @@ static void test_case_and_link(void)
 {
 	CLEANUP_PAIRS struct xml_pair_list mixed, up, none;
 
-	ok(find(DOMAIN(STANDBY("52:54:00:00:12:5F", "ua-a") PRIMARY("52-54-00-00-12-5f", "0x2", "ua-a")),
-		   &mixed) && !mixed.v[0].problem,
+	ok(find(DOMAIN(STANDBY("52:54:00:00:12:5F", "ua-a")
+				PRIMARY("52-54-00-00-12-5f", "0x2", "ua-a")),
+		   &mixed) &&
+			!mixed.v[0].problem,
 		"the way a MAC is written does not count");
-	ok(find(DOMAIN(STANDBY_LINKED(MAC_A, "ua-a", "<link state='up'/>")), &up) && up.v[0].link_up,
+	ok(find(DOMAIN(STANDBY_LINKED(MAC_A, "ua-a", "<link state='up'/>")), &up) &&
+			up.v[0].link_up,
 		"a link that is up");
 	ok(find(DOMAIN(STANDBY_LINKED(MAC_A, "ua-a", "")), &none) && none.v[0].link_up,
 		"a link that nobody speaks of is up");
@@ -139,12 +153,17 @@ static void test_hostile(void)
 	is_refused("<network/>", "another document");
 	is_refused("<domain/><domain/>", "two documents");
 	is_refused("<!DOCTYPE domain><domain/>", "a document type");
-	is_refused("<!DOCTYPE domain [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>"
-		   "<!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;'><!ENTITY d '&c;&c;&c;&c;&c;&c;&c;&c;'>"
-		   "<!ENTITY e '&d;&d;&d;&d;&d;&d;&d;&d;'><!ENTITY f '&e;&e;&e;&e;&e;&e;&e;&e;'>]>"
-		   "<domain><devices><interface type='&f;'/></devices></domain>", "entities that grow");
+	is_refused("<!DOCTYPE domain [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b "
+		   "'&a;&a;&a;&a;&a;&a;&a;&a;'>"
+		   "<!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;'><!ENTITY d "
+		   "'&c;&c;&c;&c;&c;&c;&c;&c;'>"
+		   "<!ENTITY e '&d;&d;&d;&d;&d;&d;&d;&d;'><!ENTITY f "
+		   "'&e;&e;&e;&e;&e;&e;&e;&e;'>]>"
+		   "<domain><devices><interface type='&f;'/></devices></domain>",
+		"entities that grow");
 	is_refused("<!DOCTYPE domain [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
-		   "<domain><name>&x;</name></domain>", "another file");
+		   "<domain><name>&x;</name></domain>",
+		"another file");
 	is_refused("<domain><name>&undefined;</name></domain>", "an unknown entity");
 	is_refused(tower, "a tower of elements");
 	is_refused("<domain>\x01</domain>", "control characters");
@@ -155,13 +174,17 @@ static void test_odd_but_legal(void)
 {
 	CLEANUP_PAIRS struct xml_pair_list empty, foreign, twice;
 
-	ok(find("<domain/>", &empty) && empty.n == 0, "a domain without devices has no pair");
+	ok(find("<domain/>", &empty) && empty.n == 0,
+		"a domain without devices has no pair");
 	ok(find("<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>"
-		"<!-- <teaming type='persistent'/> -->" STANDBY(MAC_A, "ua-a")
-		PRIMARY(MAC_A, "0x2", "ua-a") "</devices><q:commandline><q:arg value='x'/>"
-		"</q:commandline></domain>", &foreign) && foreign.n == 1 && !foreign.v[0].problem,
+		"<!-- <teaming type='persistent'/> -->" STANDBY(MAC_A, "ua-a") PRIMARY(
+			MAC_A, "0x2", "ua-a") "</devices><q:commandline><q:arg value='x'/>"
+					      "</q:commandline></domain>",
+		   &foreign) &&
+			foreign.n == 1 && !foreign.v[0].problem,
 		"comments and other namespaces do no harm");
-	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") STANDBY(MAC_A, "ua-a")), &twice), "an alias given twice");
+	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a") STANDBY(MAC_A, "ua-a")), &twice),
+		"an alias given twice");
 }
 
 static void test_host_devices(void)
@@ -169,10 +192,13 @@ static void test_host_devices(void)
 	CLEANUP_STRINGS struct xml_strings s = { 0 };
 	struct err e;
 
-	ok(xml_host_devices(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a")
-				   PRIMARY_PLAIN("0x6", "ua-z")
-				   "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1'/>"
-				   "</source></hostdev>"), &s, &e) == 0 && s.n == 2,
+	ok(xml_host_devices(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(
+				    MAC_A, "0x2", "ua-a") PRIMARY_PLAIN("0x6",
+				    "ua-z") "<hostdev mode='subsystem' "
+					    "type='usb'><source><vendor id='0x1'/>"
+					    "</source></hostdev>"),
+		   &s, &e) == 0 &&
+			s.n == 2,
 		"devices passed through are listed, whatever they are for");
 	is_text(s.n > 0 ? s.v[0] : NULL, "0000:01:10.2", "the NIC");
 	is_text(s.n > 1 ? s.v[1] : NULL, "0000:01:10.6", "the plain one");
@@ -184,12 +210,14 @@ static void test_network(void)
 	struct err e;
 
 	ok(xml_network_parse("<network><forward mode='bridge'/>"
-			     "<bridge name='br0' macTableManager='libvirt'/></network>", &bridge, &e) == 0 &&
+			     "<bridge name='br0' macTableManager='libvirt'/></network>",
+		   &bridge, &e) == 0 &&
 			bridge.libvirt_owns_fdb,
 		"a network whose entries libvirt manages");
 	is_text(bridge.forward, "bridge", "its mode");
 	is_text(bridge.bridge, "br0", "its bridge");
-	ok(xml_network_parse("<network><forward/></network>", &nat, &e) == 0, "<forward/> alone");
+	ok(xml_network_parse("<network><forward/></network>", &nat, &e) == 0,
+		"<forward/> alone");
 	is_text(nat.forward, "nat", "is NAT");
 	ok(xml_network_parse("<network/>", &isolated, &e) == 0, "no <forward>");
 	is_text(isolated.forward, "", "is isolated");
@@ -202,11 +230,13 @@ static void test_network(void)
 static void test_agent(void)
 {
 	static const char connected[] = DOMAIN(
-		"<channel type='unix'><target type='virtio' name='other' state='connected'/></channel>"
+		"<channel type='unix'><target type='virtio' name='other' "
+		"state='connected'/></channel>"
 		"<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' "
 		"state='connected'/></channel>");
-	static const char silent[] = DOMAIN("<channel type='unix'><target type='virtio' "
-					    "name='org.qemu.guest_agent.0' state='disconnected'/></channel>");
+	static const char silent[] =
+		DOMAIN("<channel type='unix'><target type='virtio' "
+		       "name='org.qemu.guest_agent.0' state='disconnected'/></channel>");
 
 	ok(xml_agent_connected(connected), "an agent that is connected");
 	ok(!xml_agent_connected(silent), "one that is not");
@@ -218,10 +248,12 @@ static void test_host_uuid(void)
 	CLEANUP_FREE char *uuid = NULL;
 	struct err e;
 
-	ok(xml_host_uuid("<capabilities><host><uuid>abc</uuid></host></capabilities>", &uuid, &e) == 0,
+	ok(xml_host_uuid("<capabilities><host><uuid>abc</uuid></host></capabilities>",
+		   &uuid, &e) == 0,
 		"the host's UUID is read");
 	is_text(uuid, "abc", "as it stands");
-	ok(xml_host_uuid("<capabilities><host/></capabilities>", &uuid, &e) < 0, "none is an error");
+	ok(xml_host_uuid("<capabilities><host/></capabilities>", &uuid, &e) < 0,
+		"none is an error");
 }
 
 int main(void)

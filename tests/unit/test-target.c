@@ -29,9 +29,10 @@ static void target_is(const char *host, const char *uri, const char *ssh, const 
 	}
 	right = uri && str_equal(t.dest_uri, uri) && str_equal(destination, ssh) &&
 		str_equal(got_port, port);
-	if (!tap_result(right, "\"%s\" is %s, ssh to %s", host, uri ? uri : "refused", ssh ? ssh : "-"))
-		printf("# it is %s, ssh to %s, port %s\n", t.dest_uri, destination ? destination : "-",
-			got_port ? got_port : "-");
+	if (!tap_result(right, "\"%s\" is %s, ssh to %s", host, uri ? uri : "refused",
+		    ssh ? ssh : "-"))
+		printf("# it is %s, ssh to %s, port %s\n", t.dest_uri,
+			destination ? destination : "-", got_port ? got_port : "-");
 	target_free(&t);
 }
 
@@ -60,14 +61,16 @@ int main(void)
 		"root@host-b.example.com", NULL);
 	target_is("192.0.2.1", "qemu+ssh://192.0.2.1/system", "192.0.2.1", NULL);
 	target_is("2001:db8::1", "qemu+ssh://[2001:db8::1]/system", "2001:db8::1", NULL);
-	target_is("root@2001:db8::1", "qemu+ssh://root@[2001:db8::1]/system", "root@2001:db8::1", NULL);
+	target_is("root@2001:db8::1", "qemu+ssh://root@[2001:db8::1]/system",
+		"root@2001:db8::1", NULL);
 	target_is("qemu+ssh://host-b/system", "qemu+ssh://host-b/system", "host-b", NULL);
-	target_is("qemu+ssh://root@host-b:2222/system", "qemu+ssh://root@host-b:2222/system",
-		"root@host-b", "2222");
-	target_is("qemu+ssh://[2001:db8::1]:22/system", "qemu+ssh://[2001:db8::1]:22/system",
-		"2001:db8::1", "22");
+	target_is("qemu+ssh://root@host-b:2222/system",
+		"qemu+ssh://root@host-b:2222/system", "root@host-b", "2222");
+	target_is("qemu+ssh://[2001:db8::1]:22/system",
+		"qemu+ssh://[2001:db8::1]:22/system", "2001:db8::1", "22");
 	target_is("qemu+ssh://root@[2001:db8::1]/system?keyfile=/k",
-		"qemu+ssh://root@[2001:db8::1]/system?keyfile=/k", "root@2001:db8::1", NULL);
+		"qemu+ssh://root@[2001:db8::1]/system?keyfile=/k", "root@2001:db8::1",
+		NULL);
 	target_is("", NULL, NULL, NULL);
 	target_is("-oProxyCommand=reboot", NULL, NULL, NULL);
 	target_is("host b", NULL, NULL, NULL);

@@ -62,8 +62,8 @@ static void test_lines(void)
 
 static void test_parsing(void)
 {
-	static const char *const bad[] = { "", "5", "[]", "{", "{}{}", "\"x\"", "nonsense", "{\"a\": }",
-		"{\"a\": 1, \"a\": 2", "\xff\xfe" };
+	static const char *const bad[] = { "", "5", "[]", "{", "{}{}", "\"x\"", "nonsense",
+		"{\"a\": }", "{\"a\": 1, \"a\": 2", "\xff\xfe" };
 	json_t *good = wire_parse("{\"id\": 1, \"op\": \"beat\"}");
 	int accepted = 0;
 
@@ -111,7 +111,8 @@ static void test_errors(void)
 	json_decref(json);
 	json = json_pack("{s:s}", "kind", "something-new");
 	wire_error_decode(json, &back);
-	ok(back.kind == ERR_FAILED && back.msg[0], "an unknown error is still one, with words");
+	ok(back.kind == ERR_FAILED && back.msg[0],
+		"an unknown error is still one, with words");
 	json_decref(json);
 	wire_error_decode(NULL, &back);
 	ok(back.kind != ERR_NONE, "no error at all is one as well");
