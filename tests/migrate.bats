@@ -132,6 +132,28 @@ assert_order() {
 	assert_order "host-b guest vm-01 drives" "host-b nl.fdb-delete"
 }
 
+@test "the standby stays until the guest's traffic has left it" {
+	set_fake guest.talks 20
+	set_fake guest.lag 1500
+	fake stop host-a vm-01
+	start_guest vm-01
+	run_sm --carrier-timeout 5 vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+	assert_order "host-b guest vm-01 drives" "host-b guest vm-01 has left its standby" \
+		"host-b nl.fdb-delete" "host-b standby link down"
+}
+
+@test "a guest whose traffic never leaves the standby is told of, and not cut off at once" {
+	set_fake guest.talks 20
+	set_fake guest.lag 60000
+	fake stop host-a vm-01
+	start_guest vm-01
+	run_sm --carrier-timeout 2 vm-01 host-b
+	assert_sound vm-01 "$MAC1" 0 4
+	assert_says 'standby'
+}
+
 @test "client-driven works as well" {
 	run_sm --client-driven vm-01 host-b
 	assert_exit 0

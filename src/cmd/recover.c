@@ -60,6 +60,7 @@ static int recover_one(const struct options *o, struct report *report, const jso
 	struct target peer = { .label = (char *)"the other host", .argv = peer_argv(journal) };
 	const char *name = json_string_value(json_object_get(journal, "name"));
 	struct outcome out = { 0 };
+	int there = STATUS_DONE;
 	struct driver d;
 	struct err e;
 
@@ -71,8 +72,11 @@ static int recover_one(const struct options *o, struct report *report, const jso
 			log_info("%s", e.msg);
 		recover_domain(&d, d.here, d.there, journal, &out);
 		if (d.there)
-			recover_there(&d, journal);
+			there = (int)recover_there(&d, journal);
 	}
+	/* A guest that lives there without its VF is not all well here either. */
+	if (severity(there) > severity((int)out.status))
+		out.status = (enum status)there;
 	report_outcome(report, name, &out);
 	driver_close(&d);
 	free_argv(peer.argv);
@@ -97,7 +101,7 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 	json_t *list = NULL, *journal;
 	struct report report;
 	int worst = STATUS_DONE;
-	size_t i;
+	size_t i, n_settled = 0;
 
 	report_init(&report, o);
 	if (list_here(o, &report, &list, e) < 0)
@@ -109,7 +113,15 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 			continue;
 		status = recover_one(o, &report, journal);
 		worst = severity(status) > severity(worst) ? status : worst;
+		n_settled++;
 	}
 	json_decref(list);
+	if (n_settled == 0) {
+		struct outcome out = { .status = STATUS_DONE, .name = "nothing-to-settle",
+			.text = "there is nothing to settle on this host", .total_ms = -1,
+			.standby_ms = -1, .downtime_ms = -1 };
+
+		report_outcome(&report, argc ? argv[0] : NULL, &out);
+	}
 	return worst;
 }

@@ -23,6 +23,7 @@ static const struct field pair_state_fields[] = {
 	RECORD_LIST(pair_state, found, &found_entry_record),
 	RECORD_BOOL(pair_state, self_added),
 	RECORD_BOOL(pair_state, primary_missing),
+	RECORD_INT(pair_state, unplug_asked),
 };
 static RECORD_DEFINE(pair_state_record, pair_state);
 
@@ -119,6 +120,7 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	now->n_found = fresh.n_found;
 	now->self_added = fresh.self_added;
 	now->primary_missing = fresh.primary_missing;
+	now->unplug_asked = end->same_boot ? fresh.unplug_asked : 0;
 	return 0;
 }
 

@@ -130,6 +130,8 @@ static int ask_to_unplug(struct detach *x, struct err *e)
 	int r;
 
 	x->asked = x->end->pairs[x->i].unplug_asked = clock_ms();
+	if (end_note_state(x->end, x->i, e) < 0)
+		return -1;
 	r = virt_device_detach(x->domain, x->alias, e);
 	if (r > 0)
 		log_debug("an earlier unplug of %s is still going on", x->alias);
@@ -432,7 +434,6 @@ static void take_back(struct end *end, size_t i)
 			end->order.pairs[i].vf, e.msg);
 }
 
-/* A VF that this call attached goes again if it is not used; one the guest had stays. */
 /* Where the uplink's entry makes the VF deaf, it goes as soon as the guest drives the VF. */
 static int let_vf_hear(struct end *end, size_t i, struct err *e)
 {
@@ -452,12 +453,14 @@ static int still_attached(struct end *end, size_t i, struct err *e)
 	return alias ? 0 : err_set(e, "the VF left the guest again");
 }
 
+/* A VF that this call attached goes again if it is not used; one the guest had stays. */
 static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, bool *ret_had,
 	struct err *e)
 {
 	if (attach_and_verify(end, i, ret_had, e) < 0)
 		return -1;
-	if (wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 && (*ret_had || wait_for_changeover(end, watch, e) == 0) &&
+	if (wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
+		(*ret_had || wait_for_changeover(end, watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */

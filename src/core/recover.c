@@ -167,16 +167,17 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 	act(d, client, v, name, is_source, ret);
 }
 
-void recover_there(struct driver *d, const json_t *journal)
+enum status recover_there(struct driver *d, const json_t *journal)
 {
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
 	json_t *list = NULL, *other;
+	enum status status = STATUS_DONE;
 	struct err e;
 	size_t i;
 
 	if (recover_list(d, d->there, &list, &e) < 0) {
 		report_warning(d->report, NULL, e.msg, e.hint);
-		return;
+		return STATUS_INCOMPLETE;
 	}
 	json_array_foreach(list, i, other) {
 		struct outcome out = { 0 };
@@ -187,8 +188,10 @@ void recover_there(struct driver *d, const json_t *journal)
 		if (out.err.kind != ERR_NONE)
 			report_warning(d->report, NULL, out.err.msg, out.err.hint);
 		log_info("%s", out.text);
+		status = out.status;
 	}
 	json_decref(list);
+	return status;
 }
 
 static int recover_before_on(struct driver *d, struct client *client, struct client *peer,

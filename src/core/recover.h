@@ -24,7 +24,10 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
  */
 int recover_before(struct driver *d, const char *domain, struct err *e);
 
-/* The same on the other host (d->there), if it has a journal of that domain; says how it went. */
-void recover_there(struct driver *d, const json_t *journal);
+/*
+ * The same on the other host (d->there), if it has a journal of that domain; says how it went
+ * and returns the exit status, STATUS_DONE where there was nothing to do.
+ */
+enum status recover_there(struct driver *d, const json_t *journal);
 
 #endif

@@ -55,7 +55,8 @@ static const struct order *order(const struct run *r, int side)
 static int64_t limit_of(const struct run *r, const struct step *step)
 {
 	const struct options *o = r->d->options;
-	int64_t wait_s = (o->detach_timeout + o->proof_timeout + o->carrier_timeout) *
+	/* A guest that is seen to send by its standby gets its carrier limit several times. */
+	int64_t wait_s = (o->detach_timeout + o->proof_timeout + 4 * o->carrier_timeout + 30) *
 			 (int64_t)order(r, DESTINATION)->n_pairs;
 
 	if (str_equal(step->name, step_migrate))

@@ -182,6 +182,23 @@ static int act_on_domain(struct end *end, int (*act)(struct virt_domain *d, stru
 	return end_domain(end, &d, e) < 0 ? -1 : act(d, e);
 }
 
+/*
+ * The guest is not here. On the source its standby's entries go; autostart goes with a guest that
+ * libvirt says has left, and stays with one that ended by itself.
+ */
+static int clean_up(struct end *end, struct err *e)
+{
+	enum virt_state state;
+	bool job;
+
+	if (!end->order.is_source)
+		return undo_all(end, e);
+	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+		return -1;
+	return state == VIRT_MIGRATED ? finish(end, e) :
+					apply_half(end, step_find(step_leave_source), e);
+}
+
 int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 {
 	forget_lost_world(end);
@@ -200,9 +217,7 @@ int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 		return finish(end, e);
 	case SETTLE_UNVERIFIED:
 	case SETTLE_GUEST_ENDED:
-		/* The guest is not here: its standby's entries go, autostart stays as it is. */
-		return end->order.is_source ? apply_half(end, step_find(step_leave_source), e) :
-					      undo_all(end, e);
+		return clean_up(end, e);
 	case SETTLE_TWICE:
 		if (end->order.is_source)
 			act_on_domain(end, virt_domain_suspend, e);

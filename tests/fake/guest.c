@@ -3,6 +3,10 @@
  * Theory of operation: the process opens the taps, so they have carrier and the bridge forwards
  * to them, reads and forgets what comes out of them, and sends RARPs when told to (SIGUSR1). It
  * ends on SIGTERM, its taps with it, or when the test is over.
+ *
+ * With the setting guest.talks=MS it sends a frame that often by its standby, while that is up
+ * and no VF is driven, and for guest.lag MS after one is: the time a VF takes to have carrier in
+ * the guest.
  */
 #include "guest.h"
 
@@ -32,6 +36,8 @@ struct tap {
 	char name[IF_NAMESIZE], bridge[IF_NAMESIZE], alias[64];
 	uint8_t mac[6];
 	int fd;
+	bool talks; /* sent a frame at its last chance */
+	int64_t used; /* when the guest last had nothing but this standby */
 };
 
 struct guest {
@@ -150,24 +156,69 @@ static void announce(const struct dom *d, const struct guest *g)
 	}
 }
 
-static void run_guest(const struct dom *d, const struct guest *g)
+/* Whether the guest would send by this standby now. */
+static bool uses_standby(const struct dom *d, const struct tap *t)
 {
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_DOC xmlDoc *live = dom_live(d);
+	xmlNode *nic = live ? device_by_alias(live, t->alias) : NULL;
+
+	if (!nic || node_is(node_child(nic, "link"), "state", "down"))
+		return false;
+	for (xmlNode *v = device_next(doc_devices(live), NULL); v; v = device_next(NULL, v))
+		if (node_is(node_child(v, "teaming"), "persistent", t->alias) &&
+			device_is_driven(d, v))
+			return false;
+	return true;
+}
+
+static void talk(const struct dom *d, struct tap *t)
+{
+	long lag = world_number(d->host, "guest.lag", 0);
+	bool uses = uses_standby(d, t);
+
+	if (uses)
+		t->used = now_ms();
+	if (uses || (t->used && now_ms() < t->used + lag)) {
+		send_rarp(t);
+		t->talks = true;
+	} else if (t->talks) {
+		t->talks = false;
+		t->used = 0;
+		world_log(d->host, "guest %s has left its standby", d->name);
+	}
+}
+
+static void read_all(const struct guest *g, struct pollfd *fds)
+{
+	uint8_t frame[2048];
+
+	for (size_t i = 0; i < g->n; i++)
+		while (fds[i].revents && read(fds[i].fd, frame, sizeof(frame)) > 0)
+			;
+}
+
+static void run_guest(const struct dom *d, struct guest *g)
+{
+	long talks = world_number(d->host, "guest.talks", 0);
+	int64_t next = now_ms() + talks;
 	struct pollfd fds[MAX_TAPS];
 
 	for (size_t i = 0; i < g->n; i++)
 		fds[i] = (struct pollfd){ .fd = g->taps[i].fd, .events = POLLIN };
 	while (world_is_alive()) {
-		uint8_t frame[2048];
+		int64_t left = next - now_ms();
 
 		if (announce_asked) {
 			announce_asked = 0;
 			announce(d, g);
 		}
-		if (poll(fds, g->n, IDLE_MS) <= 0)
-			continue;
-		for (size_t i = 0; i < g->n; i++)
-			while (fds[i].revents && read(fds[i].fd, frame, sizeof(frame)) > 0)
-				;
+		for (size_t i = 0; talks && left <= 0 && i < g->n; i++)
+			talk(d, &g->taps[i]);
+		if (talks && left <= 0)
+			next = now_ms() + talks;
+		if (poll(fds, g->n, talks ? (int)talks : IDLE_MS) > 0)
+			read_all(g, fds);
 	}
 }
 
