@@ -128,10 +128,18 @@ teardown() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "what fails once is tried again" {
+	fault host-b virDomainAttachDeviceFlags 1 error
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_says 'told to fail'
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "one pair of two is degraded, the other is not" {
 	start_guest vm-03
 	fault host-b virDomainAttachDeviceFlags 2 error
-	run_sm --json vm-03 host-b
+	run_sm --json --reattach-retries 0 vm-03 host-b
 	assert_exit 4
 	assert_state host-b vm-03 1
 	[ "$(live_xml host-b vm-03 | vf_in | wc -l)" = 1 ]

@@ -64,26 +64,84 @@ assert_rolled_back() {
 	assert_says 'refused'
 }
 
-@test "the guest ignores the request to give up its VF" {
-	set_fake detach never
-	run_sm --detach-timeout 1 vm-01 host-b
+# ignored_for SECONDS [OPTIONS…]: the guest does not give up its VF, and may do so for so long
+ignored_for() {
+	local watch=$1
+	shift
+	run_sm --detach-timeout 1 --unplug-watch "$watch" "$@" vm-01 host-b
 	assert_exit 1
 	assert_says 'waited'
 	assert_says 'detach-timeout'
-	# The guest may still obey later: the standby's path is kept for that.
 	assert_state host-a vm-01 1
 	assert_hears host-a vm-01 "$MAC1"
 	live_xml host-a vm-01 | grep -q hostdev0
+	assert_no_entries host-a "$MAC1"
+}
+
+@test "the guest ignores the request to give up its VF: its standby is ready for a while" {
+	set_fake detach never
+	ignored_for 14
+	assert_says 'may still give it up'
+	[ "$(link_state_of host-a vm-01 "$MAC1")" = up ]
+	await 10 no_agents
+	assert_unchanged
+}
+
+@test "as long as an unplug may come late the domain is held; kill ends that" {
+	set_fake detach never
+	ignored_for 300
+	local watcher=${stderr##*, and PID }
+	watcher=${watcher%% *}
+	run_sm vm-01 host-b
+	assert_exit 6
+	assert_says "PID $watcher, watching"
+	kill "$watcher"
+	await 5 no_agents
+	assert_unchanged
 }
 
 @test "the guest gives up its VF late: it still has a path, and gets its VF back" {
 	set_fake detach.ms 2500
 	run_sm --detach-timeout 1 vm-01 host-b
 	assert_exit 1
+	await 5 no_agents
 	assert_hears host-a vm-01 "$MAC1"
-	# The unplug completes after the program has given up.
-	await 5 grep -q "event removed hostdev0" "$FAKE_DIR/log"
-	await 5 guest_hears host-a vm-01 "$MAC1"
+	assert_unchanged
+}
+
+@test "the guest gives up its VF after everything was rolled back: standby at once, VF back" {
+	set_fake detach.ms 14000
+	ignored_for 60
+	await 10 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 2 guest_hears host-a vm-01 "$MAC1"
+	await 15 no_agents
+	assert_hears host-a vm-01 "$MAC1"
+	assert_unchanged
+}
+
+@test "the watching agent is killed: recover watches on" {
+	set_fake detach.ms 18000
+	ignored_for 60
+	on host-a "$FAKE_DIR/bin/kill-agents" host-a
+	run_sm recover
+	assert_exit 1
+	assert_says 'may still give it up'
+	await 15 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 2 guest_hears host-a vm-01 "$MAC1"
+	await 15 no_agents
+	assert_unchanged
+}
+
+@test "the driver is killed while the guest ignores the request: watched all the same" {
+	set_fake detach.ms 16000
+	start_sm --detach-timeout 60 vm-01 host-b
+	await 10 grep -q virDomainDetachDeviceAlias "$FAKE_DIR/log"
+	kill -9 "$(driver_pid)"
+	wait_sm
+	await 25 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 2 guest_hears host-a vm-01 "$MAC1"
+	await 15 no_agents
+	assert_unchanged
 }
 
 @test "an unplug that was asked for before is waited for" {
@@ -311,4 +369,14 @@ assert_rolled_back() {
 	[[ " 0 1 4 5 " == *" $status "* ]]
 	assert_says 'wan0'
 	assert_runs_once vm-01 "$MAC1"
+}
+
+@test "a migration that takes longer than --timeout is given up" {
+	set_fake migrate.iterations 1000
+	run_sm --timeout 1 vm-01 host-b
+	assert_exit 1
+	assert_says 'given up after 1 s'
+	assert_called host-a virDomainAbortJob
+	assert_unchanged
+	assert_hears host-a vm-01 "$MAC1"
 }

@@ -106,6 +106,17 @@ int client_start(const char *label, char *const argv[], struct client **ret, str
 	return 0;
 }
 
+bool client_is_lost(const struct client *c)
+{
+	return c->lost;
+}
+
+void client_give_up(struct client *c)
+{
+	shutdown(c->fd, SHUT_RDWR);
+	c->lost = true;
+}
+
 const char *client_label(const struct client *c)
 {
 	return c->label;
@@ -459,6 +470,17 @@ void client_group_add(struct client_group *g, struct client *c)
 	g->v[g->beat->n] = c;
 	g->beat->v[g->beat->n++] = c;
 	pthread_mutex_unlock(&g->beat->lock);
+}
+
+void client_group_replace(struct client_group *g, struct client *old, struct client *new)
+{
+	client_set_label(new, old->label);
+	pthread_mutex_lock(&g->beat->lock);
+	for (size_t i = 0; i < g->beat->n; i++)
+		if (g->v[i] == old)
+			g->v[i] = g->beat->v[i] = new;
+	pthread_mutex_unlock(&g->beat->lock);
+	client_free(old);
 }
 
 void client_group_free(struct client_group *g)

@@ -19,6 +19,11 @@ struct client;
 int client_start(const char *label, char *const argv[], struct client **ret, struct err *e);
 /* Closes the wire and waits, bounded, for the process. Accepts NULL. */
 void client_free(struct client *c);
+/* Whether the wire to it is broken: nothing more will be answered. */
+bool client_is_lost(const struct client *c);
+/* Gives it up: closes the wire, which the agent takes as the driver's end. */
+void client_give_up(struct client *c);
+
 const char *client_label(const struct client *c);
 void client_set_label(struct client *c, const char *label);
 
@@ -52,6 +57,8 @@ struct client_group {
 
 void client_group_init(struct client_group *g);
 void client_group_add(struct client_group *g, struct client *c);
+/* NEW takes OLD's place, and its label; OLD is freed. */
+void client_group_replace(struct client_group *g, struct client *old, struct client *new);
 void client_group_free(struct client_group *g);
 
 /* Sends the request; takes ARGS (NULL: none). A failure to send shows in the call. */

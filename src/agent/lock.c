@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -104,6 +105,14 @@ void lock_release(struct lock *l)
 	close(l->fd);
 	free(l->path);
 	free(l);
+}
+
+void lock_set_owner(struct lock *l, const char *owner)
+{
+	struct err e;
+
+	if (lseek(l->fd, 0, SEEK_SET) < 0 || write_owner(l->fd, owner, &e) < 0)
+		log_debug("%s: its owner's name was not changed", l->path);
 }
 
 bool lock_is_possible(void)

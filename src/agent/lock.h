@@ -20,6 +20,8 @@ struct lock;
 int lock_take(const char *name, const char *what, const char *owner, struct lock **ret,
 	struct err *e);
 void lock_release(struct lock *l); /* accepts NULL; removes the file */
+/* Says who holds it from now on: the same process, for another reason. */
+void lock_set_owner(struct lock *l, const char *owner);
 
 /* Whether locks can be taken here at all. */
 bool lock_is_possible(void);

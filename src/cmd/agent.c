@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One end: answers the driver's requests until it goes away, then settles what is open. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -12,8 +14,10 @@
 #include "agent/server.h"
 #include "agent/wire.h"
 #include "cmd/cmd.h"
+#include "core/driver.h"
 #include "core/end.h"
 #include "core/facts.h"
+#include "core/late.h"
 #include "core/settle.h"
 #include "core/steps.h"
 #include "util/clock.h"
@@ -22,11 +26,15 @@
 #include "util/str.h"
 
 enum { REOPEN_LIMIT_MS = 20000, REOPEN_PAUSE_MS = 200 };
+/* How long, and how often, an agent without a driver tries to settle together with the other host. */
+enum { JOINTLY_LIMIT_MS = 600000, JOINTLY_PAUSE_MS = 500, JOINTLY_PAUSE_MAX_MS = 30000 };
 
 struct agent {
 	struct end end;
 	struct cancel cancel;
 	struct server *server; /* owned */
+	char *libvirt_uri;     /* owned; as the driver named it */
+	bool watches;          /* all is settled but for an unplug that may come late */
 };
 
 /* The log's sink has no argument of its own. */
@@ -85,6 +93,7 @@ static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		return 0; /* the driver says what is to be said */
 	if (json_is_true(json_object_get(args, "verbose")))
 		log_init(LOG_LEVEL_DEBUG, log_to_driver);
+	str_set(&a->libvirt_uri, uri);
 	if (!a->end.virt && virt_open(uri, &a->cancel, &a->end.virt, e) < 0)
 		return -1;
 	return a->end.nl ? 0 : nl_open(&a->end.nl, e);
@@ -190,24 +199,20 @@ static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct er
 	return 0;
 }
 
-static int op_look(void *ctx, const json_t *args, json_t **ret, struct err *e)
-{
-	struct agent *a = ctx;
-
-	return need_order(a, e) < 0 ? -1 : tell_state(a, a->end.order.uuid, ret, e);
-}
-
 /* Acts on the domain as a whole, each only in the state it is meant for. */
 static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	static const struct {
 		const char *what;
 		enum virt_state state;
+		bool with_job;
 		int (*fn)(struct virt_domain *d, struct err *e);
 	} acts[] = {
-		{ "resume", VIRT_MIGRATING, virt_domain_resume },
-		{ "destroy-stale", VIRT_MIGRATING, virt_domain_destroy },
-		{ "suspend", VIRT_RUNNING, virt_domain_suspend },
+		{ "resume", VIRT_MIGRATING, false, virt_domain_resume },
+		{ "destroy-stale", VIRT_MIGRATING, false, virt_domain_destroy },
+		{ "suspend", VIRT_RUNNING, false, virt_domain_suspend },
+		{ "abort-migration", VIRT_RUNNING, true, virt_migration_abort },
+		{ "abort-migration", VIRT_MIGRATING, true, virt_migration_abort },
 	};
 	const char *what = json_string_value(json_object_get(args, "what"));
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
@@ -219,15 +224,11 @@ static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		virt_state_get(a->end.virt, a->end.order.uuid, &state, &job, e) < 0 ||
 		end_domain(&a->end, &d, e) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
-		if (!str_equal(acts[i].what, what))
-			continue;
-		if (!a->end.order.is_source || state != acts[i].state || job)
-			return err_set(e, "%s of a domain that is %s is refused", what,
-				virt_state_name(state));
-		return acts[i].fn(d, e);
-	}
-	return err_set(e, "there is no act \"%s\"", what ? what : "");
+	for (size_t i = 0; i < ARRAY_SIZE(acts) && a->end.order.is_source; i++)
+		if (str_equal(acts[i].what, what) && state == acts[i].state && job == acts[i].with_job)
+			return acts[i].fn(d, e);
+	return err_set(e, "%s of a domain that is %s%s is refused", what ? what : "nothing",
+		virt_state_name(state), job ? ", with a job running," : "");
 }
 
 static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -266,12 +267,24 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return 0;
 }
 
-/* What was not settled stays in the journal, for recover and reattach. */
+/*
+ * What was not settled stays in the journal, for recover and reattach. A guest that may still give up
+ * its VF is watched once the driver has gone.
+ */
 static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
+	bool settled = json_is_true(json_object_get(args, "settled"));
 	struct agent *a = ctx;
+	int64_t left = a->end.open && settled ? late_unplug_left(&a->end) : 0;
 
-	end_close(&a->end, json_is_true(json_object_get(args, "settled")));
+	a->watches = left > 0;
+	if (!a->watches) {
+		end_close(&a->end, settled);
+		return 0;
+	}
+	*ret = json_object();
+	json_object_set_new(*ret, "watch_ms", json_integer(left));
+	json_object_set_new(*ret, "pid", json_integer(getpid()));
 	return 0;
 }
 
@@ -295,6 +308,8 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 			json_object_set(one, "owner", json_object_get(head, "owner"));
 			json_object_set(one, "is_source", json_object_get(head, "is_source"));
 			json_object_set(one, "peer", json_object_get(head, "peer"));
+			json_object_set_new(one, "n_pairs",
+				json_integer((json_int_t)json_array_size(json_object_get(head, "pairs"))));
 		}
 		json_decref(head);
 		json_array_append_new(list, one);
@@ -317,13 +332,13 @@ static const char *uuid_of(const json_t *args, struct err *e)
 /* An agent that was left alone may be settling still: it is given time to end. */
 static int op_reopen(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
-	const char *uuid = uuid_of(args, e);
+	const char *uuid = uuid_of(args, e), *owner = json_string_value(json_object_get(args, "owner"));
 	int64_t deadline = clock_ms() + REOPEN_LIMIT_MS;
 	struct agent *a = ctx;
 
 	if (!uuid || need_hello(a, e) < 0)
 		return -1;
-	while (end_reopen(&a->end, uuid, e) < 0) {
+	while (end_reopen(&a->end, uuid, owner ? owner : "recover", e) < 0) {
 		if (e->kind != ERR_BUSY || clock_ms() >= deadline || cancel_is_set(&a->cancel))
 			return -1;
 		clock_sleep_ms(REOPEN_PAUSE_MS);
@@ -358,7 +373,6 @@ static const struct server_op ops[] = {
 	{ "open", op_open },
 	{ "apply", op_apply },
 	{ "undo", op_undo },
-	{ "look", op_look },
 	{ "act", op_act },
 	{ "figures", op_figures },
 	{ "pairs", op_pairs },
@@ -369,18 +383,70 @@ static const struct server_op ops[] = {
 	{ "settle", op_settle },
 };
 
-/* The driver is gone: nobody but this process settles this end now. */
-static void settle_left_open(struct end *end, const char *why)
+/* "recover DOMAIN" in a process of its own; its exit status. */
+static int run_recover(const char *uuid, const char *libvirt_uri)
 {
-	struct err e;
-	int r;
+	char self[4096], *argv[] = { self, (char *)"--quiet", (char *)"recover", (char *)uuid,
+			  (char *)(libvirt_uri ? "--libvirt-uri" : NULL), (char *)libvirt_uri, NULL };
+	pid_t pid;
+	int status;
 
-	syslog(LOG_NOTICE, "%s: %s; settling this end", end->order.name, why);
-	r = settle_alone(end, &e);
+	driver_own_path(self, sizeof(self));
+	pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			dup2(null, fd);
+		execv(self, argv);
+		_exit(STATUS_INCOMPLETE);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return STATUS_INCOMPLETE;
+	return WEXITSTATUS(status);
+}
+
+/* What this end cannot decide alone, both hosts can, as soon as the other one answers. */
+static void settle_jointly(const char *uuid, const char *libvirt_uri)
+{
+	int64_t limit = clock_ms() + JOINTLY_LIMIT_MS, pause = JOINTLY_PAUSE_MS;
+	int status = STATUS_INCOMPLETE;
+
+	while (clock_ms() < limit && journal_exists(uuid) &&
+		(status == STATUS_INCOMPLETE || status == STATUS_BUSY)) {
+		clock_sleep_ms(pause);
+		pause = pause * 2 < JOINTLY_PAUSE_MAX_MS ? pause * 2 : JOINTLY_PAUSE_MAX_MS;
+		status = run_recover(uuid, libvirt_uri);
+		syslog(LOG_NOTICE, "domain %s: recover: exit status %d", uuid, status);
+	}
+}
+
+static int settle_or_watch(struct agent *a, const char *why, int stop_fd, struct err *e)
+{
+	if (!a->watches) {
+		syslog(LOG_NOTICE, "%s: %s; settling this end", a->end.order.name, why);
+		if (settle_alone(&a->end, e) < 0)
+			return -1;
+		stop_fd = -1; /* it may have been told to stop: that is why it is alone */
+	}
+	if (late_unplug_left(&a->end) == 0)
+		return 0;
+	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain", a->end.order.name);
+	return late_unplug_watch(&a->end, stop_fd, e);
+}
+
+/* The driver is gone: nobody but this process settles this end now. */
+static void settle_left_open(struct agent *a, const char *why, int stop_fd)
+{
+	CLEANUP_FREE char *uuid = str_dup(a->end.order.uuid);
+	struct err e;
+	int r = settle_or_watch(a, why, stop_fd, &e);
+
 	if (r < 0)
-		syslog(LOG_WARNING, "%s: not settled: %s; sriov-migrate recover goes on",
-			end->order.name, e.msg);
-	end_close(end, r == 0);
+		syslog(LOG_WARNING, "%s: not settled alone: %s", a->end.order.name, e.msg);
+	end_close(&a->end, r == 0);
+	if (r < 0)
+		settle_jointly(uuid, a->libvirt_uri);
 }
 
 /* A session of its own: what ends the driver's terminal or login does not end the agent. */
@@ -416,10 +482,11 @@ int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 	log_init(LOG_LEVEL_WARN, log_to_driver);
 	why = server_run(a.server);
 	if (a.end.open)
-		settle_left_open(&a.end, why);
+		settle_left_open(&a, why, stop_fd);
 	nl_close(a.end.nl);
 	virt_close(a.end.virt);
 	log_init(LOG_LEVEL_QUIET, NULL);
 	server_free(a.server);
+	free(a.libvirt_uri);
 	return STATUS_DONE;
 }

@@ -124,6 +124,15 @@ int64_t driver_request_ms(const struct driver *d)
 	return d->options->request_timeout * 1000;
 }
 
+int64_t driver_step_ms(const struct driver *d, size_t n_pairs)
+{
+	const struct options *o = d->options;
+	/* A guest that is seen to send by its standby gets its carrier limit several times. */
+	int64_t pair_s = o->detach_timeout + o->proof_timeout + 4 * o->carrier_timeout + 30;
+
+	return pair_s * (int64_t)n_pairs * 1000 + driver_request_ms(d);
+}
+
 static json_t *hello_args(const struct driver *d)
 {
 	json_t *args = json_object();
@@ -187,8 +196,7 @@ static int shake_hands(struct driver *d, struct err *e)
 	return r;
 }
 
-/* This program by its path, which debuggers understand; by the link when it was replaced. */
-static void own_path(char *ret, size_t size)
+void driver_own_path(char *ret, size_t size)
 {
 	ssize_t len = readlink(SELF, ret, size - 1);
 
@@ -200,6 +208,7 @@ static void own_path(char *ret, size_t size)
 
 int driver_connect_peer(struct driver *d, const struct target *t, struct err *e)
 {
+	d->peer = t;
 	if (client_start(t->label, t->argv, &d->there, e) < 0)
 		return -1;
 	client_group_add(&d->group, d->there);
@@ -209,13 +218,85 @@ int driver_connect_peer(struct driver *d, const struct target *t, struct err *e)
 	return -1;
 }
 
-int driver_connect(struct driver *d, const struct target *t, struct err *e)
+static int start_here(struct client **ret, struct err *e)
 {
 	char self[4096];
 	char *argv[] = { self, (char *)"agent", NULL };
 
-	own_path(self, sizeof(self));
-	if (client_start("this host", argv, &d->here, e) < 0)
+	driver_own_path(self, sizeof(self));
+	return client_start("this host", argv, ret, e);
+}
+
+int driver_reconnect(struct driver *d, struct client **client, struct err *e)
+{
+	struct client *new = NULL;
+	json_t *reply = NULL;
+	int r = client == &d->here ? start_here(&new, e) :
+				     client_start(d->peer->label, d->peer->argv, &new, e);
+
+	if (r < 0)
+		return -1;
+	client_group_replace(&d->group, *client, new);
+	*client = new;
+	r = call_once(&d->group, new, "hello", hello_args(d), driver_request_ms(d), &reply, e);
+	if (r == 0)
+		r = check_hello(new, reply, e);
+	json_decref(reply);
+	if (r < 0)
+		client_give_up(new);
+	return r;
+}
+
+static void say_watched(struct driver *d, struct client *client, const json_t *reply)
+{
+	int64_t watch_ms = json_integer_value(json_object_get(reply, "watch_ms"));
+	CLEANUP_FREE char *text = str_printf(
+		"the guest was asked for its VF and may still give it up: its standby stays up, and PID %d "
+		"there watches for %d s more",
+		(int)json_integer_value(json_object_get(reply, "pid")), (int)(watch_ms / 1000));
+
+	if (watch_ms > 0)
+		report_warning(d->report, client_label(client), text,
+			"Until then the domain is held; kill with that PID ends the watch.");
+}
+
+void driver_close_order(struct driver *d, struct client *client, bool settled)
+{
+	json_t *args = json_object(), *reply = NULL;
+	struct err e;
+
+	json_object_set_new(args, "settled", json_boolean(settled));
+	if (call_once(&d->group, client, "close", args, driver_request_ms(d), &reply, &e) < 0)
+		report_warning(d->report, NULL, e.msg, e.hint);
+	say_watched(d, client, reply);
+	json_decref(reply);
+}
+
+int driver_look(struct driver *d, struct client *client, const char *uuid, struct settle_view *ret)
+{
+	json_t *args = json_object(), *reply = NULL;
+	struct err e = { .kind = ERR_LOST };
+
+	*ret = (struct settle_view){ 0 };
+	json_object_set_new(args, "uuid", json_text(uuid));
+	if (!client || client_is_lost(client)) {
+		json_decref(args);
+		return 0;
+	}
+	if (call_once(&d->group, client, "state", args, driver_request_ms(d), &reply, &e) < 0) {
+		log_debug("%s", e.msg);
+		return e.kind == ERR_LOST || e.kind == ERR_TIMEOUT ? 0 : -1;
+	}
+	ret->reachable = true;
+	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
+	ret->job = json_is_true(json_object_get(reply, "job"));
+	json_decref(reply);
+	return 0;
+}
+
+int driver_connect(struct driver *d, const struct target *t, struct err *e)
+{
+	if (start_here(&d->here, e) < 0)
 		return -1;
 	client_group_add(&d->group, d->here);
 	return t ? driver_connect_peer(d, t, e) : shake_hands(d, e);

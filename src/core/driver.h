@@ -9,6 +9,7 @@
 #include "core/facts.h"
 #include "core/options.h"
 #include "core/report.h"
+#include "core/settle.h"
 #include "core/target.h"
 
 struct driver {
@@ -16,6 +17,7 @@ struct driver {
 	struct report *report;         /* borrowed */
 	struct client_group group;
 	struct client *here, *there; /* borrowed from the group; THERE is NULL for one host */
+	const struct target *peer;   /* borrowed; how THERE was started */
 	struct host_facts facts_here, facts_there;
 	char *owner; /* owned; one line for locks: who runs this */
 	int signal_fd;
@@ -35,6 +37,21 @@ void driver_close(struct driver *d);
 int driver_connect(struct driver *d, const struct target *t, struct err *e);
 /* The other agent alone, for one that was connected without; on failure d->there is NULL. */
 int driver_connect_peer(struct driver *d, const struct target *t, struct err *e);
+/* This program by its path, or by a link that still works when the file was replaced. */
+void driver_own_path(char *ret, size_t size);
+
+/*
+ * Another agent in the place of one that was lost (*CLIENT is &d->here or &d->there): it knows
+ * nothing yet of what the first one did; "reopen" makes it read that one's journal.
+ */
+int driver_reconnect(struct driver *d, struct client **client, struct err *e);
+
+/* Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go. */
+void driver_close_order(struct driver *d, struct client *client, bool settled);
+
+/* What the domain is on CLIENT's host (NULL: unreachable). -1: the agent is there but cannot tell, libvirt may just be starting. */
+int driver_look(struct driver *d, struct client *client, const char *uuid, struct settle_view *ret);
+
 /*
  * Gathers the facts of every host connected, at once. With DEST_URI (may be NULL) the local
  * agent also tries whether libvirt here reaches libvirt there: facts_here.unreachable.
@@ -43,5 +60,7 @@ int driver_discover(struct driver *d, const char *domain, const char *dest_uri, 
 
 /* The limit for a request that waits for nothing in particular. */
 int64_t driver_request_ms(const struct driver *d);
+/* The limit for one step, or for giving N_PAIRS VFs back: all its waits in a row. */
+int64_t driver_step_ms(const struct driver *d, size_t n_pairs);
 
 #endif

@@ -169,12 +169,12 @@ static int take_up(struct end *end, const json_t *head, const json_t *lines, str
 	return replay(end, lines, e);
 }
 
-int end_reopen(struct end *end, const char *uuid, struct err *e)
+int end_reopen(struct end *end, const char *uuid, const char *owner, struct err *e)
 {
 	json_t *head = NULL, *lines = NULL;
 	int r;
 
-	if (lock_domain(end, uuid, uuid, "recover", e) < 0)
+	if (lock_domain(end, uuid, uuid, owner, e) < 0)
 		return -1;
 	r = journal_open(uuid, &end->journal, &head, &lines, &end->same_boot, e);
 	if (r == 0)

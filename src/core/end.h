@@ -65,7 +65,7 @@ int end_open(struct end *end, struct order *order, struct err *e);
  * Takes up what an agent that is dead has left in the domain's journal: its order and how far
  * it had come. ERR_NOT_FOUND without a journal, ERR_BUSY while that agent lives.
  */
-int end_reopen(struct end *end, const char *uuid, struct err *e);
+int end_reopen(struct end *end, const char *uuid, const char *owner, struct err *e);
 /* Gives locks back and forgets the order; the journal too, unless something is left to do. */
 void end_close(struct end *end, bool settled);
 

@@ -46,6 +46,7 @@ int domain_migrate(struct end *end, struct err *e)
 		.copy_storage_inc = o->copy_storage_inc,
 		.parallel = o->parallel,
 		.bandwidth = o->bandwidth,
+		.timeout_ms = o->timeout_ms,
 	};
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
 

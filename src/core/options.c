@@ -44,6 +44,10 @@ const struct option_desc option_table[] = {
 		"copy only the top layer of such disks" },
 	{ "migrate-uri", 0, OPTION_TEXT, OPT(migrate_uri), "migration", "URI",
 		"where the destination's QEMU listens" },
+	{ "timeout", 0, OPTION_SECONDS, OPT(timeout), "migration", "SECONDS",
+		"give up a migration that takes longer, and roll back" },
+	{ "reattach-retries", 0, OPTION_COUNT_OR_0, OPT(reattach_retries), "migration", "N",
+		"try N more times to give the guest its new VF (1)" },
 
 	{ "agent-host", 0, OPTION_TEXT, OPT(agent_host), "hosts", "HOST",
 		"ssh destination of the agent when HOST is a libvirt URI" },
@@ -68,6 +72,10 @@ const struct option_desc option_table[] = {
 		"for ssh to connect (10)" },
 	{ "request-timeout", 0, OPTION_SECONDS, OPT(request_timeout), "limits", "SECONDS",
 		"for an agent to answer, beyond the limits above (120)" },
+	{ "settle-timeout", 0, OPTION_SECONDS, OPT(settle_timeout), "limits", "SECONDS",
+		"for hosts that are cut off or busy, before the outcome is called unknown (60)" },
+	{ "unplug-watch", 0, OPTION_SECONDS, OPT(unplug_watch), "limits", "SECONDS",
+		"to watch for a guest that gives up its VF too late (300)" },
 
 	{ "help", 'h', OPTION_FLAG, OPT(help), NULL, NULL, "show this text" },
 	{ "version", 'V', OPTION_FLAG, OPT(version), NULL, NULL, "show the version" },
@@ -83,6 +91,9 @@ void options_init(struct options *o)
 		.carrier_timeout = 5,
 		.connect_timeout = 10,
 		.request_timeout = 120,
+		.settle_timeout = 60,
+		.unplug_watch = 300,
+		.reattach_retries = 1,
 	};
 }
 
@@ -118,6 +129,7 @@ static int set_option(struct options *o, const struct option_desc *d, const char
 	const char *what, struct err *e)
 {
 	uint64_t max = d->type == OPTION_SECONDS ? MAX_SECONDS : MAX_COUNT, number;
+	uint64_t min = d->type == OPTION_COUNT_OR_0 ? 0 : 1;
 
 	switch (d->type) {
 	case OPTION_FLAG:
@@ -130,10 +142,11 @@ static int set_option(struct options *o, const struct option_desc *d, const char
 		str_set(member(o, d), value);
 		return 0;
 	case OPTION_COUNT:
+	case OPTION_COUNT_OR_0:
 	case OPTION_SECONDS:
-		if (str_parse_uint(value, max, &number) < 0 || number == 0)
-			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is no number from 1 to %d", what,
-				value, (int)max);
+		if (str_parse_uint(value, max, &number) < 0 || number < min)
+			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is no number from %d to %d", what,
+				value, (int)min, (int)max);
 		*(int64_t *)member(o, d) = (int64_t)number;
 		return 0;
 	}

@@ -21,7 +21,8 @@ struct options {
 	/* how to migrate */
 	bool client_driven, undefine_source, auto_converge, tls, compressed;
 	bool copy_storage_all, copy_storage_inc;
-	int64_t parallel, bandwidth;
+	int64_t parallel, bandwidth, reattach_retries;
+	int64_t timeout; /* seconds; 0: none */
 	char *migrate_uri;
 
 	/* where things are */
@@ -30,9 +31,10 @@ struct options {
 
 	/* limits, in seconds */
 	int64_t detach_timeout, proof_timeout, carrier_timeout, connect_timeout, request_timeout;
+	int64_t settle_timeout, unplug_watch;
 };
 
-enum option_type { OPTION_FLAG, OPTION_COUNT, OPTION_SECONDS, OPTION_TEXT };
+enum option_type { OPTION_FLAG, OPTION_COUNT, OPTION_COUNT_OR_0, OPTION_SECONDS, OPTION_TEXT };
 
 struct option_desc {
 	const char *name; /* "--NAME", and the key in the file */

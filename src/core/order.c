@@ -35,6 +35,7 @@ static const struct field migration_order_fields[] = {
 	RECORD_BOOL(migration_order, copy_storage_inc),
 	RECORD_INT(migration_order, parallel),
 	RECORD_INT(migration_order, bandwidth),
+	RECORD_INT(migration_order, timeout_ms),
 };
 static RECORD_DEFINE(migration_order_record, migration_order);
 
@@ -54,6 +55,8 @@ static const struct field order_fields[] = {
 	RECORD_INT(order, detach_ms),
 	RECORD_INT(order, proof_ms),
 	RECORD_INT(order, carrier_ms),
+	RECORD_INT(order, settle_ms),
+	RECORD_INT(order, watch_ms),
 	RECORD_STR(order, inactive_xml),
 	RECORD_ONE(order, migration, &migration_order_record),
 	RECORD_LIST(order, pairs, &pair_order_record),

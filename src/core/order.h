@@ -39,6 +39,7 @@ struct migration_order {
 	bool client_driven, undefine_source, auto_converge, tls, compressed;
 	bool copy_storage_all, copy_storage_inc;
 	int64_t parallel, bandwidth;
+	int64_t timeout_ms; /* 0: none */
 };
 
 struct word {
@@ -52,7 +53,7 @@ struct order {
 	char *name, *uuid; /* of the domain */
 	char *owner;       /* one line for lock files: who runs this */
 	bool persistent, autostart;
-	int64_t detach_ms, proof_ms, carrier_ms; /* limits, see options.h */
+	int64_t detach_ms, proof_ms, carrier_ms, settle_ms, watch_ms; /* limits, see options.h */
 	char *inactive_xml; /* destination: the definition it is to have; NULL: transient */
 	struct migration_order migration; /* source */
 	struct pair_order *pairs;

@@ -501,6 +501,8 @@ static void fill_order(struct order *o, const struct host_facts *f, const struct
 	o->detach_ms = r->options->detach_timeout * 1000;
 	o->proof_ms = r->options->proof_timeout * 1000;
 	o->carrier_ms = r->options->carrier_timeout * 1000;
+	o->settle_ms = r->options->settle_timeout * 1000;
+	o->watch_ms = r->options->unplug_watch * 1000;
 }
 
 static struct pair_order *add_pair(struct order *o)
@@ -590,6 +592,7 @@ static void fill_migration(struct migration_order *m, const struct plan_request 
 	m->copy_storage_inc = o->copy_storage_inc;
 	m->parallel = o->parallel;
 	m->bandwidth = o->bandwidth;
+	m->timeout_ms = o->timeout * 1000;
 }
 
 static void check_host(struct plan *p, const struct host_facts *f)

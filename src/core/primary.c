@@ -113,6 +113,17 @@ static int live_primary(struct end *end, size_t i, char **ret_alias, char **ret_
 	return 0;
 }
 
+int primary_is_attached(struct end *end, size_t i, bool *ret, struct err *e)
+{
+	CLEANUP_FREE char *alias = NULL;
+	CLEANUP_FREE char *vf = NULL;
+
+	if (live_primary(end, i, &alias, &vf, e) < 0)
+		return -1;
+	*ret = alias;
+	return 0;
+}
+
 /* ---- detach ---- */
 
 struct detach {
@@ -146,8 +157,10 @@ static int look_whether_gone(void *arg, struct err *e)
 	CLEANUP_FREE char *alias = NULL;
 	CLEANUP_FREE char *vf = NULL;
 
-	if (virt_event_seen(x->end->virt, x->mark, VIRT_EVENT_REMOVAL_FAILED, uuid, x->alias))
+	if (virt_event_seen(x->end->virt, x->mark, VIRT_EVENT_REMOVAL_FAILED, uuid, x->alias)) {
+		x->end->pairs[x->i].unplug_asked = 0;
 		return err_set(e, "the guest refused to give up the VF");
+	}
 	if (live_primary(x->end, x->i, &alias, &vf, e) < 0)
 		return -1;
 	if (alias) {
@@ -370,17 +383,19 @@ static void ask_guest_agent(struct end *end, size_t i)
 
 /*
  * An unplug that was asked for and given up on (a signal, a short limit) can still happen. Before
- * the VF counts as the guest's again, the request gets the time in which guests answer.
+ * the VF is proved again, the request gets the time in which guests answer; unplug_asked stays set where
+ * they have not (see late.h).
  */
 static int look_whether_unplug_is_over(void *arg, struct err *e)
 {
 	struct detach *x = arg;
-	CLEANUP_FREE char *alias = NULL;
-	CLEANUP_FREE char *vf = NULL;
+	bool attached;
 
-	if (live_primary(x->end, x->i, &alias, &vf, e) < 0)
+	if (primary_is_attached(x->end, x->i, &attached, e) < 0)
 		return -1;
-	return !alias || clock_ms() >= x->asked + UNPLUG_GRACE_MS;
+	if (!attached)
+		x->end->pairs[x->i].unplug_asked = 0;
+	return !attached || clock_ms() >= x->asked + UNPLUG_GRACE_MS;
 }
 
 static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
@@ -389,11 +404,8 @@ static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
 
 	if (!x.asked)
 		return 0;
-	if (cancel_wait(end->cancel, UNPLUG_GRACE_MS + 1000, POLL_MS, "an earlier unplug request",
-		    look_whether_unplug_is_over, &x, e) < 0)
-		return -1;
-	end->pairs[i].unplug_asked = 0;
-	return 0;
+	return cancel_wait(end->cancel, UNPLUG_GRACE_MS + 1000, POLL_MS, "an earlier unplug request",
+		look_whether_unplug_is_over, &x, e);
 }
 
 /* *ret_had: the guest had the VF all the time. */
@@ -445,12 +457,11 @@ static int let_vf_hear(struct end *end, size_t i, struct err *e)
 /* An unplug under way can end at any time, without a word from the guest. */
 static int still_attached(struct end *end, size_t i, struct err *e)
 {
-	CLEANUP_FREE char *alias = NULL;
-	CLEANUP_FREE char *vf = NULL;
+	bool attached;
 
-	if (live_primary(end, i, &alias, &vf, e) < 0)
+	if (primary_is_attached(end, i, &attached, e) < 0)
 		return -1;
-	return alias ? 0 : err_set(e, "the VF left the guest again");
+	return attached ? 0 : err_set(e, "the VF left the guest again");
 }
 
 /* A VF that this call attached goes again if it is not used; one the guest had stays. */
@@ -494,7 +505,8 @@ int give_vf(struct end *end, size_t i, struct err *e)
 	struct tap_watch watch;
 	int r;
 
-	if (wait_for_late_unplug(end, i, e) < 0)
+	/* Recover and settling come here without having reserved it. */
+	if (vf_reserve(end, i, e) < 0 || wait_for_late_unplug(end, i, e) < 0)
 		return -1;
 	tap_watch_start(end, i, &watch);
 	r = give_and_watch(end, i, &watch, e);

@@ -16,6 +16,9 @@ int vf_release(struct end *end, size_t i, struct err *e);
  */
 int primary_detach(struct end *end, size_t i, struct err *e);
 
+/* Whether the domain has the pair's primary now, by its live definition. */
+int primary_is_attached(struct end *end, size_t i, bool *ret, struct err *e);
+
 /*
  * Takes the domain's MAC off a VF that is no longer in use, if it still is the domain's:
  * libvirt puts back what was there before, which can be that very MAC.

@@ -9,7 +9,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { DECIDE_LIMIT_MS = 60000, DECIDE_PAUSE_MS = 300, SETTLE_EXTRA_MS = 180000 };
+enum { DECIDE_PAUSE_MS = 300 };
 
 int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e)
 {
@@ -30,24 +30,6 @@ static json_t *with_text(const char *key, const char *value)
 	return args;
 }
 
-static void look(struct driver *d, struct client *c, const char *uuid, struct settle_view *ret)
-{
-	json_t *reply = NULL;
-	struct err e;
-
-	*ret = (struct settle_view){ 0 };
-	if (!c)
-		return;
-	if (call_once(&d->group, c, "state", with_text("uuid", uuid), driver_request_ms(d), &reply, &e) < 0) {
-		log_debug("%s", e.msg);
-		return;
-	}
-	ret->reachable = true;
-	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
-	ret->job = json_is_true(json_object_get(reply, "job"));
-	json_decref(reply);
-}
-
 static enum settle_verdict decide_once(bool is_source, const struct settle_view *here,
 	const struct settle_view *there)
 {
@@ -58,19 +40,26 @@ static enum settle_verdict decide_once(bool is_source, const struct settle_view 
 	return is_source ? settle_decide(here, there) : settle_decide(there, here);
 }
 
+/* That the guest is nowhere else is to be seen twice before it is resumed here. */
+static bool is_settled(enum settle_verdict v, enum settle_verdict before)
+{
+	return v != SETTLE_WAIT && (v != SETTLE_RESUME || v == before);
+}
+
 static enum settle_verdict decide(struct driver *d, struct client *client, struct client *peer,
 	const char *uuid, bool is_source)
 {
-	int64_t deadline = clock_ms() + DECIDE_LIMIT_MS;
+	int64_t deadline = clock_ms() + d->options->settle_timeout * 1000;
+	enum settle_verdict v = SETTLE_WAIT;
 
 	for (;;) {
 		struct settle_view here, there;
-		enum settle_verdict v;
+		enum settle_verdict before = v;
 
-		look(d, client, uuid, &here);
-		look(d, peer, uuid, &there);
+		driver_look(d, client, uuid, &here);
+		driver_look(d, peer, uuid, &there);
 		v = decide_once(is_source, &here, &there);
-		if (v != SETTLE_WAIT || clock_ms() >= deadline || d->interrupted)
+		if (is_settled(v, before) || clock_ms() >= deadline || d->interrupted)
 			return v;
 		clock_sleep_ms(DECIDE_PAUSE_MS);
 	}
@@ -84,51 +73,45 @@ static void say(struct outcome *o, enum status status, const char *name, const c
 	snprintf(o->text, sizeof(o->text), "%s on %s: %s", domain, host, text);
 }
 
-static bool is_undecided(enum settle_verdict v)
-{
-	return v == SETTLE_IN_DOUBT || v == SETTLE_WAIT || v == SETTLE_TWICE;
-}
-
-static void say_settled(struct outcome *o, enum settle_verdict v, const char *domain, const char *host)
-{
-	switch (v) {
-	case SETTLE_FORWARD:
-	case SETTLE_DESTROY_STALE:
-		say(o, STATUS_DONE, "finished", domain, host, settle_verdict_name(v));
-		break;
-	case SETTLE_UNVERIFIED:
-		say(o, STATUS_INCOMPLETE, "unverified", domain, host, settle_verdict_name(v));
-		break;
-	default:
-		say(o, STATUS_FAILED, "rolled-back", domain, host, settle_verdict_name(v));
-		break;
-	}
-}
+/* How a verdict is told; the last three leave something to do whatever is done. */
+static const struct words {
+	enum status status;
+	const char *name;
+	const char *more; /* NULL: the verdict says it all */
+} words[] = {
+	[SETTLE_BACKWARD] = { STATUS_FAILED, "rolled-back", NULL },
+	[SETTLE_RESUME] = { STATUS_FAILED, "rolled-back", NULL },
+	[SETTLE_FORWARD] = { STATUS_DONE, "finished", NULL },
+	[SETTLE_DESTROY_STALE] = { STATUS_DONE, "finished", NULL },
+	[SETTLE_UNVERIFIED] = { STATUS_INCOMPLETE, "unverified", NULL },
+	[SETTLE_GUEST_ENDED] = { STATUS_FAILED, "guest-ended", NULL },
+	[SETTLE_WAIT] = { STATUS_INCOMPLETE, "in-doubt",
+		"nothing was started, resumed, destroyed or attached" },
+	[SETTLE_IN_DOUBT] = { STATUS_INCOMPLETE, "in-doubt",
+		"nothing was started, resumed, destroyed or attached" },
+	[SETTLE_TWICE] = { STATUS_INCOMPLETE, "running-twice",
+		"it runs on both; the source's copy was suspended, no VF was touched" },
+};
 
 /* Carries the verdict out; the journal goes when nothing is left. */
 static void act(struct driver *d, struct client *client, enum settle_verdict v, const char *domain,
-	bool is_source, struct outcome *o)
+	const json_t *journal, struct outcome *o)
 {
-	bool forward = v == SETTLE_FORWARD || v == SETTLE_DESTROY_STALE;
-	json_t *args = json_object();
-	struct err e;
-	int r;
+	size_t n_pairs = (size_t)json_integer_value(json_object_get(journal, "n_pairs"));
+	bool is_source = json_is_true(json_object_get(journal, "is_source"));
+	const char *host = client_label(client);
+	const struct words *w = &words[v];
+	int r = call_once(&d->group, client, "settle", with_text("verdict", settle_verdict_name(v)),
+		driver_step_ms(d, n_pairs), NULL, &o->err);
 
-	r = call_once(&d->group, client, "settle", with_text("verdict", settle_verdict_name(v)),
-		driver_request_ms(d) + SETTLE_EXTRA_MS, NULL, &o->err);
-	if (r == 0)
-		say_settled(o, v, domain, client_label(client));
-	else if (forward && !is_source)
-		say(o, STATUS_DEGRADED, "degraded", domain, client_label(client),
+	if (r == 0 || w->more)
+		say(o, w->status, w->name, domain, host, w->more ? w->more : settle_verdict_name(v));
+	else if (v == SETTLE_FORWARD && !is_source)
+		say(o, STATUS_DEGRADED, "degraded", domain, host,
 			"it runs by its standby; its VF could not be given back");
 	else
-		say(o, STATUS_INCOMPLETE, is_undecided(v) ? "in-doubt" : "incomplete", domain,
-			client_label(client),
-			is_undecided(v) ? "nothing was started, resumed, destroyed or attached" :
-					  "not all could be settled");
-	json_object_set_new(args, "settled", json_boolean(r == 0));
-	if (call_once(&d->group, client, "close", args, driver_request_ms(d), NULL, &e) < 0)
-		report_warning(d->report, NULL, e.msg, e.hint);
+		say(o, STATUS_INCOMPLETE, "incomplete", domain, host, "not all could be settled");
+	driver_close_order(d, client, r == 0);
 }
 
 void recover_domain(struct driver *d, struct client *client, struct client *peer,
@@ -139,10 +122,12 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
 	enum settle_verdict v;
 
+	json_t *args = with_text("uuid", uuid);
+
 	ret->total_ms = ret->standby_ms = ret->downtime_ms = -1;
 	name = name ? name : uuid;
-	if (call_once(&d->group, client, "reopen", with_text("uuid", uuid), driver_request_ms(d), NULL,
-		    &ret->err) < 0) {
+	json_object_set_new(args, "owner", json_text(d->owner));
+	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), NULL, &ret->err) < 0) {
 		if (ret->err.kind == ERR_NOT_FOUND) {
 			ret->err = (struct err){ 0 };
 			say(ret, STATUS_DONE, "settled", name, client_label(client), "settled already");
@@ -156,15 +141,11 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 	d->rolling_back = true; /* a signal does not stop it half-way */
 	v = decide(d, client, peer, uuid, is_source);
 	if (d->options->dry_run) {
-		json_t *keep = json_object();
-		struct err e;
-
 		say(ret, STATUS_DONE, "would-settle", name, client_label(client), settle_verdict_name(v));
-		json_object_set_new(keep, "settled", json_false());
-		call_once(&d->group, client, "close", keep, driver_request_ms(d), NULL, &e);
+		driver_close_order(d, client, false);
 		return;
 	}
-	act(d, client, v, name, is_source, ret);
+	act(d, client, v, name, journal, ret);
 }
 
 enum status recover_there(struct driver *d, const json_t *journal)
@@ -194,6 +175,21 @@ enum status recover_there(struct driver *d, const json_t *journal)
 	return status;
 }
 
+/*
+ * The mark of a guest that lives on this host without its VF: what is begun now takes it over.
+ * Where the guest does not run, it is what was prepared for one that never came.
+ */
+static bool is_degraded_mark(struct driver *d, const struct client *client, const json_t *journal)
+{
+	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
+	struct settle_view here;
+
+	if (client != d->here || json_is_true(json_object_get(journal, "is_source")))
+		return false;
+	driver_look(d, d->here, uuid, &here);
+	return here.reachable && here.state == VIRT_RUNNING;
+}
+
 static int recover_before_on(struct driver *d, struct client *client, struct client *peer,
 	const char *domain, struct err *e)
 {
@@ -206,12 +202,10 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 	json_array_foreach(list, i, journal) {
 		const char *name = json_string_value(json_object_get(journal, "name"));
 		const char *uuid = json_string_value(json_object_get(journal, "uuid"));
-		bool degraded_mark =
-			client == d->here && !json_is_true(json_object_get(journal, "is_source"));
-
 		/* A run that goes on is told of as such, by who looks for locks. */
-		if ((!str_equal(name, domain) && !str_equal(uuid, domain)) || degraded_mark ||
-			json_is_true(json_object_get(journal, "locked")))
+		if ((!str_equal(name, domain) && !str_equal(uuid, domain)) ||
+			json_is_true(json_object_get(journal, "locked")) ||
+			is_degraded_mark(d, client, journal))
 			continue;
 		report_warning(d->report, client_label(client),
 			"an interrupted run left a journal of this domain; it is settled first", NULL);

@@ -19,7 +19,13 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { MOVE_LIMIT_MS = 24 * 3600 * 1000, TAP_GRACE_MS = 5000, LOOK_LIMIT_MS = 60000, LOOK_PAUSE_MS = 300 };
+enum {
+	MOVE_LIMIT_MS = 24 * 3600 * 1000,
+	TAP_GRACE_MS = 5000,
+	RETRY_PAUSE_MS = 2000, /* and that much longer before each further try */
+	LOOK_PAUSE_MS = 300,
+	ABORT_AFTER_MS = 5000, /* a job that nobody waits for any more */
+};
 
 enum { SOURCE, DESTINATION };
 
@@ -28,7 +34,8 @@ struct run {
 	const struct plan *plan;    /* borrowed */
 	struct outcome *out;        /* borrowed */
 	struct client *ends[2];     /* borrowed; by SOURCE, DESTINATION; NULL: has no part */
-	bool opened[2];
+	bool ordered[2]; /* an agent there has been given the order … */
+	bool opened[2];  /* … and the present one carries it out */
 	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */
 	int64_t standby_since;
 	struct err undo_err; /* first one; kind ERR_NONE: all undone */
@@ -54,14 +61,9 @@ static const struct order *order(const struct run *r, int side)
 
 static int64_t limit_of(const struct run *r, const struct step *step)
 {
-	const struct options *o = r->d->options;
-	/* A guest that is seen to send by its standby gets its carrier limit several times. */
-	int64_t wait_s = (o->detach_timeout + o->proof_timeout + 4 * o->carrier_timeout + 30) *
-			 (int64_t)order(r, DESTINATION)->n_pairs;
-
 	if (str_equal(step->name, step_migrate))
 		return MOVE_LIMIT_MS;
-	return wait_s * 1000 + driver_request_ms(r->d);
+	return driver_step_ms(r->d, order(r, DESTINATION)->n_pairs);
 }
 
 static json_t *step_args(const struct step *step)
@@ -239,27 +241,96 @@ static int open_end(struct run *r, int side, struct err *e)
 	if (call_once(&r->d->group, r->ends[side], "open", record_encode(&order_record, order(r, side)),
 		    driver_request_ms(r->d), NULL, e) < 0)
 		return -1;
-	r->opened[side] = true;
+	r->ordered[side] = r->opened[side] = true;
+	return 0;
+}
+
+/* ---- lost agents ---- */
+
+static int reopen_end(struct run *r, int side, struct err *e)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "uuid", json_text(order(r, side)->uuid));
+	json_object_set_new(args, "owner", json_text(r->d->owner));
+	return call_once(&r->d->group, r->ends[side], "reopen", args, driver_request_ms(r->d), NULL, e);
+}
+
+/*
+ * Another agent takes a lost one's place and goes on from its journal. Where there is no journal
+ * any more, the lost one has settled its end by itself: the new one is not "opened" then.
+ */
+static int revive(struct run *r, int side, struct err *e)
+{
+	struct client **client = r->ends[side] == r->d->here ? &r->d->here : &r->d->there;
+	int got;
+
+	if (!r->ends[side] || !client_is_lost(r->ends[side]))
+		return 0;
+	r->opened[side] = false;
+	log_debug("%s: the agent was lost, starting another", host(r, side));
+	got = driver_reconnect(r->d, client, e);
+	r->ends[side] = *client;
+	if (got < 0 || !r->ordered[side])
+		return got;
+	if (reopen_end(r, side, e) == 0) {
+		report_warning(r->d->report, host(r, side),
+			"the agent was lost; another one goes on from its journal", NULL);
+		r->opened[side] = true;
+		return 0;
+	}
+	if (e->kind == ERR_NOT_FOUND)
+		return 0;
+	client_give_up(r->ends[side]); /* still lost, as far as this run is concerned */
+	return -1;
+}
+
+static void revive_both(struct run *r)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		struct err e;
+
+		if (revive(r, side, &e) < 0)
+			log_debug("%s", e.msg);
+	}
+}
+
+/* Behind the move the order is given once more to an agent whose predecessor settled alone. */
+static int make_ready(struct run *r, const struct step *step, struct err *e)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		if (!has_part(r, step, side))
+			continue;
+		if (revive(r, side, e) < 0 || (!r->opened[side] && open_end(r, side, e) < 0))
+			return -1;
+	}
 	return 0;
 }
 
 static void close_ends(struct run *r)
 {
 	for (int side = SOURCE; side <= DESTINATION; side++) {
-		json_t *args = json_object();
-		struct err e;
-
-		json_object_set_new(args, "settled", json_boolean(!r->unsettled[side]));
-		if (!r->opened[side])
-			json_decref(args);
-		else if (call_once(&r->d->group, r->ends[side], "close", args,
-				 driver_request_ms(r->d), NULL, &e) < 0)
-			report_warning(r->d->report, NULL, e.msg, e.hint);
+		if (r->opened[side])
+			driver_close_order(r->d, r->ends[side], !r->unsettled[side]);
 		r->opened[side] = false;
 	}
 }
 
 /* ---- back ---- */
+
+/* 0 as well when the agent was lost and has undone everything by itself. */
+static int call_undo(struct run *r, const struct step *step, int side, struct err *e)
+{
+	struct err ignored;
+	int got = call_once(&r->d->group, r->ends[side], "undo", step_args(step), limit_of(r, step),
+		NULL, e);
+
+	if (got == 0 || e->kind != ERR_LOST || revive(r, side, &ignored) < 0)
+		return got;
+	return r->opened[side] ? call_once(&r->d->group, r->ends[side], "undo", step_args(step),
+					 limit_of(r, step), NULL, e) :
+				 0;
+}
 
 static void undo_half(struct run *r, const struct step *step, int side)
 {
@@ -269,8 +340,7 @@ static void undo_half(struct run *r, const struct step *step, int side)
 	if (!r->opened[side] || !has_part(r, step, side) ||
 		(!half(step, side)->undo_pair && !half(step, side)->undo_domain))
 		return;
-	if (call_once(&r->d->group, r->ends[side], "undo", step_args(step), limit_of(r, step), NULL,
-		    &e) < 0) {
+	if (call_undo(r, step, side, &e) < 0) {
 		report_warning(r->d->report, NULL, e.msg, e.hint);
 		r->unsettled[side] = true;
 		/* A destination that is gone undoes its part by itself, or has lost it. */
@@ -314,24 +384,6 @@ static void say_rolled_back(struct run *r, const struct err *why)
 
 /* ---- the move ---- */
 
-/* False when the agent is there but cannot tell: libvirt may be starting anew. */
-static bool look(struct run *r, int side, struct settle_view *ret)
-{
-	json_t *reply = NULL;
-	struct err e;
-
-	*ret = (struct settle_view){ 0 };
-	if (call_once(&r->d->group, r->ends[side], "look", NULL, driver_request_ms(r->d), &reply, &e) < 0) {
-		log_debug("%s", e.msg);
-		return e.kind == ERR_LOST || e.kind == ERR_TIMEOUT;
-	}
-	ret->reachable = true;
-	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
-	ret->job = json_is_true(json_object_get(reply, "job"));
-	json_decref(reply);
-	return true;
-}
-
 static int act(struct run *r, int side, const char *what, struct err *e)
 {
 	json_t *args = json_object();
@@ -340,19 +392,51 @@ static int act(struct run *r, int side, const char *what, struct err *e)
 	return call_once(&r->d->group, r->ends[side], "act", args, driver_request_ms(r->d), NULL, e);
 }
 
+/* A verdict that rests on what is not seen is looked at again; a resume needs to be seen twice. */
+static bool is_settled(enum settle_verdict v, enum settle_verdict before)
+{
+	switch (v) {
+	case SETTLE_WAIT:
+	case SETTLE_IN_DOUBT:
+	case SETTLE_UNVERIFIED:
+		return false;
+	case SETTLE_RESUME:
+		return v == before;
+	default:
+		return true;
+	}
+}
+
+/* The call that waited for it is over, or lost: a migration that still runs is to come to an end. */
+static void abort_job(struct run *r, const struct settle_view *source, int64_t *next)
+{
+	struct err e;
+
+	if (!source->reachable || !source->job || clock_ms() < *next)
+		return;
+	*next = clock_ms() + ABORT_AFTER_MS;
+	if (act(r, SOURCE, "abort-migration", &e) < 0)
+		log_debug("%s", e.msg);
+}
+
 /* Looks at both hosts until there is something to decide. */
 static enum settle_verdict decide(struct run *r, struct settle_view view[2])
 {
-	int64_t deadline = clock_ms() + LOOK_LIMIT_MS;
-	enum settle_verdict v;
+	int64_t deadline = clock_ms() + r->d->options->settle_timeout * 1000;
+	int64_t next_abort = clock_ms() + ABORT_AFTER_MS;
+	enum settle_verdict v = SETTLE_WAIT, before;
+	const char *uuid = order(r, SOURCE)->uuid;
 
 	for (;;) {
-		bool src = look(r, SOURCE, &view[SOURCE]);
-		bool dst = look(r, DESTINATION, &view[DESTINATION]);
+		int src = driver_look(r->d, r->ends[SOURCE], uuid, &view[SOURCE]);
+		int dst = driver_look(r->d, r->ends[DESTINATION], uuid, &view[DESTINATION]);
 
+		before = v;
 		v = settle_decide(&view[SOURCE], &view[DESTINATION]);
-		if ((src && dst && v != SETTLE_WAIT) || clock_ms() >= deadline)
+		if ((src == 0 && dst == 0 && is_settled(v, before)) || clock_ms() >= deadline)
 			break;
+		revive_both(r);
+		abort_job(r, &view[SOURCE], &next_abort);
 		clock_sleep_ms(LOOK_PAUSE_MS);
 	}
 	log_debug("source %s, destination %s: %s",
@@ -418,11 +502,23 @@ static enum settle_verdict act_on(struct run *r, enum settle_verdict v, struct e
 	return SETTLE_IN_DOUBT;
 }
 
+/* Once more when an agent was lost in the middle of it. */
+static int take_forward_step(struct run *r, const struct step *step, struct err *e)
+{
+	int got = make_ready(r, step, e);
+
+	if (got == 0)
+		got = take_step(r, step, e);
+	if (got < 0 && e->kind == ERR_LOST && make_ready(r, step, e) == 0)
+		got = take_step(r, step, e);
+	return got;
+}
+
 static void leave_source(struct run *r)
 {
 	struct err e;
 
-	if (take_step(r, step_find(step_leave_source), &e) < 0)
+	if (take_forward_step(r, step_find(step_leave_source), &e) < 0)
 		report_warning(r->d->report, NULL, e.msg, e.hint);
 }
 
@@ -430,6 +526,7 @@ static void leave_source(struct run *r)
 static void clean_after_end(struct run *r)
 {
 	leave_source(r);
+	undo_half(r, step_find(step_autostart_off), SOURCE);
 	undo_half(r, step_find(step_migrate), DESTINATION);
 	undo_half(r, &steps[0], DESTINATION);
 }
@@ -451,15 +548,33 @@ static void read_figures(struct run *r)
 	json_decref(reply);
 }
 
+/* What keeps a guest from its VF may pass, a reboot of the guest for one. */
+static int give_vfs(struct run *r, const struct step *step, struct err *e)
+{
+	bool unsettled = r->unsettled[DESTINATION];
+	int got = take_forward_step(r, step, e);
+
+	for (int64_t n = 1; n <= r->d->options->reattach_retries && got == 0 &&
+			    json_array_size(r->failed_vfs);
+		n++) {
+		clock_sleep_ms(RETRY_PAUSE_MS * n);
+		json_array_clear(r->failed_vfs);
+		r->unsettled[DESTINATION] = unsettled;
+		got = take_forward_step(r, step, e);
+	}
+	return got;
+}
+
 static void finish_forward(struct run *r, size_t first)
 {
 	for (size_t k = first; k < n_steps; k++) {
+		bool gives = str_equal(steps[k].name, step_give_vf);
 		struct err e;
 
 		if (!steps[k].forward)
 			continue;
-		if (take_step(r, &steps[k], &e) == 0) {
-			if (str_equal(steps[k].name, step_give_vf))
+		if ((gives ? give_vfs : take_forward_step)(r, &steps[k], &e) == 0) {
+			if (gives)
 				r->out->standby_ms = clock_ms() - r->standby_since;
 			continue;
 		}
@@ -592,6 +707,7 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 		break;
 	case SETTLE_UNVERIFIED:
 		leave_source(r);
+		r->unsettled[SOURCE] = view[SOURCE].state != VIRT_MIGRATED;
 		say_unknown(r, v, view, why);
 		break;
 	case SETTLE_GUEST_ENDED:
@@ -644,7 +760,7 @@ static bool guest_has_ended(struct run *r)
 {
 	struct settle_view view;
 
-	look(r, SOURCE, &view);
+	driver_look(r->d, r->ends[SOURCE], order(r, SOURCE)->uuid, &view);
 	return view.reachable && !virt_state_is_active(view.state);
 }
 
@@ -656,6 +772,8 @@ static void run_opened(struct run *r, int64_t start)
 
 	if (result < 0 && r->d->interrupted)
 		err_set_kind(&e, ERR_CANCELLED, "stopped by a signal");
+	if (result < 0 && reached < move)
+		revive_both(r);
 	if (result < 0 && reached < move && guest_has_ended(r)) {
 		clean_after_end(r);
 		say_guest_ended(r, &e);

@@ -7,8 +7,13 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-/* An incoming guest is waited for as long as a migration may take. */
-enum { ALONE_SOURCE_MS = 60000, ALONE_DESTINATION_MS = 24 * 3600 * 1000, ALONE_POLL_MS = 100 };
+enum {
+	ALONE_DESTINATION_MS = 24 * 3600 * 1000, /* as long as a migration may take */
+	ALONE_POLL_MS = 100,
+	ABORT_AFTER_MS = 10000, /* a migration whose driver is dead … */
+	ABORT_AGAIN_MS = 5000,
+	HANDSHAKE_MS = 2000, /* libvirt's own, between the two hosts, behind the switch-over */
+};
 
 /* What a host's state means for the decision; ANY matches all of them. */
 enum side { ANY, RUNNING, MIGRATING, LEFT, GONE, UNREACHABLE };
@@ -159,14 +164,14 @@ static int finish(struct end *end, struct err *e)
 /* In another boot the entries, taps and MACs of the first are gone: nothing to undo of them. */
 static void forget_lost_world(struct end *end)
 {
-	const struct step *autostart = step_find(step_autostart);
+	const struct step *autostart = step_find(step_autostart_off), *move = step_find(step_migrate);
 
 	if (end->same_boot)
 		return;
 	for (size_t k = 0; k < n_steps; k++) {
 		for (size_t i = 0; i < end->order.n_pairs; i++)
 			end->pairs[i].begun[k] = false;
-		end->begun[k] = end->begun[k] && &steps[k] == autostart;
+		end->begun[k] = end->begun[k] && (&steps[k] == autostart || &steps[k] == move);
 	}
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
 		end->pairs[i].self_added = false;
@@ -183,10 +188,11 @@ static int act_on_domain(struct end *end, int (*act)(struct virt_domain *d, stru
 }
 
 /*
- * The guest is not here. On the source its standby's entries go; autostart goes with a guest that
- * libvirt says has left, and stays with one that ended by itself.
+ * The guest is not here. On the source its standby's entries go. Autostart is given back to a
+ * guest that ended by itself, not to one that libvirt says has left; and one that may have left is not settled before
+ * the destination was seen.
  */
-static int clean_up(struct end *end, struct err *e)
+static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 {
 	enum virt_state state;
 	bool job;
@@ -195,8 +201,14 @@ static int clean_up(struct end *end, struct err *e)
 		return undo_all(end, e);
 	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
 		return -1;
-	return state == VIRT_MIGRATED ? finish(end, e) :
-					apply_half(end, step_find(step_leave_source), e);
+	if (state == VIRT_MIGRATED || state == VIRT_ABSENT)
+		return finish(end, e);
+	if (apply_half(end, step_find(step_leave_source), e) < 0)
+		return -1;
+	if (v == SETTLE_UNVERIFIED && end->begun[step_find(step_migrate) - steps])
+		return err_set(e, "%s is %s here, and the destination does not answer",
+			end->order.name, virt_state_name(state));
+	return step_undo(end, step_find(step_autostart_off), e);
 }
 
 int settle_act(struct end *end, enum settle_verdict v, struct err *e)
@@ -217,7 +229,7 @@ int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 		return finish(end, e);
 	case SETTLE_UNVERIFIED:
 	case SETTLE_GUEST_ENDED:
-		return clean_up(end, e);
+		return clean_up(end, v, e);
 	case SETTLE_TWICE:
 		if (end->order.is_source)
 			act_on_domain(end, virt_domain_suspend, e);
@@ -234,20 +246,46 @@ int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 struct alone {
 	struct end *end;
 	struct settle_view view;
+	int64_t next_abort;
+	int64_t between_since; /* the guest is between two hosts without a job; 0: it is not */
 };
 
-/* Whether something is still under way here: a job, or a guest that is between two hosts. */
+static void abort_in_time(struct alone *a)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct err e;
+
+	if (!a->end->order.is_source || clock_ms() < a->next_abort)
+		return;
+	a->next_abort = clock_ms() + ABORT_AGAIN_MS;
+	if (end_domain(a->end, &d, &e) < 0 || virt_migration_abort(d, &e) < 0)
+		log_debug("%s", e.msg);
+}
+
+/*
+ * Whether what is under way here has come to its end. A guest that has left here, and is not known
+ * to have arrived, is for both hosts to decide, unless libvirt does so in a moment.
+ */
 static int look_alone(void *arg, struct err *e)
 {
 	struct alone *a = arg;
+	struct settle_view *v = &a->view;
 
-	a->view.reachable = virt_ensure(a->end->virt, e) == 0 && virt_state_get(a->end->virt, a->end->order.uuid, &a->view.state,
-				    &a->view.job, e) == 0;
-	if (!a->view.reachable) {
+	v->reachable = virt_ensure(a->end->virt, e) == 0 &&
+		       virt_state_get(a->end->virt, a->end->order.uuid, &v->state, &v->job, e) == 0;
+	if (!v->reachable) {
 		log_debug("%s", e->msg); /* it may just be starting anew */
 		return 0;
 	}
-	return !a->view.job && a->view.state != VIRT_MIGRATING;
+	if (v->job)
+		abort_in_time(a);
+	if (v->job || v->state != VIRT_MIGRATING || !a->end->order.is_source) {
+		a->between_since = 0;
+		return !v->job && v->state != VIRT_MIGRATING;
+	}
+	if (!a->between_since)
+		a->between_since = clock_ms();
+	return clock_ms() >= a->between_since + HANDSHAKE_MS;
 }
 
 enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view *here)
@@ -270,8 +308,8 @@ enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view
 
 int settle_alone(struct end *end, struct err *e)
 {
-	int64_t limit_ms = end->order.is_source ? ALONE_SOURCE_MS : ALONE_DESTINATION_MS;
-	struct alone a = { .end = end };
+	int64_t limit_ms = end->order.is_source ? end->order.settle_ms : ALONE_DESTINATION_MS;
+	struct alone a = { .end = end, .next_abort = clock_ms() + ABORT_AFTER_MS };
 	enum settle_verdict v;
 
 	cancel_reset(end->cancel);

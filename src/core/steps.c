@@ -11,7 +11,7 @@
 #include "util/str.h"
 
 const char step_migrate[] = "migrate", step_leave_source[] = "leave-source";
-const char step_give_vf[] = "give-vf", step_autostart[] = "autostart";
+const char step_give_vf[] = "give-vf", step_autostart_off[] = "autostart-off";
 
 static bool nic_replicates(const struct pair_order *p)
 {
@@ -35,8 +35,11 @@ static int unless_missing(struct end *end, size_t i,
 	return end->pairs[i].primary_missing ? 0 : fn(end, i, e);
 }
 
+/* As long as the guest may still give up its VF, its standby stays ready. */
 static int undo_link(struct end *end, size_t i, struct err *e)
 {
+	if (end->pairs[i].unplug_asked)
+		return STEP_KEPT;
 	return unless_missing(end, i, standby_link_rest, e);
 }
 
@@ -94,20 +97,22 @@ const struct step steps[] = {
 	{ "uplink-entry-source", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set }, /* give_vf takes it back */
 		.when = nic_does_not_replicate },
+	/* Not later: a source that goes down behind the move would start a second copy. */
+	{ step_autostart_off, "take autostart from the source",
+		.source = { .domain = autostart_clear, .undo_domain = autostart_restore } },
 	{ step_migrate, "migrate",
 		.source = { .domain = domain_migrate },
 		.destination = { .domain = standby_expect, .undo_pair = leave } },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",
 		.source = { .pair = leave }, .forward = true },
+	{ "autostart-on", "give autostart to the destination",
+		.destination = { .domain = autostart_take_over }, .forward = true },
 	{ step_give_vf, "give the guest its VF and see it used",
 		.destination = { .pair = give_vf }, .forward = true },
 	{ "rest-standby", "standby link down, definition checked",
 		.destination = { .pair = rest_standby, .domain = definition_verify },
 		.forward = true },
-	{ step_autostart, "carry autostart over",
-		.source = { .domain = autostart_clear, .undo_domain = autostart_restore },
-		.destination = { .domain = autostart_take_over }, .forward = true },
 };
 
 const size_t n_steps = ARRAY_SIZE(steps);
@@ -228,7 +233,7 @@ static void undo_pairs(struct end *end, const struct step *step, int *ret, struc
 		r = half_of(end, step)->undo_pair(end, i, &now);
 		if (r < 0)
 			err_prefix(&now, "undo \"%s\" (%s)", step->title, end->order.pairs[i].mac);
-		else
+		else if (r != STEP_KEPT)
 			forget(end, step, (int)i, &end->pairs[i].begun[step - steps]);
 		keep_first(r, ret, &now, e);
 	}

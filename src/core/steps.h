@@ -12,6 +12,9 @@
 
 #include "core/end.h"
 
+/* What an undo says that has to be done later: the step stays begun. */
+enum { STEP_KEPT = 1 };
+
 /* One host's half of a step. A step can have a part for each pair and one for the domain. */
 struct step_half {
 	int (*pair)(struct end *end, size_t i, struct err *e);
@@ -35,7 +38,7 @@ struct step {
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
-extern const char step_migrate[], step_leave_source[], step_give_vf[], step_autostart[];
+extern const char step_migrate[], step_leave_source[], step_give_vf[], step_autostart_off[];
 
 const struct step *step_find(const char *name);
 /* Whether the host has something to do in this step. */

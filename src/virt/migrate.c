@@ -86,6 +86,7 @@ struct watch {
 	virDomainPtr dom; /* borrowed */
 	const struct virt_watcher *watcher; /* borrowed */
 	struct cancel *cancel; /* borrowed */
+	int64_t deadline;      /* 0: none */
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
@@ -132,6 +133,11 @@ static void abort_job(struct watch *w)
 		virResetLastError(); /* between two phases there is no job; asked again soon */
 }
 
+static bool is_overdue(const struct watch *w)
+{
+	return w->deadline && clock_ms() >= w->deadline;
+}
+
 /* Sleeps up to MS; true when the migration call has returned. */
 static bool ended_within(struct watch *w, int64_t ms)
 {
@@ -154,7 +160,7 @@ static void *watch_job(void *arg)
 
 	/* Short steps, so that an abort does not wait for the next look. */
 	for (int i = 0; !ended_within(w, LOOK_INTERVAL_MS / 4); i++) {
-		if (cancel_is_set(w->cancel) && clock_ms() >= next_abort) {
+		if ((cancel_is_set(w->cancel) || is_overdue(w)) && clock_ms() >= next_abort) {
 			abort_job(w);
 			next_abort = clock_ms() + ABORT_INTERVAL_MS;
 		}
@@ -209,7 +215,8 @@ static void set_watcher(struct virt *v, const struct virt_watcher *watcher)
 int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 	struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
 {
-	struct watch w = { .dom = d->dom, .watcher = watcher, .cancel = cancel };
+	struct watch w = { .dom = d->dom, .watcher = watcher, .cancel = cancel,
+		.deadline = m->timeout_ms ? clock_ms() + m->timeout_ms : 0 };
 	struct params p = { 0 };
 	pthread_t thread;
 	int r = -1;
@@ -223,9 +230,27 @@ int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 			flags_of(m), e);
 		set_watcher(d->virt, NULL);
 		stop_watch(&w, thread);
+		if (r < 0 && is_overdue(&w) && !cancel_is_set(cancel))
+			err_set_kind(e, ERR_TIMEOUT, "the migration of %s was given up after %d s",
+				d->name, (int)(m->timeout_ms / 1000));
 	}
 	virTypedParamsFree(p.v, p.n);
 	return r;
+}
+
+int virt_migration_abort(struct virt_domain *d, struct err *e)
+{
+	int type, n = 0, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+	virTypedParameterPtr v = NULL;
+
+	if (virDomainGetJobStats(d->dom, &type, &v, &n, 0) < 0)
+		return virt_err(e, "job of %s", d->name);
+	virTypedParamsGetInt(v, n, VIR_DOMAIN_JOB_OPERATION, &operation);
+	virTypedParamsFree(v, n);
+	if (operation != VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
+		return err_set_kind(e, ERR_REFUSED, "the job of %s is no migration from here", d->name);
+	log_debug("libvirt: abort the migration of %s", d->name);
+	return virDomainAbortJob(d->dom) < 0 ? virt_err(e, "abort of the migration of %s", d->name) : 0;
 }
 
 int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct err *e)

@@ -161,6 +161,7 @@ struct virt_migration {
 	bool copy_storage_inc;
 	int64_t parallel;  /* connections; 0: not parallel */
 	int64_t bandwidth; /* MiB/s; 0: unlimited */
+	int64_t timeout_ms; /* the job is aborted then; 0: never */
 };
 
 struct virt_progress {
@@ -182,10 +183,16 @@ struct virt_watcher {
 
 /*
  * Migrates and returns when libvirt does. Its return value decides nothing: look at both ends.
- * When CANCEL is set the job is aborted.
+ * When CANCEL is set, or its own time is up (ERR_TIMEOUT), the job is aborted.
  */
 int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 	struct virt_watcher *watcher, struct cancel *cancel, struct err *e);
+
+/*
+ * Aborts the migration that leaves from here, and no other job: ERR_REFUSED for those. That the
+ * migration has ended is for the caller to see.
+ */
+int virt_migration_abort(struct virt_domain *d, struct err *e);
 
 struct virt_completed {
 	int64_t total_ms;

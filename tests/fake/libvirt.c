@@ -1013,6 +1013,13 @@ static void add_number(
 	p->value.ul = (unsigned long long)value;
 }
 
+static void add_operation(virTypedParameterPtr *params, int *n, int value)
+{
+	add_number(params, n, VIR_DOMAIN_JOB_OPERATION, 0);
+	(*params)[*n - 1].type = VIR_TYPED_PARAM_INT;
+	(*params)[*n - 1].value.i = value;
+}
+
 static int completed_stats(
 	const struct dom *d, int *type, virTypedParameterPtr *params, int *n, bool keep)
 {
@@ -1051,6 +1058,7 @@ EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type,
 		return 0;
 	*type = VIR_DOMAIN_JOB_UNBOUNDED;
 	s = read_stats(&domain->dom);
+	add_operation(params, nparams, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
 	add_number(params, nparams, VIR_DOMAIN_JOB_TIME_ELAPSED, s.elapsed);
 	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_TOTAL, s.total);
 	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_PROCESSED, s.processed);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/late.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "agent/lock.h"
+#include "core/primary.h"
+#include "core/settle.h"
+#include "core/standby.h"
+#include "core/steps.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { WATCH_POLL_MS = 250 };
+
+int64_t late_unplug_left(const struct end *end)
+{
+	int64_t left = 0;
+
+	for (size_t i = 0; end->order.is_source && i < end->order.n_pairs; i++) {
+		int64_t asked = end->pairs[i].unplug_asked;
+		int64_t now = asked ? asked + end->order.watch_ms - clock_ms() : 0;
+
+		left = now > left ? now : left;
+	}
+	return left;
+}
+
+struct watch {
+	struct end *end;
+	int stop_fd;
+	bool *gone; /* owned; by pair */
+};
+
+static bool is_told_to_stop(const struct watch *w)
+{
+	struct pollfd p = { .fd = w->stop_fd, .events = POLLIN };
+
+	return w->stop_fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* Its frames come first: the standby has to carry them from now on. */
+static void let_standby_carry(struct end *end, size_t i)
+{
+	struct err e;
+
+	log_warn("%s: the guest has given up VF %s after all; its standby carries it until it has it "
+		 "back", end->order.name, end->order.pairs[i].vf);
+	if (standby_path_up(end, i, &e) < 0)
+		log_warn("%s: the standby's path is not whole: %s", end->order.name, e.msg);
+}
+
+/* 1 when a VF has gone, or the guest. */
+static int look_for_late_unplug(void *arg, struct err *e)
+{
+	struct watch *w = arg;
+	enum virt_state state;
+	bool job, any = false;
+
+	if (is_told_to_stop(w))
+		return err_set_kind(e, ERR_TIMEOUT, "told to stop watching");
+	if (virt_ensure(w->end->virt, e) < 0 ||
+		virt_state_get(w->end->virt, w->end->order.uuid, &state, &job, e) < 0)
+		return 0; /* libvirt may be starting anew */
+	if (!virt_state_is_active(state)) {
+		for (size_t i = 0; i < w->end->order.n_pairs; i++)
+			w->end->pairs[i].unplug_asked = 0;
+		return 1;
+	}
+	for (size_t i = 0; i < w->end->order.n_pairs; i++) {
+		bool attached = true;
+
+		if (!w->end->pairs[i].unplug_asked || primary_is_attached(w->end, i, &attached, e) < 0 ||
+			attached)
+			continue;
+		w->gone[i] = any = true;
+		let_standby_carry(w->end, i);
+	}
+	return any;
+}
+
+/* As if the run had come as far as taking the VF and were rolled back now. */
+static int note_as_detached(struct end *end, size_t i, struct err *e)
+{
+	end->pairs[i].unplug_asked = 0;
+	end->pairs[i].primary_missing = true;
+	for (size_t k = 0; k < n_steps; k++) {
+		if (!steps[k].source.undo_pair)
+			continue;
+		end->pairs[i].begun[k] = true;
+		if (end_note(end, steps[k].name, (int)i, true, e) < 0)
+			return -1;
+	}
+	return vf_mac_clear(end, i, e);
+}
+
+static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
+{
+	int r = cancel_wait(w->end->cancel, left_ms, WATCH_POLL_MS, "a late unplug", look_for_late_unplug,
+		w, e);
+
+	if (r < 0 && e->kind != ERR_TIMEOUT)
+		return -1;
+	for (size_t i = 0; i < w->end->order.n_pairs; i++) {
+		if (w->gone[i] && note_as_detached(w->end, i, e) < 0)
+			return -1;
+		/* Nothing more is to be expected of the others. */
+		if (r < 0)
+			w->end->pairs[i].unplug_asked = 0;
+		w->gone[i] = false;
+	}
+	return settle_alone(w->end, e);
+}
+
+static void name_watcher(struct end *end, int64_t left_ms)
+{
+	CLEANUP_FREE char *owner = str_printf("PID %d, watching until the guest can no longer give up its "
+					      "VF, at most %d s more",
+		(int)getpid(), (int)(left_ms / 1000));
+
+	lock_set_owner(end->domain_lock, owner);
+}
+
+int late_unplug_watch(struct end *end, int stop_fd, struct err *e)
+{
+	CLEANUP_FREE bool *gone = mem_new(end->order.n_pairs * sizeof(*gone));
+	struct watch w = { .end = end, .stop_fd = stop_fd, .gone = gone };
+	int64_t left;
+
+	while ((left = late_unplug_left(end)) > 0) {
+		cancel_reset(end->cancel);
+		name_watcher(end, left);
+		if (watch_once(&w, left, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < end->order.n_pairs; i++)
+		end->pairs[i].unplug_asked = 0;
+	return settle_alone(end, e);
+}

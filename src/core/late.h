@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest that was asked for its VF and has not answered in time may still give it up, without
+ * any word of warning: minutes later, or when it is rebooted. After a rollback it has its VF, so
+ * somebody has to watch, and to bring its frames to the standby at once when the VF goes.
+ */
+#ifndef CORE_LATE_H
+#define CORE_LATE_H
+
+#include "core/end.h"
+
+/* How long the watch has to go on, in milliseconds; 0: no unplug is pending. */
+int64_t late_unplug_left(const struct end *end);
+
+/*
+ * Watches until no unplug is to be expected any more. A VF that goes meanwhile is given back, with the
+ * standby in its place until then. Afterwards the standbys rest. STOP_FD (-1: none) ends the watch when it becomes readable.
+ * -1: something is left to do, the journal is still needed.
+ */
+int late_unplug_watch(struct end *end, int stop_fd, struct err *e);
+
+#endif
