@@ -110,6 +110,36 @@ teardown() {
 	refute_called 'host-.' "virDomain(Resume|Destroy)"
 }
 
+# shut_down_at HOST PATTERN: the guest is shut down there as soon as the log has that
+shut_down_at() {
+	start_sm vm-01 host-b
+	await 10 grep -q "$2" "$FAKE_DIR/log"
+	fake stop "$1" vm-01
+	wait_sm
+	assert_exit 1
+	assert_says 'ended by itself'
+	assert_no_entries host-a "$MAC1"
+	assert_no_entries host-b "$MAC1"
+	refute_called 'host-.' "virDomain(Resume|Destroy)"
+	await 5 no_agents
+	[ -z "$(show_files host-a)$(show_files host-b)" ]
+}
+
+@test "the guest shuts down while it is to give up its VF: said so, exit 1" {
+	set_fake detach.ms 1500
+	shut_down_at host-a 'host-a virDomainDetachDeviceAlias'
+}
+
+@test "the guest shuts down while the VF is attached on the destination: said so, exit 1" {
+	set_fake attach.ms 1500
+	shut_down_at host-b 'host-b virDomainAttachDeviceFlags'
+}
+
+@test "the guest shuts down before it uses its VF: said so, exit 1" {
+	set_fake drive never
+	shut_down_at host-b 'event added hostdev0'
+}
+
 @test "a domain that does not converge can be stopped" {
 	set_fake migrate endless
 	start_sm vm-01 host-b

@@ -69,7 +69,7 @@ assert_settled() {
 @test "while the guest gives up its VF: back, the VF included" {
 	fault host-a virDomainDetachDeviceAlias 1 hook:die
 	set_fake detach.ms 300
-	all_die_at die
+	all_die_at die --unplug-watch 12 vm-01 host-b
 	run_sm recover vm-01
 	assert_exit 1
 	assert_hears host-a vm-01 "$MAC1"

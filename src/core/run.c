@@ -755,13 +755,27 @@ static int take_steps_to(struct run *r, size_t last, size_t *ret_reached, struct
 	return 0;
 }
 
-/* A guest that shut down while it was prepared has nothing to go back to. */
-static bool guest_has_ended(struct run *r)
+/* A guest that shut down on the way has nothing to go back to, and needs no VF. */
+static bool guest_has_ended(struct run *r, int side)
 {
 	struct settle_view view;
 
-	driver_look(r->d, r->ends[SOURCE], order(r, SOURCE)->uuid, &view);
+	driver_look(r->d, r->ends[side], order(r, side)->uuid, &view);
 	return view.reachable && !virt_state_is_active(view.state);
+}
+
+static void say_moved(struct run *r)
+{
+	struct err e = { 0 };
+
+	if (json_array_size(r->failed_vfs) == 0 || !guest_has_ended(r, DESTINATION)) {
+		say_forward(r, "moved");
+		return;
+	}
+	r->unsettled[SOURCE] = r->unsettled[DESTINATION] = false;
+	undo_half(r, step_find(step_migrate), DESTINATION);
+	undo_half(r, &steps[0], DESTINATION);
+	say_guest_ended(r, &e);
 }
 
 static void run_opened(struct run *r, int64_t start)
@@ -774,7 +788,7 @@ static void run_opened(struct run *r, int64_t start)
 		err_set_kind(&e, ERR_CANCELLED, "stopped by a signal");
 	if (result < 0 && reached < move)
 		revive_both(r);
-	if (result < 0 && reached < move && guest_has_ended(r)) {
+	if (result < 0 && reached < move && guest_has_ended(r, SOURCE)) {
 		clean_after_end(r);
 		say_guest_ended(r, &e);
 		return;
@@ -791,7 +805,7 @@ static void run_opened(struct run *r, int64_t start)
 	settle(r, move, result < 0, &e);
 	r->out->total_ms = clock_ms() - start;
 	if (r->d->past_return)
-		say_forward(r, "moved");
+		say_moved(r);
 }
 
 static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
