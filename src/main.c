@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "core/check.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -33,7 +34,7 @@ static const char exit_statuses[] = "Exit status:\n"
 				    "  5  not all could be undone, or the outcome is unknown\n"
 				    "  6  busy: another run holds the domain or the VF\n";
 
-static void print_help(void)
+static void print_summary(void)
 {
 	printf("Usage: sriov-migrate [OPTION]... DOMAIN HOST\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
@@ -57,6 +58,20 @@ static const struct cmd *find_command(int argc, char **argv, int *ret_words)
 			return &commands[i];
 	*ret_words = 0;
 	return &commands[0];
+}
+
+/* Of the command named, where it has something to add. */
+static void print_help(int argc, char **argv)
+{
+	int words;
+	const struct cmd *c = find_command(argc, argv, &words);
+
+	if (words && c->fn == cmd_check) {
+		printf("Usage: sriov-migrate [OPTION]... %s %s\n\n", c->name, c->arguments);
+		check_print_help(stdout);
+	} else {
+		print_summary();
+	}
 }
 
 static int run_command(const struct options *o, int argc, char **argv, struct err *e)
@@ -100,7 +115,7 @@ static int run(struct options *o, int argc, char **argv, struct err *e)
 	if (parse(o, argc, argv, &rest, e) < 0)
 		return -1;
 	if (o->help) {
-		print_help();
+		print_help(argc - rest, argv + rest);
 		return STATUS_DONE;
 	}
 	if (o->version) {

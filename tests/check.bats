@@ -12,8 +12,28 @@ teardown() {
 	teardown_hosts
 }
 
-# assert_refused REGEXP [ARGUMENTS…]: by check and by migrate alike
+# assert_problem CODE REGEXP: among what --json said
+assert_problem() {
+	assert_says "\"event\":\"problem\".*\"code\":\"$1\".*$2"
+}
+
+# assert_refused CODE REGEXP [ARGUMENTS…]: by check and by migrate alike
 assert_refused() {
+	local code=$1 words=$2
+	shift 2
+	[ $# -gt 0 ] || set -- vm-01 host-b
+	remember
+	run_sm --json check "$@"
+	assert_exit 3
+	assert_problem "$code" "$words"
+	run_sm migrate "$@"
+	assert_exit 3
+	assert_says "$words"
+	assert_untouched
+}
+
+# assert_stopped REGEXP [ARGUMENTS…]: likewise, where it does not come to a check
+assert_stopped() {
 	local words=$1
 	shift
 	[ $# -gt 0 ] || set -- vm-01 host-b
@@ -27,11 +47,27 @@ assert_refused() {
 	assert_untouched
 }
 
+# assert_warned CODE REGEXP [ARGUMENTS…]: by check, which says yes all the same
+assert_warned() {
+	local code=$1 words=$2
+	shift 2
+	[ $# -gt 0 ] || set -- vm-01 host-b
+	remember
+	run_sm --json check "$@"
+	assert_exit 0
+	assert_says "\"event\":\"warning\".*\"code\":\"$code\".*$words"
+	assert_untouched
+}
+
 # Starts vm-01 again from its definition changed by sed.
 restart_changed() {
 	fake stop host-a vm-01
 	sed "$@" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
 	start_guest vm-01 "$FAKE_DIR/changed.xml"
+}
+
+live_file() {
+	echo "$FAKE_DIR/host-a/domains/$(fake show host-a | sed -n "s/^domain $1 \([^ ]*\) state.*/\1/p")/live.xml"
 }
 
 @test "check says yes and touches nothing" {
@@ -54,66 +90,66 @@ restart_changed() {
 }
 
 @test "unknown domain" {
-	assert_refused 'vm-99' vm-99 host-b
+	assert_refused no-domain 'vm-99' vm-99 host-b
 }
 
 @test "a UUID nobody has" {
-	assert_refused '00000000-1111' 00000000-1111-4000-8000-000000000000 host-b
+	assert_refused no-domain '00000000-1111' 00000000-1111-4000-8000-000000000000 host-b
 }
 
 @test "domain that is not running" {
 	fake stop host-a vm-01
-	assert_refused 'vm-01 is not running'
+	assert_refused not-running 'vm-01 is not running'
 }
 
 @test "domain that is paused" {
 	sed -i 's/.*/3 1/' "$FAKE_DIR"/host-a/domains/*0101/state
-	assert_refused 'paused'
+	assert_refused not-running 'paused'
 }
 
 @test "domain another job runs for" {
 	echo 1 >"$(echo "$FAKE_DIR"/host-a/domains/*0101)/job"
-	assert_refused 'job'
+	assert_refused job-active 'job'
 }
 
 @test "no pair" {
 	restart_changed "/<teaming/d"
-	assert_refused 'no pair'
+	assert_refused no-pair 'no pair'
 }
 
 @test "MACs that differ" {
 	restart_changed "0,/52:54:00:00:12:53/s//52:54:00:00:12:77/"
-	assert_refused '52:54:00:00:12:77'
+	assert_refused broken-pair '52:54:00:00:12:77'
 	assert_says "52:54:00:00:12:53"
 }
 
 @test "primary that names no standby" {
 	restart_changed "s/persistent='ua-backup0'/persistent='ua-nobody'/"
-	assert_refused 'ua-nobody'
+	assert_refused broken-pair 'ua-nobody'
 }
 
 @test "standby that is not on a bridge" {
 	restart_changed "s/interface type='bridge'/interface type='user'/; /<source bridge/d"
-	assert_refused 'bridge'
+	assert_refused no-bridge 'bridge'
 }
 
 @test "bridge without an uplink on the NIC" {
 	on host-a ip link set uplink0 nomaster
-	assert_refused 'br0'
+	assert_refused no-uplink 'br0'
 }
 
 @test "several uplinks here" {
 	on host-a ip link set pf0 master br0
-	assert_refused 'uplink0, pf0|pf0, uplink0'
+	assert_refused several-uplinks 'uplink0, pf0|pf0, uplink0'
 }
 
 @test "several uplinks there" {
 	on host-b ip link set enp65s0 master br0
-	assert_refused 'wan0, enp65s0|enp65s0, wan0'
+	assert_refused several-uplinks 'wan0, enp65s0|enp65s0, wan0'
 }
 
 @test "an uplink named that is none" {
-	assert_refused 'lo' --source-uplink lo vm-01 host-b
+	assert_refused no-uplink 'lo' --source-uplink lo vm-01 host-b
 }
 
 # br0 follows its only port a moment later.
@@ -124,45 +160,45 @@ bridge_is_down() {
 @test "uplink down there" {
 	on host-b ip link set wan0 down
 	await 5 bridge_is_down host-b
-	assert_refused 'wan0'
+	assert_refused uplink-down 'wan0'
 }
 
 @test "uplink without carrier there" {
 	on switch ip link set up-0b down
 	await 5 bridge_is_down host-b
-	assert_refused 'wan0'
+	assert_refused uplink-down 'wan0'
 }
 
 @test "uplink down here" {
 	on host-a ip link set uplink0 down
-	assert_refused 'uplink0'
+	assert_refused uplink-down 'uplink0'
 }
 
 @test "bridge down there" {
 	on host-b ip link set br0 down
-	assert_refused 'br0'
+	assert_refused bridge-down 'br0'
 }
 
 @test "PF down there" {
 	on host-b ip link set enp65s0 down
-	assert_refused 'enp65s0'
+	assert_refused pf-down 'enp65s0'
 }
 
 @test "bridge missing there" {
 	on host-b ip link del br0
-	assert_refused 'br0'
+	assert_refused no-bridge 'br0'
 }
 
 @test "libvirt network missing there" {
 	rm "$FAKE_DIR/host-b/networks/br0-net" "$FAKE_DIR/host-b/networks/index"
-	assert_refused 'br0-net' vm-02 host-b
+	assert_refused no-network 'br0-net' vm-02 host-b
 }
 
 @test "libvirt network there leads to another kind" {
 	cat >"$FAKE_DIR/host-b/networks/br0-net" <<-END
 		<network><name>br0-net</name><forward mode='hostdev'><pf dev='enp65s0'/></forward></network>
 	END
-	assert_refused 'br0-net|bridge' vm-02 host-b
+	assert_refused no-bridge 'br0-net|bridge' vm-02 host-b
 }
 
 @test "no free VF: all of them used by guests" {
@@ -170,7 +206,7 @@ bridge_is_down() {
 	for i in 0 1 3 4 5; do
 		fake bind host-b enp65s0 $i vfio-pci
 	done
-	assert_refused 'no VF of enp65s0 is free'
+	assert_refused no-free-vf 'no VF of enp65s0 is free'
 }
 
 @test "no free VF: ports of bridges, addresses, defined for others" {
@@ -184,26 +220,26 @@ bridge_is_down() {
 	fake bind host-b enp65s0 5 vfio-pci
 	run_sm check vm-01 host-b
 	# A bridge with two ports on the NIC is another matter: name the uplink.
-	assert_refused 'domain other is defined with it' --destination-uplink wan0 vm-01 host-b
+	assert_refused no-free-vf 'domain other is defined with it' --destination-uplink wan0 vm-01 host-b
 }
 
 @test "a VF named that is in use, that is none, that is nonsense" {
-	assert_refused '41:10.4' --vf 0000:41:10.4 vm-01 host-b
-	assert_refused '41:1f.7' --vf 0000:41:1f.7 vm-01 host-b
-	assert_refused 'nonsense' --vf nonsense vm-01 host-b
+	assert_refused vf-in-use '41:10.4' --vf 0000:41:10.4 vm-01 host-b
+	assert_refused bad-vf '41:1f.7' --vf 0000:41:1f.7 vm-01 host-b
+	assert_refused bad-vf 'nonsense' --vf nonsense vm-01 host-b
 }
 
 @test "another domain of that name there" {
 	sed "s/0101/9901/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/other.xml"
 	fake define host-b "$FAKE_DIR/other.xml"
-	assert_refused 'vm-01'
+	assert_refused name-taken 'vm-01'
 	assert_says 9901
 }
 
 @test "another domain of that UUID there" {
 	sed "s/vm-01/elsewhere/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/other.xml"
 	fake define host-b "$FAKE_DIR/other.xml"
-	assert_refused 'elsewhere'
+	assert_refused uuid-taken 'elsewhere'
 }
 
 @test "the domain itself, shut off there, is no obstacle" {
@@ -214,48 +250,48 @@ bridge_is_down() {
 }
 
 @test "the destination is this host" {
-	assert_refused 'this host' vm-01 host-a
-	assert_refused 'this host' vm-01 local-host
+	assert_refused same-host 'this host' vm-01 host-a
+	assert_refused same-host 'this host' vm-01 local-host
 }
 
 @test "unknown destination" {
-	assert_refused 'nowhere' vm-01 nowhere
+	assert_stopped 'nowhere' vm-01 nowhere
 }
 
 @test "destination that does not answer" {
 	set_fake ssh unreachable
-	assert_refused 'No route to host'
+	assert_stopped 'No route to host'
 }
 
 @test "ssh that would ask for a password" {
 	set_fake ssh ask
-	assert_refused 'Permission denied'
+	assert_stopped 'Permission denied'
 	assert_says 'BatchMode'
 }
 
 @test "ssh that does not know the host's key" {
 	set_fake ssh hostkey
-	assert_refused 'Host key verification failed'
+	assert_stopped 'Host key verification failed'
 }
 
 @test "program missing there" {
 	set_fake ssh missing
-	assert_refused 'not found'
+	assert_stopped 'not found'
 }
 
 @test "program of another protocol version there" {
 	set_fake ssh old
-	assert_refused '999'
+	assert_stopped '999'
 }
 
 @test "no permission for libvirt here" {
 	set_fake host-a.connect denied
-	assert_refused 'Permission denied'
+	assert_stopped 'Permission denied'
 }
 
 @test "no permission for libvirt there" {
 	set_fake host-b.connect denied
-	assert_refused 'Permission denied'
+	assert_stopped 'Permission denied'
 	assert_says host-b
 }
 
@@ -265,15 +301,15 @@ bridge_is_down() {
 			env PATH="$FAKE_DIR/bin:$PATH" "$FAKE_DIR/bin/sriov-migrate" "$@" 3>&-
 	}
 	# ssh enters the other host's namespaces, which needs all capabilities in this test only.
-	run_sm_without check vm-01 host-b
+	run_sm_without --json check vm-01 host-b
 	[ "$status" = 3 ] || assert_exit 3
-	assert_says 'permission'
+	assert_problem no-permission 'permission'
 	assert_untouched
 }
 
 @test "libvirt here cannot reach libvirt there" {
 	set_fake host-a.reach denied
-	assert_refused 'Host key verification failed'
+	assert_refused libvirt-unreachable 'Host key verification failed'
 	assert_says 'ssh'
 }
 
@@ -283,34 +319,27 @@ bridge_is_down() {
 	cp "$(echo "$FAKE_DIR"/host-a/domains/*0101)"/{live.xml,state} \
 		"$FAKE_DIR/host-b/domains/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101/"
 	remember
-	run_sm vm-01 host-b
+	run_sm --json vm-01 host-b
 	assert_exit 5
-	assert_says host-a
+	assert_problem running-twice host-a
 	assert_says host-b
 	assert_untouched
 }
 
-@test "uplinks that are not trusted are warned of, not refused" {
+@test "uplink that is not trusted: a warning" {
 	fake vf-set host-b enp65s0 2 trust 0
-	run_sm check vm-01 host-b
-	assert_exit 0
-	assert_says 'wan0 is not trusted'
-	assert_says 'ip link set enp65s0 vf 2'
+	assert_warned uplink-not-trusted 'wan0 is not trusted.*ip link set enp65s0 vf 2'
 }
 
-@test "spoof checking on an uplink is warned of" {
+@test "spoof checking on an uplink: a warning" {
 	fake vf-set host-a pf0 0 spoofchk 1
-	run_sm check vm-01 host-b
-	assert_exit 0
-	assert_says 'uplink0'
-	assert_says 'spoof'
+	assert_warned uplink-spoofchk 'uplink0.*spoof'
 }
 
-@test "a bridge whose entries libvirt manages is named" {
+@test "bridge whose entries libvirt manages: a warning" {
 	sed "s/<bridge name='br0'/& macTableManager='libvirt'/" "$tests_dir/data/br0-net.xml" \
 		>"$FAKE_DIR/host-a/networks/br0-net"
-	run_sm check vm-02 host-b
-	assert_says 'br0-net'
+	assert_warned libvirt-owns-fdb 'br0-net' vm-02 host-b
 }
 
 @test "a VF whose PF says nothing about it stops only what needs it" {
@@ -318,4 +347,113 @@ bridge_is_down() {
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
+}
+
+# ---- the rest of what check --help lists ----
+
+@test "every check has a test that makes it fail" {
+	local code missing=()
+	for code in $("$program" check --help | sed -n 's/^  \([a-z-]*\)  *\(error\|warning\|advice\) .*/\1/p'); do
+		grep -qE "(assert_(refused|warned|problem) |is_found\(\")$code\b" \
+			"$tests_dir"/*.bats "$tests_dir"/unit/test-check.c || missing+=("$code")
+	done
+	[ "${#missing[@]}" = 0 ] || {
+		echo "without a test: ${missing[*]}"
+		return 1
+	}
+}
+
+@test "domain that another run holds: busy, says who" {
+	on host-a sh -c 'mkdir -p /run/sriov-migrate; cd /run/sriov-migrate
+		echo "PID 1 on elsewhere" >domain-7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.lock'
+	on host-a flock /run/sriov-migrate/domain-7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.lock \
+		sleep 60 3>&- &
+	local holder=$!
+	await 5 sh -c "pgrep -P $holder -x sleep || pgrep -P $holder >/dev/null"
+	run_sm --json check vm-01 host-b
+	kill "$holder"
+	assert_exit 6
+	assert_problem busy 'PID 1 on elsewhere'
+}
+
+@test "domain that arrives there by another migration" {
+	local there="$FAKE_DIR/host-b/domains/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101"
+	fake define host-b "$tests_dir/data/vm-01.xml"
+	cp "$(echo "$FAKE_DIR"/host-a/domains/*0101)/live.xml" "$there/"
+	echo 3 2 >"$there/state"
+	assert_refused incoming 'migrated there already'
+}
+
+@test "standby that is no virtio NIC" {
+	sed -i "s/<model type=.virtio.\/>/<model type='e1000e'\/>/" "$(live_file vm-01)"
+	assert_refused standby-model 'ua-backup0'
+}
+
+@test "standby that is virtio-non-transitional is a virtio NIC" {
+	sed -i "s/<model type=.virtio.\/>/<model type='virtio-non-transitional'\/>/" "$(live_file vm-01)"
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "primary that is no VF" {
+	sed -i 's/slot=.0x10. function=.0x2./slot="0x00" function="0x0"/' "$(live_file vm-01)"
+	assert_refused no-vf 'ua-backup0'
+}
+
+@test "PF that says nothing about the primary's VF" {
+	set_fake host-a.vf.silent 1
+	assert_refused no-vf-info 'pf0'
+}
+
+@test "uplink that the bridge does not forward on" {
+	on host-b bridge link set dev wan0 state 0
+	assert_refused uplink-not-forwarding 'wan0'
+}
+
+@test "NIC that keeps every filter: only check tells" {
+	assert_warned filters-leak 'uplink0'
+	assert_warned filters-leak 'wan0'
+	run_sm --dry-run vm-01 host-b
+	refute_says 'keeps every filter'
+}
+
+@test "NIC that nobody knows: a warning" {
+	stop_hosts
+	rm -r "$FAKE_DIR"
+	NIC_DRIVER=octeontx2-nicpf setup_hosts_and_guests
+	assert_warned unknown-nic 'octeontx2'
+}
+
+@test "VF of another PF than the uplink's: a warning" {
+	on host-b ip link add ens9 type veth peer name ens9-peer
+	on host-b ip link set ens9 up
+	fake nic host-b ens9 0000:42:00.0 igb igbvf 2 -1 -
+	assert_warned other-pf '0000:42:10.0 is of ens9' --vf 0000:42:10.0 vm-01 host-b
+}
+
+@test "bridges of different MTU: a warning" {
+	on host-b ip link set br0 mtu 1400
+	assert_warned mtu-differs '1400'
+}
+
+@test "definition that has lost its VF: a warning" {
+	sed "/<interface type='hostdev'/,/<\/interface>/d" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	fake define host-a "$FAKE_DIR/changed.xml"
+	assert_warned defined-without-vf 'ua-backup0'
+}
+
+@test "all that stands in the way is told at once" {
+	on host-b ip link set wan0 down
+	on host-b ip link set enp65s0 down
+	echo 1 >"$(echo "$FAKE_DIR"/host-a/domains/*0101)/job"
+	sed "s/0101/9901/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml"
+	fake vf-set host-a pf0 0 trust 0
+	run_sm --json check --vf 0000:41:1f.7 vm-01 host-b
+	assert_exit 3
+	local code
+	for code in job-active name-taken uplink-down pf-down bad-vf; do
+		assert_problem "$code" ''
+	done
+	assert_says '"event":"warning".*"code":"uplink-not-trusted"'
 }

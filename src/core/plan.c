@@ -2,7 +2,6 @@
 #include "core/plan.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "core/nic.h"
@@ -13,80 +12,17 @@
 #include "xml/pair.h"
 #include "xml/rewrite.h"
 
+bool plan_is_refused(const struct plan *p)
+{
+	return problem_list_refuses(&p->problems);
+}
+
 void plan_free(struct plan *p)
 {
 	record_clear(&order_record, &p->source);
 	record_clear(&order_record, &p->destination);
-	for (size_t i = 0; i < p->problems.n; i++) {
-		free(p->problems.v[i].host);
-		free(p->problems.v[i].text);
-		free(p->problems.v[i].hint);
-	}
-	free(p->problems.v);
+	problem_list_free(&p->problems);
 	*p = (struct plan){ 0 };
-}
-
-bool plan_is_refused(const struct plan *p)
-{
-	for (size_t i = 0; i < p->problems.n; i++)
-		if (!p->problems.v[i].warning)
-			return true;
-	return false;
-}
-
-/* ---- problems ---- */
-
-static struct problem *find_same(struct plan *p, const char *code, const struct host_facts *host,
-	const char *text)
-{
-	for (size_t i = 0; i < p->problems.n; i++) {
-		struct problem *old = &p->problems.v[i];
-
-		if (str_equal(old->code, code) && str_equal(old->text, text) &&
-			str_equal(old->host, host ? host->hostname : NULL))
-			return old;
-	}
-	return NULL;
-}
-
-/* Takes TEXT. Two pairs on one uplink have its problems in common: they are told once. */
-static struct problem *add(struct plan *p, const char *code, const struct host_facts *host, char *text)
-{
-	struct problem *new = find_same(p, code, host, text);
-
-	if (new) {
-		free(text);
-		return new;
-	}
-	new = mem_append(&p->problems.v, &p->problems.n, sizeof(*new));
-	new->code = code;
-	new->host = str_dup(host ? host->hostname : NULL);
-	new->text = text;
-	new->hint = str_dup("");
-	return new;
-}
-
-__attribute__((format(printf, 5, 6))) static void refuse(struct plan *p, const char *code,
-	const struct host_facts *host, const char *hint, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	str_set(&add(p, code, host, str_vprintf(fmt, ap))->hint, hint);
-	va_end(ap);
-}
-
-__attribute__((format(printf, 5, 6))) static void warn(struct plan *p, const char *code,
-	const struct host_facts *host, const char *hint, const char *fmt, ...)
-{
-	struct problem *new;
-	va_list ap;
-
-	va_start(ap, fmt);
-	new = add(p, code, host, str_vprintf(fmt, ap));
-	va_end(ap);
-	new->warning = true;
-	str_set(&new->hint, hint);
 }
 
 /* ---- one pair on one host ---- */
@@ -113,9 +49,10 @@ static char *list_uplinks(const struct bridge_fact *b)
 	return list.s ? list.s : str_dup("");
 }
 
-static const struct uplink_fact *choose_uplink(struct plan *p, const struct host_facts *f,
-	const struct bridge_fact *b, const char *names, const char *option)
+static const struct uplink_fact *choose_uplink(const struct check_view *v, const char *names,
+	const char *option)
 {
+	const struct bridge_fact *b = v->bridge;
 	const struct uplink_fact *u = names ? named_uplink(b, names) : only_uplink(b);
 	CLEANUP_FREE char *all = list_uplinks(b);
 	CLEANUP_FREE char *hint = str_printf("Name the one to use with %s.", option);
@@ -123,107 +60,42 @@ static const struct uplink_fact *choose_uplink(struct plan *p, const struct host
 	if (u)
 		return u;
 	if (b->n_uplinks == 0)
-		refuse(p, "no-uplink", f, "A VF of the guest's NIC, or its PF, must be a port of the bridge.",
+		problem_add(v->problems, "no-uplink", v->host,
+			"A VF of the guest's NIC, or its PF, must be a port of the bridge.",
 			"bridge %s has no port that belongs to an SR-IOV NIC", b->name);
 	else if (names)
-		refuse(p, "no-uplink", f, hint, "none of %s is an uplink of %s; its uplinks: %s", names,
-			b->name, all);
+		problem_add(v->problems, "no-uplink", v->host, hint,
+			"none of %s is an uplink of %s; its uplinks: %s", names, b->name, all);
 	else
-		refuse(p, "several-uplinks", f, hint, "bridge %s has several uplinks: %s", b->name, all);
+		problem_add(v->problems, "several-uplinks", v->host, hint,
+			"bridge %s has several uplinks: %s", b->name, all);
 	return NULL;
 }
 
-static void check_uplink(struct plan *p, const struct host_facts *f, const struct bridge_fact *b,
-	const struct uplink_fact *u)
+/* Fills in bridge, uplink, PF and rule, in V as well; false when one of them is missing. */
+static bool place_pair(struct check_view *v, const char *bridge, const char *names,
+	const char *option, struct pair_order *o)
 {
-	const struct pf_fact *pf = facts_pf(f, u->pf);
-
-	if (!b->up)
-		refuse(p, "bridge-down", f, "", "bridge %s is down", b->name);
-	if (!pf || !pf->up)
-		refuse(p, "pf-down", f, "A VF cannot be attached while its PF is down.", "PF %s is down",
-			u->pf);
-	if (!u->up || !u->running)
-		refuse(p, "uplink-down", f, "", "uplink %s of %s %s", u->name, b->name,
-			u->up ? "has no carrier" : "is down");
-	else if (!u->forwarding)
-		refuse(p, "uplink-not-forwarding", f, "", "uplink %s of %s is not forwarding", u->name,
-			b->name);
-}
-
-static const struct vf_fact *vf_by_index(const struct pf_fact *pf, int64_t index)
-{
-	for (size_t i = 0; pf && i < pf->n_vfs; i++)
-		if (pf->vfs[i].index == index)
-			return &pf->vfs[i];
-	return NULL;
-}
-
-/* An uplink VF that is not trusted is refused the guest's MAC by many PFs, in silence. */
-static void check_trust(struct plan *p, const struct host_facts *f, const struct uplink_fact *u)
-{
-	const struct vf_fact *vf = vf_by_index(facts_pf(f, u->pf), u->vf_index);
-	CLEANUP_FREE char *hint = NULL;
-
-	if (!vf || (vf->trust != 0 && vf->spoofchk != 1))
-		return;
-	hint = str_printf("ip link set %s vf %" PRId64 " trust on spoofchk off", u->pf, vf->index);
-	if (vf->trust == 0)
-		warn(p, "uplink-not-trusted", f, hint,
-			"uplink %s is not trusted: the NIC may refuse it the guest's MAC", u->name);
-	if (vf->spoofchk == 1)
-		warn(p, "uplink-spoofchk", f, hint,
-			"uplink %s has spoof checking on: the NIC may drop what the guest sends", u->name);
-}
-
-/*
- * igb refuses the request to clear a filter since Linux 5.16 (584af82154f5): each entry set on a VF
- * of it takes one of some 13 slots until the VFs are created anew.
- */
-static void check_filter_leak(struct plan *p, const struct host_facts *f, const struct uplink_fact *u,
-	const struct pf_fact *pf)
-{
-	if (p->advise && str_equal(pf->driver, "igb") && u->vf_index >= 0)
-		warn(p, "filters-leak", f,
-			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees them.",
-			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
-			"moves it takes no more, and neighbours on %s may not reach guests that left",
-			u->name, pf->name);
-}
-
-/* Fills in bridge, uplink, PF and rule; false when there is a problem. */
-static bool place_pair(struct plan *p, const struct host_facts *f, const char *bridge,
-	const char *names, const char *option, struct pair_order *o)
-{
-	const struct bridge_fact *b = facts_bridge(f, bridge);
-	size_t problems_before = p->problems.n;
-	const struct uplink_fact *u;
-	const struct pf_fact *pf;
 	bool known;
 
-	if (!b) {
-		refuse(p, "no-bridge", f, "The standby must reach the same network on both hosts.",
+	v->bridge = facts_bridge(v->host, bridge);
+	if (!v->bridge) {
+		problem_add(v->problems, "no-bridge", v->host,
+			"The standby must reach the same network on both hosts.",
 			"there is no bridge %s", bridge);
 		return false;
 	}
-	u = choose_uplink(p, f, b, names, option);
-	if (!u)
+	v->uplink = choose_uplink(v, names, option);
+	if (!v->uplink)
 		return false;
-	check_uplink(p, f, b, u);
-	if (p->problems.n != problems_before)
+	v->pf = facts_pf(v->host, v->uplink->pf);
+	check_run(CHECK_UPLINK, v);
+	if (!v->pf)
 		return false;
-	check_trust(p, f, u);
-	pf = facts_pf(f, u->pf);
-	str_set(&o->bridge, b->name);
-	str_set(&o->uplink, u->name);
-	str_set(&o->pf, u->pf);
-	str_set(&o->rule, nic_rule_name(nic_rule_of(pf->driver, &known)));
-	check_filter_leak(p, f, u, pf);
-	if (!known)
-		warn(p, "unknown-nic", f, "",
-			"it is not known how NICs with driver %s treat a MAC that the uplink and a VF "
-			"share; the order that is safe everywhere is used, with a short gap",
-			pf->driver);
+	str_set(&o->bridge, v->bridge->name);
+	str_set(&o->uplink, v->uplink->name);
+	str_set(&o->pf, v->pf->name);
+	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
 	return true;
 }
 
@@ -270,7 +142,7 @@ static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact
 	return same ? same : first;
 }
 
-static const struct vf_fact *named_vf(struct plan *p, const struct host_facts *f, const char *name,
+static const struct vf_fact *named_vf(const struct check_view *v, const char *name,
 	const struct order *taken, bool managed)
 {
 	struct pci_address address;
@@ -278,19 +150,21 @@ static const struct vf_fact *named_vf(struct plan *p, const struct host_facts *f
 	const struct vf_fact *vf;
 
 	if (pci_parse(name, &address) < 0) {
-		refuse(p, "bad-vf", NULL, "", "\"%s\" is no PCI address", name);
+		problem_add(v->problems, "bad-vf", NULL, "", "\"%s\" is no PCI address", name);
 		return NULL;
 	}
 	pci_format(&address, canonical);
-	vf = facts_vf(f, canonical, NULL);
+	vf = facts_vf(v->host, canonical, NULL);
 	if (!vf)
-		refuse(p, "bad-vf", f, "", "there is no VF %s", canonical);
+		problem_add(v->problems, "bad-vf", v->host, "", "there is no VF %s", canonical);
 	else if (!str_is_empty(vf->user))
-		refuse(p, "vf-in-use", f, "", "VF %s is not free: %s", canonical, vf->user);
+		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is not free: %s", canonical,
+			vf->user);
 	else if (vf_is_taken_by_plan(taken, canonical))
-		refuse(p, "vf-in-use", f, "", "VF %s is named for two pairs", canonical);
+		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is named for two pairs",
+			canonical);
 	else if (!driver_fits(vf, managed))
-		refuse(p, "vf-in-use", f, "",
+		problem_add(v->problems, "vf-in-use", v->host, "",
 			managed ? "VF %s is bound to vfio-pci by somebody else" :
 				  "VF %s is not bound to vfio-pci, and the domain says managed='no'",
 			canonical);
@@ -316,74 +190,63 @@ static char *why_none_is_free(const struct pf_fact *pf, bool managed)
 	return why.s ? why.s : str_dup("it has none");
 }
 
-static void warn_other_pf(struct plan *p, const struct host_facts *f, const struct vf_fact *vf,
-	const struct pf_fact *pf, const struct pair_order *o)
+/* The pair's VF is known: what can be said of it. */
+static void note_vf(struct check_view *v, const struct vf_fact *vf, const struct pf_fact *pf,
+	struct pair_order *o)
 {
-	if (!str_equal(pf->name, o->pf))
-		warn(p, "other-pf", f, "The standby's frames leave by another port than the VF's.",
-			"VF %s is of %s, but the uplink %s is of %s", vf->address, pf->name, o->uplink, o->pf);
+	v->vf = vf;
+	v->pf = pf;
+	v->order = o;
+	check_run(CHECK_VF, v);
+	str_set(&o->vf, vf->address);
+	str_set(&o->pf, pf->name);
+	o->vf_index = vf->index;
 }
 
 /* Fills in VF address and number; false when there is a problem. */
-static bool choose_vf(struct plan *p, const struct host_facts *f, const struct order *taken,
-	const char *wanted, int64_t like, struct pair_order *o)
+static bool choose_vf(struct check_view *v, const struct order *taken, const char *wanted, int64_t like,
+	struct pair_order *o)
 {
-	const struct pf_fact *pf = facts_pf(f, o->pf);
-	const struct vf_fact *vf = wanted ? named_vf(p, f, wanted, taken, o->managed) : pick_vf(taken, pf, like, o->managed);
+	const struct pf_fact *pf = v->pf;
+	const struct vf_fact *vf = wanted ? named_vf(v, wanted, taken, o->managed) :
+					    pick_vf(taken, pf, like, o->managed);
 
 	if (!vf && !wanted) {
 		CLEANUP_FREE char *why = why_none_is_free(pf, o->managed);
 
-		refuse(p, "no-free-vf", f, "Free a VF there, or name another with --vf.",
-			"no VF of %s is free (%s)", pf->name, why);
+		problem_add(v->problems, "no-free-vf", v->host,
+			"Free a VF there, or name another with --vf.", "no VF of %s is free (%s)",
+			pf->name, why);
 	}
 	if (!vf)
 		return false;
-	facts_vf(f, vf->address, &pf);
-	warn_other_pf(p, f, vf, pf, o);
-	str_set(&o->vf, vf->address);
-	str_set(&o->pf, pf->name);
-	o->vf_index = vf->index;
+	facts_vf(v->host, vf->address, &pf);
+	note_vf(v, vf, pf, o);
 	return true;
 }
 
 /* ---- pairs ---- */
 
 /* The bridge behind a standby, by its own name or by its network's. NULL: problem noted. */
-static const char *bridge_of(struct plan *p, const struct host_facts *f, const struct xml_pair *pair)
+static const char *bridge_of(const struct check_view *v)
 {
-	const struct network_fact *n = facts_network(f, pair->network);
+	const struct xml_pair *pair = v->pair;
+	const struct network_fact *n = facts_network(v->host, pair->network);
 
 	if (pair->network && !n) {
-		refuse(p, "no-network", f, "The standby must reach the same network on both hosts.",
+		problem_add(v->problems, "no-network", v->host,
+			"The standby must reach the same network on both hosts.",
 			"there is no active network \"%s\"", pair->network);
 		return NULL;
 	}
 	if (n && n->libvirt_owns_fdb)
-		warn(p, "libvirt-owns-fdb", f, "",
+		problem_add(v->problems, "libvirt-owns-fdb", v->host, "",
 			"libvirt manages the forwarding entries of network \"%s\"", n->name);
 	if (n ? n->bridge : pair->bridge)
 		return n ? n->bridge : pair->bridge;
-	refuse(p, "no-bridge", f, "Only standbys on a Linux bridge are supported.",
+	problem_add(v->problems, "no-bridge", v->host, "Only standbys on a Linux bridge are supported.",
 		"the standby %s (type %s) is not on a bridge", pair->standby_alias, pair->standby_type);
 	return NULL;
-}
-
-static void check_forms(struct plan *p, const struct host_facts *f, const struct xml_pair *pair,
-	const struct xml_pair *defined)
-{
-	enum primary_form form = pair->primary.form;
-
-	/* The live definition shows a pool's VF as if it had been given by address. */
-	if (defined && defined->primary.form != PRIMARY_NONE)
-		form = defined->primary.form;
-	if (!str_equal(pair->standby_model, "virtio"))
-		refuse(p, "standby-model", f, "", "the standby %s is not a virtio NIC", pair->standby_alias);
-	if (form == PRIMARY_POOL || form == PRIMARY_HOSTDEV)
-		refuse(p, "primary-form", f, "",
-			"the primary of %s is given as %s, which is not supported; "
-			"<interface type='hostdev'> is",
-			pair->standby_alias, form == PRIMARY_POOL ? "a network of VFs" : "a plain <hostdev>");
 }
 
 /* The pair's primary: from the live definition, or where it is unplugged from the other one. */
@@ -420,34 +283,37 @@ static void fill_pair(const struct xml_pair *live, const struct xml_primary *pri
 	o->link_was_up = o->had_primary ? live->link_up : defined && defined->link_up;
 }
 
-static void place_source_pair(struct plan *p, const struct host_facts *f, const struct xml_pair *live,
-	const struct xml_pair_list *defined, const struct plan_request *r, struct pair_order *o)
+/* The pair's VF as the host knows it. */
+static void find_source_vf(struct check_view *v, const struct xml_primary *primary, struct pair_order *o)
 {
-	const struct xml_primary *primary = primary_of(live, defined);
-	const char *bridge = bridge_of(p, f, live);
 	const struct pf_fact *pf = NULL;
-	const struct vf_fact *vf;
+	const struct vf_fact *vf = facts_vf(v->host, primary->address, &pf);
 
-	fill_pair(live, primary, xml_pairs_by_alias(defined, live->standby_alias), o);
-	o->adopt = !o->had_primary;
-	check_forms(p, f, live, xml_pairs_by_alias(defined, live->standby_alias));
-	if (!bridge || !place_pair(p, f, bridge, r->options->source_uplink, "--source-uplink", o))
-		return;
-	if (!o->had_primary)
-		return;
-	vf = facts_vf(f, primary->address, &pf);
 	if (!vf) {
-		refuse(p, "no-vf", f, "", "the primary of %s, %s, is no VF", live->standby_alias,
-			primary->address ? primary->address : "?");
+		problem_add(v->problems, "no-vf", v->host, "", "the primary of %s, %s, is no VF",
+			v->pair->standby_alias, primary->address ? primary->address : "?");
 		return;
 	}
 	if (str_is_empty(vf->mac))
-		refuse(p, "no-vf-info", f, "Is the NIC in switchdev mode? That is not supported.",
+		problem_add(v->problems, "no-vf-info", v->host,
+			"Is the NIC in switchdev mode? That is not supported.",
 			"%s says nothing about its VF %s", pf->name, vf->address);
-	warn_other_pf(p, f, vf, pf, o);
-	str_set(&o->pf, pf->name);
-	str_set(&o->vf, vf->address);
-	o->vf_index = vf->index;
+	note_vf(v, vf, pf, o);
+}
+
+static void place_source_pair(struct check_view *v, const struct xml_pair_list *defined,
+	struct pair_order *o)
+{
+	const struct xml_primary *primary = primary_of(v->pair, defined);
+	const char *bridge;
+
+	fill_pair(v->pair, primary, v->defined, o);
+	o->adopt = !o->had_primary;
+	check_run(CHECK_PAIR, v);
+	bridge = bridge_of(v);
+	if (bridge && place_pair(v, bridge, v->options->source_uplink, "--source-uplink", o) &&
+		o->had_primary)
+		find_source_vf(v, primary, o);
 }
 
 static void note_pair_problems(struct plan *p, const struct host_facts *f,
@@ -455,8 +321,8 @@ static void note_pair_problems(struct plan *p, const struct host_facts *f,
 {
 	for (size_t i = 0; i < pairs->n; i++)
 		if (pairs->v[i].problem)
-			refuse(p, "broken-pair", f, "Mend the domain's definition and restart it.", "%s",
-				pairs->v[i].problem);
+			problem_add(&p->problems, "broken-pair", f,
+				"Mend the domain's definition and restart it.", "%s", pairs->v[i].problem);
 }
 
 struct definitions {
@@ -469,24 +335,26 @@ static void definitions_free(struct definitions *d)
 	xml_pair_list_free(&d->defined);
 }
 
-/* Reads both definitions; false when there is a problem. */
+/* Reads both definitions; false when there is nothing in them to go on with. */
 static bool read_definitions(struct plan *p, const struct host_facts *f, struct definitions *ret)
 {
 	const struct domain_fact *d = &f->domain;
 	struct err e;
 
+	if (!d->live)
+		return false;
 	if (xml_pairs_find(d->live, &ret->live, &e) < 0 ||
 		(d->inactive && xml_pairs_find(d->inactive, &ret->defined, &e) < 0)) {
-		refuse(p, "bad-xml", f, "", "%s", e.msg);
+		problem_add(&p->problems, "bad-xml", f, "", "%s", e.msg);
 		return false;
 	}
 	note_pair_problems(p, f, &ret->live);
 	if (ret->live.n == 0)
-		refuse(p, "no-pair", f,
+		problem_add(&p->problems, "no-pair", f,
 			"A pair is a virtio NIC with <teaming type='persistent'/> and a VF with "
 			"<teaming type='transient' persistent='ALIAS'/>.",
 			"domain %s has no pair of standby and VF", d->name);
-	return !plan_is_refused(p);
+	return true;
 }
 
 static void fill_order(struct order *o, const struct host_facts *f, const struct plan_request *r)
@@ -512,23 +380,11 @@ static struct pair_order *add_pair(struct order *o)
 
 /* ---- migration ---- */
 
-static void check_mtu(struct plan *p, const struct host_facts *src, const char *here,
-	const struct host_facts *dst, const char *there)
+static void place_destination_pair(struct plan *p, struct check_view *v, const struct pair_order *here)
 {
-	const struct bridge_fact *a = facts_bridge(src, here), *b = facts_bridge(dst, there);
-
-	if (a && b && a->mtu != b->mtu)
-		warn(p, "mtu-differs", dst, "Large frames can be lost while the guest is on its standby.",
-			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, b->name, b->mtu, a->name,
-			src->hostname, a->mtu);
-}
-
-static void place_destination_pair(struct plan *p, const struct host_facts *f,
-	const struct xml_pair *live, const struct pair_order *here, const struct plan_request *r)
-{
-	CLEANUP_FREE char *wanted = options_list_get(r->options->vf, p->destination.n_pairs);
-	const char *bridge = bridge_of(p, f, live);
+	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
 	struct pair_order o = { 0 };
+	const char *bridge;
 	struct err e;
 
 	o.mac = str_dup(here->mac);
@@ -537,14 +393,16 @@ static void place_destination_pair(struct plan *p, const struct host_facts *f,
 	o.primary_alias = str_dup(here->primary_alias);
 	o.link_was_up = here->link_was_up;
 	o.managed = here->managed;
-	if (bridge && place_pair(p, f, bridge, r->options->destination_uplink, "--destination-uplink", &o) &&
-		choose_vf(p, f, &p->destination, wanted, here->vf_index, &o)) {
+	bridge = bridge_of(v);
+	if (bridge &&
+		place_pair(v, bridge, v->options->destination_uplink, "--destination-uplink", &o) &&
+		choose_vf(v, &p->destination, wanted, here->vf_index, &o)) {
 		int made = here->primary_xml ?
 				   xml_primary_with_vf(here->primary_xml, o.vf, &o.primary_xml, &e) :
 				   xml_primary_new(o.mac, o.vf, o.standby_alias, &o.primary_xml, &e);
 
 		if (made < 0)
-			refuse(p, "bad-xml", f, "", "%s", e.msg);
+			problem_add(v->problems, "bad-xml", v->host, "", "%s", e.msg);
 	}
 	*add_pair(&p->destination) = o;
 }
@@ -567,12 +425,13 @@ static void make_definition(struct plan *p, const struct domain_fact *d,
 		if (pair && pair->primary.form != PRIMARY_NONE)
 			change[used++] = (struct xml_new_address){ o->standby_alias, o->vf };
 		else
-			warn(p, "defined-without-vf", NULL, "After its next cold start it has no VF.",
+			problem_add(&p->problems, "defined-without-vf", NULL,
+				"After its next cold start it has no VF.",
 				"the definition of %s has no VF for the standby %s", d->name,
 				o->standby_alias);
 	}
 	if (xml_domain_with_vfs(d->inactive, change, used, &p->destination.inactive_xml, &e) < 0)
-		refuse(p, "bad-xml", f, "", "%s", e.msg);
+		problem_add(&p->problems, "bad-xml", f, "", "%s", e.msg);
 	p->source.migration.persist_xml = str_dup(p->destination.inactive_xml);
 	free(change);
 }
@@ -595,103 +454,50 @@ static void fill_migration(struct migration_order *m, const struct plan_request 
 	m->timeout_ms = o->timeout * 1000;
 }
 
-static void check_host(struct plan *p, const struct host_facts *f)
+static struct check_view new_view(struct plan *p, const struct host_facts *host,
+	const struct host_facts *peer, const struct plan_request *r)
 {
-	if (!f->net_admin)
-		refuse(p, "no-permission", f, "Run as root: it takes access to libvirt, CAP_NET_ADMIN and /run/sriov-migrate.",
-			"no permission to change network devices");
+	return (struct check_view){ .host = host, .peer = peer, .options = r->options,
+		.problems = &p->problems };
 }
 
-static void check_lock(struct plan *p, const struct host_facts *f)
+static void check_hosts(struct plan *p, const struct host_facts *src, const struct host_facts *dst,
+	const struct plan_request *r)
 {
-	if (!f->has_domain || !f->domain.lock_owner)
-		return;
-	p->busy = true;
-	refuse(p, "busy", f, "Wait for the other run to end, or stop it with kill and its PID.",
-		"domain %s is held by another run (%s)", f->domain.name, f->domain.lock_owner);
+	struct check_view both = new_view(p, src, dst, r), there = new_view(p, dst, src, r);
+
+	check_run(CHECK_HOSTS, &both);
+	check_run(CHECK_HOST, &both);
+	check_run(CHECK_HOST, &there);
 }
 
-static void check_source_domain(struct plan *p, const struct host_facts *f)
+static void check_domain(struct plan *p, struct check_view *v)
 {
-	const struct domain_fact *d = &f->domain;
-	enum virt_state state = virt_state_from_name(d->state);
-
-	if (d->job)
-		refuse(p, "job-active", f, "Wait for it, or abort it with virsh domjobabort.",
-			"another job of libvirt's is running for domain %s", d->name);
-	if (state == VIRT_OFF || state == VIRT_MIGRATED)
-		refuse(p, "not-running", f, "", "domain %s is not running (%s)", d->name, d->state);
-	else if (state != VIRT_RUNNING)
-		refuse(p, "not-running", f, "Resume it first: a guest that stands still cannot give up "
-					    "its VF.",
-			"domain %s is %s", d->name, d->state);
+	check_run(CHECK_DOMAIN, v);
+	p->busy = problem_list_has(&p->problems, "busy");
 }
 
-static bool is_incoming(const struct host_facts *src, const struct domain_name *there)
+static void plan_pair(struct plan *p, const struct host_facts *src, const struct host_facts *dst,
+	const struct xml_pair *live, const struct xml_pair_list *defined, const struct plan_request *r)
 {
-	enum virt_state state = virt_state_from_name(there->state);
+	struct pair_order *here = add_pair(&p->source);
+	struct check_view a = new_view(p, src, dst, r), b = new_view(p, dst, src, r);
 
-	return state == VIRT_MIGRATING || (src->domain.job && virt_state_is_active(state));
-}
-
-/* Whether the destination has another domain of that name or UUID, or this one running. */
-static void check_destination_names(struct plan *p, const struct host_facts *src,
-	const struct host_facts *dst)
-{
-	for (size_t i = 0; i < dst->n_domains; i++) {
-		const struct domain_name *there = &dst->domains[i];
-		bool same_name = str_equal(there->name, src->domain.name);
-		bool same_uuid = str_equal(there->uuid, src->domain.uuid);
-
-		if (same_name && !same_uuid)
-			refuse(p, "name-taken", dst, "Rename or remove it.",
-				"there is another domain named %s (UUID %s)", there->name, there->uuid);
-		else if (same_uuid && !same_name)
-			refuse(p, "uuid-taken", dst, "Rename or remove it.",
-				"there is a domain with this one's UUID, but named %s", there->name);
-		else if (same_uuid && !p->busy && is_incoming(src, there))
-			refuse(p, "incoming", dst, "Wait for that migration, or abort it with virsh "
-						   "domjobabort.",
-				"domain %s is being migrated there already", there->name);
-		else if (same_uuid && !p->busy &&
-			 virt_state_is_active(virt_state_from_name(there->state)))
-			refuse(p, "running-twice", dst, "Find out which copy is the true one, now.",
-				"domain %s is %s there, and %s on %s as well", there->name, there->state,
-				src->domain.state, src->hostname);
-	}
-}
-
-static void check_reach(struct plan *p, const struct host_facts *src, const struct host_facts *dst)
-{
-	CLEANUP_FREE char *hint = NULL;
-
-	if (!src->unreachable)
-		return;
-	hint = str_printf("libvirt on %s opens a connection of its own to %s: let root there log in by "
-			  "ssh without being asked, or give another URI.",
-		src->hostname, dst->hostname);
-	refuse(p, "libvirt-unreachable", src, hint, "%s", src->unreachable);
-}
-
-static bool check_hosts(struct plan *p, const struct host_facts *src, const struct host_facts *dst)
-{
-	if (str_equal(src->uuid, dst->uuid))
-		refuse(p, "same-host", NULL, "", "the destination, %s, is this host", dst->hostname);
-	check_host(p, src);
-	check_host(p, dst);
-	return !plan_is_refused(p);
+	a.pair = b.pair = live;
+	a.defined = b.defined = xml_pairs_by_alias(defined, live->standby_alias);
+	place_source_pair(&a, defined, here);
+	place_destination_pair(p, &b, here);
+	a.order = here;
+	a.peer_order = &p->destination.pairs[p->destination.n_pairs - 1];
+	check_run(CHECK_BOTH, &a);
 }
 
 static void plan_pairs(struct plan *p, const struct host_facts *src, const struct host_facts *dst,
 	const struct definitions *d, const struct plan_request *r)
 {
-	for (size_t i = 0; i < d->live.n; i++) {
-		struct pair_order *here = add_pair(&p->source);
-
-		place_source_pair(p, src, &d->live.v[i], &d->defined, r, here);
-		place_destination_pair(p, dst, &d->live.v[i], here, r);
-		check_mtu(p, src, here->bridge, dst, p->destination.pairs[i].bridge);
-	}
+	for (size_t i = 0; i < d->live.n; i++)
+		if (!d->live.v[i].problem)
+			plan_pair(p, src, dst, &d->live.v[i], &d->defined, r);
 }
 
 static bool runs_on(const struct host_facts *f)
@@ -699,13 +505,21 @@ static bool runs_on(const struct host_facts *f)
 	return f->has_domain && virt_state_is_active(virt_state_from_name(f->domain.state));
 }
 
+static void add_no_domain(struct plan *p, const struct host_facts *f, const struct plan_request *r)
+{
+	problem_add(&p->problems, "no-domain", f, "See virsh list --all.", "there is no domain \"%s\"",
+		r->domain);
+}
+
 void plan_migration(const struct host_facts *source, const struct host_facts *destination,
 	const struct plan_request *r, struct plan *ret)
 {
+	struct check_view domain = new_view(ret, source, destination, r);
 	struct definitions d = { 0 };
 
-	ret->advise = r->advise;
-	if (!check_hosts(ret, source, destination))
+	ret->problems.advise = r->advise;
+	check_hosts(ret, source, destination, r);
+	if (problem_list_has(&ret->problems, "same-host"))
 		return;
 	if (!runs_on(source) && runs_on(destination) &&
 		(!source->has_domain || str_equal(source->domain.uuid, destination->domain.uuid))) {
@@ -714,15 +528,11 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 		return;
 	}
 	if (!source->has_domain) {
-		refuse(ret, "no-domain", source, "See virsh list --all.", "there is no domain \"%s\"",
-			r->domain);
+		add_no_domain(ret, source, r);
 		return;
 	}
-	check_lock(ret, source);
-	check_reach(ret, source, destination);
-	check_source_domain(ret, source);
-	check_destination_names(ret, source, destination);
-	if (!source->domain.live || !read_definitions(ret, source, &d)) {
+	check_domain(ret, &domain);
+	if (!read_definitions(ret, source, &d)) {
 		definitions_free(&d);
 		return;
 	}
@@ -755,11 +565,11 @@ bool plan_is_whole(const struct host_facts *f)
 }
 
 /* The pair has its VF (then only the standby may have to rest), or one must be chosen. */
-static void choose_reattach_vf(struct plan *p, const struct host_facts *f, const struct xml_pair *live,
-	const struct xml_primary *primary, const char *wanted, struct pair_order *o)
+static void choose_reattach_vf(struct plan *p, struct check_view *v, const struct xml_primary *primary,
+	const char *wanted, struct pair_order *o)
 {
 	const struct pf_fact *pf = NULL;
-	const struct vf_fact *vf = facts_vf(f, live->primary.address, &pf);
+	const struct vf_fact *vf = facts_vf(v->host, v->pair->primary.address, &pf);
 	struct err e;
 	int made;
 
@@ -769,52 +579,63 @@ static void choose_reattach_vf(struct plan *p, const struct host_facts *f, const
 		o->vf_index = vf->index;
 		return;
 	}
-	if (!choose_vf(p, f, &p->destination, wanted, -1, o))
+	if (!choose_vf(v, &p->destination, wanted, -1, o))
 		return;
 	free(o->primary_xml);
 	o->primary_xml = NULL;
 	made = primary ? xml_primary_with_vf(primary->xml, o->vf, &o->primary_xml, &e) :
 			 xml_primary_new(o->mac, o->vf, o->standby_alias, &o->primary_xml, &e);
 	if (made < 0)
-		refuse(p, "bad-xml", f, "", "%s", e.msg);
+		problem_add(v->problems, "bad-xml", v->host, "", "%s", e.msg);
 }
 
-static void plan_reattach_pair(struct plan *p, const struct host_facts *f, const struct xml_pair *live,
-	const struct xml_pair_list *defined, const struct plan_request *r)
+static void plan_reattach_pair(struct plan *p, struct check_view *v, const struct xml_pair_list *defined)
 {
-	CLEANUP_FREE char *wanted = options_list_get(r->options->vf, p->destination.n_pairs);
-	const struct xml_pair *d = xml_pairs_by_alias(defined, live->standby_alias);
-	const struct xml_primary *primary = primary_of(live, defined);
-	const char *bridge = bridge_of(p, f, live);
+	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
+	const struct xml_primary *primary = primary_of(v->pair, defined);
 	struct pair_order o = { 0 };
+	const char *bridge;
 
-	fill_pair(live, primary, d, &o);
+	fill_pair(v->pair, primary, v->defined, &o);
 	/* As the domain is defined; what it is now may be what an earlier run left. */
-	o.link_was_up = d && d->link_up;
-	o.adopt = !o.had_primary || live->link_up != o.link_was_up;
-	check_forms(p, f, live, d);
-	if (bridge && place_pair(p, f, bridge, r->options->destination_uplink, "--destination-uplink", &o))
-		choose_reattach_vf(p, f, live, primary, wanted, &o);
+	o.link_was_up = v->defined && v->defined->link_up;
+	o.adopt = !o.had_primary || v->pair->link_up != o.link_was_up;
+	check_run(CHECK_PAIR, v);
+	bridge = bridge_of(v);
+	if (bridge &&
+		place_pair(v, bridge, v->options->destination_uplink, "--destination-uplink", &o))
+		choose_reattach_vf(p, v, primary, wanted, &o);
 	*add_pair(&p->destination) = o;
+}
+
+static void plan_reattach_pairs(struct plan *p, const struct host_facts *here, const struct definitions *d,
+	const struct plan_request *r)
+{
+	for (size_t i = 0; i < d->live.n; i++) {
+		struct check_view v = new_view(p, here, NULL, r);
+
+		v.pair = &d->live.v[i];
+		v.defined = xml_pairs_by_alias(&d->defined, v.pair->standby_alias);
+		if (!v.pair->problem)
+			plan_reattach_pair(p, &v, &d->defined);
+	}
 }
 
 void plan_reattach(const struct host_facts *here, const struct plan_request *r, struct plan *ret)
 {
+	struct check_view v = new_view(ret, here, NULL, r);
 	struct definitions d = { 0 };
 
-	check_host(ret, here);
+	check_run(CHECK_HOST, &v);
 	if (!here->has_domain) {
-		refuse(ret, "no-domain", here, "See virsh list --all.", "there is no domain \"%s\"",
-			r->domain);
+		add_no_domain(ret, here, r);
 		return;
 	}
-	check_lock(ret, here);
-	check_source_domain(ret, here);
-	if (!plan_is_refused(ret) && read_definitions(ret, here, &d)) {
+	check_domain(ret, &v);
+	if (read_definitions(ret, here, &d)) {
 		fill_order(&ret->destination, here, r);
 		ret->destination.autostart = false; /* nothing to carry over */
-		for (size_t i = 0; i < d.live.n; i++)
-			plan_reattach_pair(ret, here, &d.live.v[i], &d.defined, r);
+		plan_reattach_pairs(ret, here, &d, r);
 		if (!plan_is_refused(ret) && here->domain.inactive)
 			make_definition(ret, &here->domain, &d.defined, here);
 	}

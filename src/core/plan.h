@@ -9,22 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/check.h"
 #include "core/facts.h"
 #include "core/options.h"
 #include "core/order.h"
-
-struct problem {
-	const char *code; /* stable, for JSON */
-	bool warning;     /* does not stop the migration */
-	char *host;       /* owned; NULL: neither one in particular */
-	char *text;       /* owned */
-	char *hint;       /* owned; "" if there is nothing to say */
-};
-
-struct problem_list {
-	struct problem *v; /* owned */
-	size_t n;
-};
 
 enum plan_kind {
 	PLAN_MOVE,          /* the domain runs on the source */
@@ -35,7 +23,6 @@ struct plan {
 	enum plan_kind kind;
 	struct order source, destination;
 	struct problem_list problems;
-	bool advise; /* as requested */
 	bool busy; /* a problem is that another run holds the domain */
 };
 

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/check.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "core/check_priv.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/*
+ * In the order in which they are told. A code is never changed and never used for another
+ * matter. Each has a test that makes it fail (tests/check.bats sees to that) and a line under
+ * DIAGNOSTICS in sriov-migrate(8).
+ */
+const struct check checks[] = {
+	{ "same-host", CHECK_REFUSES, CHECK_HOSTS, check_same_host,
+		"the destination is another host" },
+	{ "no-permission", CHECK_REFUSES, CHECK_HOST, check_permission,
+		"the agent may change network devices and take locks" },
+
+	{ "no-domain", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain exists" },
+	{ "busy", CHECK_REFUSES, CHECK_DOMAIN, check_busy, "no other run holds the domain" },
+	{ "libvirt-unreachable", CHECK_REFUSES, CHECK_DOMAIN, check_reach,
+		"the source's libvirt gets into the destination's" },
+	{ "job-active", CHECK_REFUSES, CHECK_DOMAIN, check_job, "libvirt has no job for the domain" },
+	{ "not-running", CHECK_REFUSES, CHECK_DOMAIN, check_state, "the domain is running" },
+	{ "name-taken", CHECK_REFUSES, CHECK_DOMAIN, check_name,
+		"no other domain on the destination has its name" },
+	{ "uuid-taken", CHECK_REFUSES, CHECK_DOMAIN, check_uuid,
+		"no other domain on the destination has its UUID" },
+	{ "incoming", CHECK_REFUSES, CHECK_DOMAIN, check_incoming,
+		"no other migration brings it to the destination" },
+	{ "running-twice", CHECK_REFUSES, CHECK_DOMAIN, check_runs_twice,
+		"the domain does not run on the destination as well" },
+
+	{ "bad-xml", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain's definition can be read" },
+	{ "no-pair", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain has a pair" },
+	{ "broken-pair", CHECK_REFUSES, CHECK_PLAN, NULL,
+		"each pair is complete, with one MAC address" },
+	{ "standby-model", CHECK_REFUSES, CHECK_PAIR, check_standby_model,
+		"the standby is a virtio NIC" },
+	{ "primary-form", CHECK_REFUSES, CHECK_PAIR, check_primary_form,
+		"the primary is given in a form that is supported" },
+	{ "no-vf", CHECK_REFUSES, CHECK_PLAN, NULL, "the primary is a VF of the host" },
+	{ "no-vf-info", CHECK_REFUSES, CHECK_PLAN, NULL, "the PF tells about the primary's VF" },
+
+	{ "no-network", CHECK_REFUSES, CHECK_PLAN, NULL, "the standby's network is active" },
+	{ "no-bridge", CHECK_REFUSES, CHECK_PLAN, NULL, "the standby's bridge exists" },
+	{ "libvirt-owns-fdb", CHECK_WARNS, CHECK_PLAN, NULL,
+		"libvirt leaves the bridge's forwarding entries alone" },
+	{ "no-uplink", CHECK_REFUSES, CHECK_PLAN, NULL, "the bridge has an uplink" },
+	{ "several-uplinks", CHECK_REFUSES, CHECK_PLAN, NULL, "only one, or one is named" },
+	{ "bridge-down", CHECK_REFUSES, CHECK_UPLINK, check_bridge_up, "the bridge is up" },
+	{ "pf-down", CHECK_REFUSES, CHECK_UPLINK, check_pf_up, "the PF is up" },
+	{ "uplink-down", CHECK_REFUSES, CHECK_UPLINK, check_uplink_up,
+		"the uplink is up and has carrier" },
+	{ "uplink-not-forwarding", CHECK_REFUSES, CHECK_UPLINK, check_forwarding,
+		"the bridge forwards on it" },
+	{ "uplink-not-trusted", CHECK_WARNS, CHECK_UPLINK, check_trust, "its VF is trusted" },
+	{ "uplink-spoofchk", CHECK_WARNS, CHECK_UPLINK, check_spoofchk,
+		"its VF has spoof checking off" },
+	{ "filters-leak", CHECK_ADVISES, CHECK_UPLINK, check_filter_leak,
+		"the NIC's driver gives up what the uplink does not filter for any more" },
+	{ "unknown-nic", CHECK_WARNS, CHECK_UPLINK, check_nic_known,
+		"it is known what the NIC does when VF and uplink share a MAC" },
+
+	{ "bad-vf", CHECK_REFUSES, CHECK_PLAN, NULL, "a VF given with --vf exists" },
+	{ "vf-in-use", CHECK_REFUSES, CHECK_PLAN, NULL, "and is free" },
+	{ "no-free-vf", CHECK_REFUSES, CHECK_PLAN, NULL, "else, the PF has a free one" },
+	{ "other-pf", CHECK_WARNS, CHECK_VF, check_other_pf, "VF and uplink belong to one PF" },
+	{ "mtu-differs", CHECK_WARNS, CHECK_BOTH, check_mtu, "both bridges have one MTU" },
+	{ "defined-without-vf", CHECK_WARNS, CHECK_PLAN, NULL,
+		"the persistent definition has a VF for each pair" },
+};
+
+const size_t n_checks = ARRAY_SIZE(checks);
+
+static const char *const severity_names[] = {
+	[CHECK_REFUSES] = "error",
+	[CHECK_WARNS] = "warning",
+	[CHECK_ADVISES] = "advice",
+};
+
+const char *check_severity_name(enum check_severity s)
+{
+	return severity_names[s];
+}
+
+void check_print_help(FILE *f)
+{
+	fprintf(f, "What is checked, by its code. An error refuses the migration; an advice is "
+		   "given by\nthe command check only.\n\n");
+	for (size_t i = 0; i < n_checks; i++)
+		fprintf(f, "  %-24s%-9s%s\n", checks[i].code, check_severity_name(checks[i].severity),
+			checks[i].help);
+}
+
+static const struct check *check_by_code(const char *code)
+{
+	for (size_t i = 0; i < n_checks; i++)
+		if (str_equal(checks[i].code, code))
+			return &checks[i];
+	assert(!"a check that is not in the table");
+	abort();
+}
+
+/* ---- problems ---- */
+
+void problem_list_free(struct problem_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->v[i].host);
+		free(l->v[i].text);
+		free(l->v[i].hint);
+	}
+	free(l->v);
+	*l = (struct problem_list){ 0 };
+}
+
+bool problem_list_refuses(const struct problem_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (!l->v[i].warning)
+			return true;
+	return false;
+}
+
+bool problem_list_has(const struct problem_list *l, const char *code)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_equal(l->v[i].code, code))
+			return true;
+	return false;
+}
+
+/* Two pairs on one uplink have its problems in common: they are told once. */
+static bool is_told(const struct problem_list *l, const char *code, const char *host,
+	const char *text)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_equal(l->v[i].code, code) && str_equal(l->v[i].text, text) &&
+			str_equal(l->v[i].host, host))
+			return true;
+	return false;
+}
+
+static void add(struct problem_list *l, const struct check *c, const struct host_facts *host,
+	const char *hint, const char *fmt, va_list ap)
+{
+	CLEANUP_FREE char *text = str_vprintf(fmt, ap);
+	const char *name = host ? host->hostname : NULL;
+	struct problem *new;
+
+	if ((c->severity == CHECK_ADVISES && !l->advise) || is_told(l, c->code, name, text))
+		return;
+	new = mem_append(&l->v, &l->n, sizeof(*new));
+	new->code = c->code;
+	new->warning = c->severity != CHECK_REFUSES;
+	new->host = str_dup(name);
+	new->text = TAKE_PTR(text);
+	new->hint = str_dup(hint);
+}
+
+void problem_add(struct problem_list *l, const char *code, const struct host_facts *host,
+	const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(l, check_by_code(code), host, hint, fmt, ap);
+	va_end(ap);
+}
+
+void check_found(const struct check_view *v, const struct host_facts *host, const char *hint,
+	const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(v->problems, v->check, host, hint, fmt, ap);
+	va_end(ap);
+}
+
+void check_run(enum check_scope scope, struct check_view *v)
+{
+	for (size_t i = 0; i < n_checks; i++) {
+		if (checks[i].scope != scope || !checks[i].look)
+			continue;
+		v->check = &checks[i];
+		checks[i].look(v);
+	}
+}

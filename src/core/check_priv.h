@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The checks' functions, for the table only. */
+#ifndef CORE_CHECK_PRIV_H
+#define CORE_CHECK_PRIV_H
+
+#include "core/check.h"
+
+/* Notes a problem with the code of the check being made. */
+void check_found(const struct check_view *v, const struct host_facts *host, const char *hint,
+	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+typedef void check_fn(const struct check_view *v);
+
+/* ---- check_host.c: hosts and domain ---- */
+
+check_fn check_same_host, check_permission, check_busy, check_reach, check_job, check_state;
+check_fn check_name, check_uuid, check_incoming, check_runs_twice;
+
+/* ---- check_pair.c: a pair, and what it stands on ---- */
+
+check_fn check_standby_model, check_primary_form;
+check_fn check_bridge_up, check_pf_up, check_uplink_up, check_forwarding;
+check_fn check_trust, check_spoofchk, check_filter_leak, check_nic_known;
+check_fn check_other_pf, check_mtu;
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Checks that nothing from outside reaches: facts made up, the plan asked. */
+#include <stdlib.h>
+
+#include "core/plan.h"
+#include "tap.h"
+#include "text.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define MAC "52:54:00:00:12:53"
+#define GOOD DOMAIN(STANDBY(MAC, "ua-backup0") PRIMARY(MAC, "0x2", "ua-backup0"))
+
+static struct options options;
+static struct plan plan;
+
+static void add_vf(struct pf_fact *pf, int64_t index, const char *address)
+{
+	struct vf_fact *vf = mem_append(&pf->vfs, &pf->n_vfs, sizeof(*vf));
+
+	vf->index = index;
+	vf->address = str_dup(address);
+	vf->driver = str_dup("igbvf");
+	vf->netdev = str_dup("");
+	vf->mac = str_dup("02:00:00:00:00:01");
+	vf->user = str_dup("");
+}
+
+static void make_host(struct host_facts *f, const char *name)
+{
+	struct pf_fact *pf = mem_append(&f->pfs, &f->n_pfs, sizeof(*pf));
+	struct bridge_fact *b = mem_append(&f->bridges, &f->n_bridges, sizeof(*b));
+	struct uplink_fact *u = mem_append(&b->uplinks, &b->n_uplinks, sizeof(*u));
+
+	f->hostname = str_dup(name);
+	f->uuid = str_dup(name);
+	f->net_admin = true;
+	pf->name = str_dup("pf0");
+	pf->address = str_dup("0000:01:00.0");
+	pf->driver = str_dup("ixgbe");
+	pf->up = pf->running = true;
+	add_vf(pf, 1, "0000:01:10.2");
+	b->name = str_dup("br0");
+	b->up = true;
+	b->mtu = 1500;
+	u->name = str_dup("pf0");
+	u->pf = str_dup("pf0");
+	u->vf_index = -1;
+	u->up = u->running = u->forwarding = true;
+}
+
+static void make_domain(struct host_facts *f, const char *live, const char *inactive)
+{
+	f->has_domain = true;
+	f->domain.name = str_dup("vm-01");
+	f->domain.uuid = str_dup("7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101");
+	f->domain.state = str_dup("running");
+	f->domain.persistent = true;
+	f->domain.live = str_dup(live);
+	f->domain.inactive = str_dup(inactive);
+}
+
+static void make_plan(const char *live, const char *inactive)
+{
+	struct plan_request request = { .domain = "vm-01", .options = &options };
+	struct host_facts source = { 0 }, destination = { 0 };
+
+	make_host(&source, "host-a");
+	make_host(&destination, "host-b");
+	make_domain(&source, live, inactive);
+	plan_free(&plan);
+	plan_migration(&source, &destination, &request, &plan);
+	record_clear(&host_facts_record, &source);
+	record_clear(&host_facts_record, &destination);
+}
+
+static void is_found(const char *code, const char *what)
+{
+	if (!tap_result(problem_list_has(&plan.problems, code), "%s: %s", code, what))
+		for (size_t i = 0; i < plan.problems.n; i++)
+			printf("# %s: %s\n", plan.problems.v[i].code, plan.problems.v[i].text);
+}
+
+static void test_definitions(void)
+{
+	make_plan(GOOD, GOOD);
+	ok(plan.problems.n == 0, "nothing stands against a good domain");
+	make_plan("<domain><devices>", GOOD);
+	is_found("bad-xml", "a live definition that is cut off");
+	make_plan(GOOD, "nonsense");
+	is_found("bad-xml", "a persistent definition that is none");
+	make_plan(GOOD, DOMAIN(STANDBY(MAC, "ua-backup0") PRIMARY_PLAIN("0x2", "ua-backup0")));
+	is_found("primary-form", "a plain <hostdev>");
+}
+
+static void test_table(void)
+{
+	bool unique = true, complete = true;
+
+	for (size_t i = 0; i < n_checks; i++) {
+		for (size_t k = 0; k < i; k++)
+			unique = unique && !str_equal(checks[i].code, checks[k].code);
+		complete = complete && !checks[i].look == (checks[i].scope == CHECK_PLAN) &&
+			   !str_is_empty(checks[i].help);
+	}
+	ok(unique, "no code stands for two checks");
+	ok(complete, "each check has a function, or is the plan's own");
+}
+
+int main(void)
+{
+	options_init(&options);
+	test_table();
+	test_definitions();
+	plan_free(&plan);
+	options_free(&options);
+	return tap_done();
+}
