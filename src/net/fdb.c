@@ -8,17 +8,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "net/parse.h"
 #include "util/log.h"
 #include "util/mem.h"
 
 #ifndef NTF_STICKY
 #define NTF_STICKY (1 << 6)
 #endif
-
-struct collect {
-	const struct mac *mac;
-	struct fdb_list list;
-};
 
 void fdb_list_free(struct fdb_list *l)
 {
@@ -35,11 +31,11 @@ static enum fdb_kind kind_of(const struct ndmsg *ndm)
 	return ndm->ndm_state & NUD_NOARP ? FDB_STATIC : FDB_LEARNT;
 }
 
-static int collect_entry(const struct nlmsghdr *msg, void *arg)
+int fdb_collect_entry(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ndmsg *ndm = mnl_nlmsg_get_payload(msg);
 	struct fdb_entry entry = { 0 };
-	struct collect *c = arg;
+	struct fdb_collect *c = arg;
 	bool has_mac = false;
 	const struct nlattr *a;
 
@@ -47,20 +43,18 @@ static int collect_entry(const struct nlmsghdr *msg, void *arg)
 		ndm->ndm_family != AF_BRIDGE)
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, msg, sizeof(*ndm)) {
-		size_t len = mnl_attr_get_payload_len(a);
-
 		switch (mnl_attr_get_type(a)) {
 		case NDA_LLADDR:
-			if (len == sizeof(entry.mac)) {
-				memcpy(&entry.mac, mnl_attr_get_payload(a), len);
+			if (mnl_attr_get_payload_len(a) == sizeof(entry.mac)) {
+				memcpy(&entry.mac, mnl_attr_get_payload(a), sizeof(entry.mac));
 				has_mac = true;
 			}
 			break;
 		case NDA_MASTER:
-			entry.bridge = len == 4 ? (int)mnl_attr_get_u32(a) : 0;
+			entry.bridge = (int)nl_attr_u32(a);
 			break;
 		case NDA_VLAN:
-			entry.vlan = len == 2 ? mnl_attr_get_u16(a) : 0;
+			entry.vlan = nl_attr_u16(a);
 			break;
 		}
 	}
@@ -75,14 +69,14 @@ static int collect_entry(const struct nlmsghdr *msg, void *arg)
 
 static void reset(void *arg)
 {
-	struct collect *c = arg;
+	struct fdb_collect *c = arg;
 
 	fdb_list_free(&c->list);
 }
 
 int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct err *e)
 {
-	struct collect c = { .mac = mac };
+	struct fdb_collect c = { .mac = mac };
 	/*
 	 * A dump without strict checking starts with an ifinfomsg (net/core/rtnetlink.c,
 	 * valid_fdb_dump_legacy); no filter is asked for, it would be ignored there.
@@ -93,7 +87,7 @@ int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct 
 		nl_message(buf, RTM_GETNEIGH, NLM_F_DUMP, sizeof(*ifi), (void **)&ifi);
 
 	ifi->ifi_family = AF_BRIDGE;
-	if (nl_dump(nl, msg, collect_entry, reset, &c, "forwarding entries", e) < 0) {
+	if (nl_dump(nl, msg, fdb_collect_entry, reset, &c, "forwarding entries", e) < 0) {
 		fdb_list_free(&c.list);
 		return -1;
 	}

@@ -11,9 +11,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "net/parse.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+
+/* The last VLAN that IEEE 802.1Q knows. */
+enum { VLAN_MAX = 4094 };
 
 void link_list_free(struct link_list *l)
 {
@@ -33,7 +37,7 @@ static void parse_bridge_port(const struct nlattr *data, struct link *l)
 
 	mnl_attr_for_each_nested(a, data)
 		if (mnl_attr_get_type(a) == IFLA_BRPORT_STATE)
-			l->port_state = mnl_attr_get_u8(a);
+			l->port_state = nl_attr_u8(a);
 }
 
 static void parse_bridge(const struct nlattr *data, struct link *l)
@@ -42,7 +46,7 @@ static void parse_bridge(const struct nlattr *data, struct link *l)
 
 	mnl_attr_for_each_nested(a, data)
 		if (mnl_attr_get_type(a) == IFLA_BR_VLAN_FILTERING)
-			l->vlan_filtering = mnl_attr_get_u8(a);
+			l->vlan_filtering = nl_attr_u8(a);
 }
 
 static void parse_info(const struct nlattr *info, struct link *l)
@@ -52,13 +56,13 @@ static void parse_info(const struct nlattr *info, struct link *l)
 	mnl_attr_for_each_nested(a, info) {
 		switch (mnl_attr_get_type(a)) {
 		case IFLA_INFO_KIND:
-			str_copy(l->kind, sizeof(l->kind), mnl_attr_get_str(a));
+			nl_attr_text(a, l->kind, sizeof(l->kind));
 			break;
 		case IFLA_INFO_DATA:
 			data = a;
 			break;
 		case IFLA_INFO_SLAVE_KIND:
-			str_copy(l->port_kind, sizeof(l->port_kind), mnl_attr_get_str(a));
+			nl_attr_text(a, l->port_kind, sizeof(l->port_kind));
 			break;
 		case IFLA_INFO_SLAVE_DATA:
 			port = a;
@@ -77,20 +81,20 @@ static void parse_attr(const struct nlattr *a, struct link *l)
 
 	switch (mnl_attr_get_type(a)) {
 	case IFLA_IFNAME:
-		str_copy(l->name, sizeof(l->name), mnl_attr_get_str(a));
+		nl_attr_text(a, l->name, sizeof(l->name));
 		break;
 	case IFLA_ADDRESS:
 		if (mnl_attr_get_payload_len(a) == sizeof(l->mac))
 			memcpy(&l->mac, mnl_attr_get_payload(a), sizeof(l->mac));
 		break;
 	case IFLA_MTU:
-		l->mtu = mnl_attr_get_u32(a);
+		l->mtu = nl_attr_u32(a);
 		break;
 	case IFLA_MASTER:
-		l->master = (int)mnl_attr_get_u32(a);
+		l->master = (int)nl_attr_u32(a);
 		break;
 	case IFLA_LINK:
-		l->lower = (int)mnl_attr_get_u32(a);
+		l->lower = (int)nl_attr_u32(a);
 		break;
 	case IFLA_LINKINFO:
 		parse_info(a, l);
@@ -104,7 +108,7 @@ static void parse_attr(const struct nlattr *a, struct link *l)
 	}
 }
 
-static int collect_link(const struct nlmsghdr *msg, void *arg)
+int link_collect(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
 	struct link_list *list = arg;
@@ -135,7 +139,7 @@ int link_list_get(struct nl *nl, struct link_list *ret, struct err *e)
 	struct nlmsghdr *msg =
 		nl_message(buf, RTM_GETLINK, NLM_F_DUMP, sizeof(*ifi), (void **)&ifi);
 
-	if (nl_dump(nl, msg, collect_link, reset_links, &list, "list of network devices", e) < 0)
+	if (nl_dump(nl, msg, link_collect, reset_links, &list, "list of network devices", e) < 0)
 		return -1;
 	*ret = list;
 	list = (struct link_list){ 0 };
@@ -153,7 +157,7 @@ int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e)
 		return err_set_kind(e, ERR_NOT_FOUND, "no network device is named \"%s\"", name ? name : "");
 	msg = nl_message(buf, RTM_GETLINK, 0, sizeof(*ifi), (void **)&ifi);
 	mnl_attr_put_strz(msg, IFLA_IFNAME, name);
-	if (nl_talk(nl, msg, collect_link, &list, "network device", e) < 0)
+	if (nl_talk(nl, msg, link_collect, &list, "network device", e) < 0)
 		return err_prefix(e, "%s", name);
 	if (list.n != 1)
 		return err_set(e, "network device %s: the kernel gave no answer", name);
@@ -177,15 +181,10 @@ const struct link *link_list_by_index(const struct link_list *l, int ifindex)
 	return NULL;
 }
 
-struct vlan_collect {
-	int ifindex;
-	struct vlan_list list;
-};
-
 static void add_vlan_range(struct vlan_list *l, uint16_t first, uint16_t last)
 {
-	for (uint16_t vid = first; vid <= last; vid++)
-		*(uint16_t *)mem_append(&l->v, &l->n, sizeof(vid)) = vid;
+	for (unsigned int vid = first; vid <= last && vid <= VLAN_MAX; vid++)
+		*(uint16_t *)mem_append(&l->v, &l->n, sizeof(*l->v)) = (uint16_t)vid;
 }
 
 static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
@@ -209,7 +208,7 @@ static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
 	}
 }
 
-static int collect_vlans(const struct nlmsghdr *msg, void *arg)
+int link_collect_vlans(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
 	struct vlan_collect *c = arg;
@@ -241,7 +240,7 @@ int link_port_vlans(struct nl *nl, int ifindex, struct vlan_list *ret, struct er
 
 	ifi->ifi_family = AF_BRIDGE;
 	mnl_attr_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED);
-	if (nl_dump(nl, msg, collect_vlans, reset_vlans, &c, "VLANs of bridge ports", e) < 0) {
+	if (nl_dump(nl, msg, link_collect_vlans, reset_vlans, &c, "VLANs of bridge ports", e) < 0) {
 		vlan_list_free(&c.list);
 		return -1;
 	}
@@ -249,12 +248,7 @@ int link_port_vlans(struct nl *nl, int ifindex, struct vlan_list *ret, struct er
 	return 0;
 }
 
-struct index_list {
-	int *v;
-	size_t n;
-};
-
-static int collect_address(const struct nlmsghdr *msg, void *arg)
+int link_collect_address(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(msg);
 	struct index_list *list = arg;
@@ -281,7 +275,7 @@ int link_with_addresses(struct nl *nl, int **ret, size_t *ret_n, struct err *e)
 	struct nlmsghdr *msg =
 		nl_message(buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa), (void **)&ifa);
 
-	if (nl_dump(nl, msg, collect_address, reset_indexes, &list, "list of IP addresses", e) < 0) {
+	if (nl_dump(nl, msg, link_collect_address, reset_indexes, &list, "list of IP addresses", e) < 0) {
 		free(list.v);
 		return -1;
 	}

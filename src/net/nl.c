@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -85,21 +86,38 @@ static const char *ext_ack_text(const struct nlmsghdr *msg)
 
 	if (!(msg->nlmsg_flags & NLM_F_ACK_TLVS))
 		return NULL;
-	if (!(msg->nlmsg_flags & NLM_F_CAPPED))
-		skip += mnl_nlmsg_get_payload_len(&er->msg);
+	/* Unless it was left out, the request stands between, from its header on. */
+	if (!(msg->nlmsg_flags & NLM_F_CAPPED) && er->msg.nlmsg_len > sizeof(er->msg))
+		skip += MNL_ALIGN(er->msg.nlmsg_len - sizeof(er->msg));
 	if (skip < mnl_nlmsg_get_payload_len(msg))
 		mnl_attr_parse(msg, (unsigned int)skip, ext_ack_attr, &text);
 	return text;
+}
+
+/* The errno value in what the kernel calls an error: -1 to -4095 (include/linux/err.h). */
+static int errno_of(int32_t error)
+{
+	return error >= -4095 && error < 0 ? -error : EBADMSG;
 }
 
 static int error_from_kernel(const struct nlmsghdr *msg, const char *what, struct err *e)
 {
 	const struct nlmsgerr *er = mnl_nlmsg_get_payload(msg);
 	const char *text = ext_ack_text(msg);
-	int sys = er->error < 0 ? -er->error : er->error;
+	int sys = errno_of(er->error);
 
 	return text ? err_set_sys(e, sys, "%s: the kernel says \"%s\"", what, text) :
 		      err_set_sys(e, sys, "%s", what);
+}
+
+/* The end of a dump, which may have failed half-way (net/netlink/af_netlink.c, netlink_dump_done). */
+static int end_of_dump(const struct nlmsghdr *msg, const char *what, struct err *e)
+{
+	int32_t error = 0;
+
+	if (mnl_nlmsg_get_payload_len(msg) >= sizeof(error))
+		memcpy(&error, mnl_nlmsg_get_payload(msg), sizeof(error));
+	return error < 0 ? err_set_sys(e, errno_of(error), "%s", what) : 0;
 }
 
 /* Handles one message: 1 go on, 0 end of the answer, -1 error. */
@@ -110,7 +128,7 @@ static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char
 	if (msg->nlmsg_flags & NLM_F_DUMP_INTR)
 		return err_set_sys(e, EINTR, "%s", what);
 	if (msg->nlmsg_type == NLMSG_DONE)
-		return 0;
+		return end_of_dump(msg, what, e);
 	if (msg->nlmsg_type == NLMSG_ERROR) {
 		if (mnl_nlmsg_get_payload_len(msg) < sizeof(*er))
 			return err_set_sys(e, EBADMSG, "%s", what);
@@ -119,6 +137,47 @@ static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char
 	if (msg->nlmsg_type >= NLMSG_MIN_TYPE && cb)
 		cb(msg, arg);
 	return 1;
+}
+
+int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
+	const char *what, struct err *e)
+{
+	const struct nlmsghdr *m = buf;
+	int left = (int)len;
+
+	for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+		int r;
+
+		if (m->nlmsg_seq != seq || m->nlmsg_pid != port)
+			continue; /* left over from an exchange that failed */
+		r = handle(m, cb, arg, what, e);
+		if (r <= 0)
+			return r;
+	}
+	return 1;
+}
+
+uint8_t nl_attr_u8(const struct nlattr *a)
+{
+	return mnl_attr_get_payload_len(a) >= sizeof(uint8_t) ? mnl_attr_get_u8(a) : 0;
+}
+
+uint16_t nl_attr_u16(const struct nlattr *a)
+{
+	return mnl_attr_get_payload_len(a) >= sizeof(uint16_t) ? mnl_attr_get_u16(a) : 0;
+}
+
+uint32_t nl_attr_u32(const struct nlattr *a)
+{
+	return mnl_attr_get_payload_len(a) >= sizeof(uint32_t) ? mnl_attr_get_u32(a) : 0;
+}
+
+void nl_attr_text(const struct nlattr *a, char *ret, size_t size)
+{
+	const char *text = mnl_attr_get_payload(a);
+	int len = (int)strnlen(text, mnl_attr_get_payload_len(a));
+
+	snprintf(ret, size, "%.*s", len, text);
 }
 
 int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
@@ -134,20 +193,13 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
 		return err_set_sys(e, errno, "%s: netlink send", what);
 	for (;;) {
 		ssize_t got = mnl_socket_recvfrom(nl->sock, nl->buf, RECEIVE_SIZE);
-		const struct nlmsghdr *m = (const void *)nl->buf;
-		int len = (int)got;
+		int r;
 
 		if (got < 0)
 			return err_set_sys(e, errno, "%s: netlink receive", what);
-		for (; mnl_nlmsg_ok(m, len); m = mnl_nlmsg_next(m, &len)) {
-			int r;
-
-			if (m->nlmsg_seq != nl->seq || m->nlmsg_pid != port)
-				continue; /* left over from an exchange that failed */
-			r = handle(m, cb, arg, what, e);
-			if (r <= 0)
-				return r;
-		}
+		r = nl_read_answer(nl->buf, (size_t)got, nl->seq, port, cb, arg, what, e);
+		if (r <= 0)
+			return r;
 	}
 }
 

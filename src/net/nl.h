@@ -30,6 +30,21 @@ struct nlmsghdr *nl_message(char *buf, uint16_t type, uint16_t flags, size_t siz
 int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
 	struct err *e);
 
+/*
+ * Goes through one datagram of LEN bytes at BUF, which is aligned as a message is and has room up to
+ * the next multiple of 4: each message in it that answers request SEQ of PORT is handled
+ * as nl_talk does. 1: the answer goes on in the next datagram; 0: it is complete; -1: it is an
+ * error. The bytes may be anything.
+ */
+int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
+	const char *what, struct err *e);
+
+/* The value of an attribute; 0, or "", where its length is none that such a value can have. */
+uint8_t nl_attr_u8(const struct nlattr *a);
+uint16_t nl_attr_u16(const struct nlattr *a);
+uint32_t nl_attr_u32(const struct nlattr *a);
+void nl_attr_text(const struct nlattr *a, char *ret, size_t size);
+
 /* A dump, repeated when the kernel says that it changed meanwhile; RESET(arg) empties what
  * was collected before each try. */
 int nl_dump(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void (*reset)(void *arg), void *arg,

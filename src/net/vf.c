@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/parse.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -58,17 +59,23 @@ static void parse_vf_attr(const struct nlattr *a, struct vf_info *vf)
 	}
 }
 
+/* One that does not tell its number cannot be told from the others, and is passed over. */
 static void parse_vf_info(const struct nlattr *info, struct vf_list *list)
 {
-	struct vf_info *vf = mem_append(&list->v, &list->n, sizeof(*vf));
+	struct vf_info vf = { .spoofchk = -1, .trust = -1 };
+	bool has_number = false;
 	const struct nlattr *a;
 
-	vf->spoofchk = vf->trust = -1;
-	mnl_attr_for_each_nested(a, info)
-		parse_vf_attr(a, vf);
+	mnl_attr_for_each_nested(a, info) {
+		parse_vf_attr(a, &vf);
+		has_number = has_number || (mnl_attr_get_type(a) == IFLA_VF_MAC &&
+						   mnl_attr_get_payload_len(a) >= sizeof(vf.index));
+	}
+	if (has_number)
+		*(struct vf_info *)mem_append(&list->v, &list->n, sizeof(vf)) = vf;
 }
 
-static int collect_vfs(const struct nlmsghdr *msg, void *arg)
+int vf_collect(const struct nlmsghdr *msg, void *arg)
 {
 	const struct nlattr *a, *info;
 
@@ -97,7 +104,7 @@ int vf_list_get(struct nl *nl, int pf, struct vf_list *ret, struct err *e)
 
 	ifi->ifi_index = pf;
 	mnl_attr_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
-	if (nl_talk(nl, msg, collect_vfs, &list, "attributes of the VFs", e) < 0)
+	if (nl_talk(nl, msg, vf_collect, &list, "attributes of the VFs", e) < 0)
 		return -1;
 	*ret = list;
 	list = (struct vf_list){ 0 };
