@@ -410,6 +410,20 @@ bridge_is_down() {
 	assert_refused uplink-not-forwarding 'wan0'
 }
 
+leave_journal() {
+	on host-a sh -c "mkdir -p /var/lib/sriov-migrate && echo '$1' >/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal"
+}
+
+@test "journal that cannot be read" {
+	leave_journal garbage
+	assert_refused bad-journal 'damaged'
+}
+
+@test "journal that is to be settled first" {
+	leave_journal '{"format":1,"boot":"","head":{"name":"vm-01"}}'
+	assert_warned open-journal 'vm-01'
+}
+
 @test "NIC that keeps every filter: only check tells" {
 	assert_warned filters-leak 'uplink0'
 	assert_warned filters-leak 'wan0'

@@ -286,10 +286,26 @@ guest_has_vf() {
 	assert_unchanged
 }
 
+@test "check tells of what is to be settled, and touches nothing" {
+	all_die_after_detach
+	remember
+	run_sm check vm-01 host-b
+	assert_says 'interrupted run left a journal'
+	assert_untouched
+	run_sm recover
+	assert_exit 1
+	run_sm check vm-01 host-b
+	assert_exit 0
+	refute_says 'interrupted'
+}
+
 @test "a damaged journal is not acted upon" {
 	all_die_after_detach
 	on host-a sed -i '2s/.*/garbage/' "$(journal)"
 	remember
+	run_sm check vm-01 host-b
+	assert_exit 3
+	assert_says 'damaged'
 	: >"$FAKE_DIR/log"
 	run_sm recover
 	assert_exit 5

@@ -22,6 +22,10 @@ const struct check checks[] = {
 
 	{ "no-domain", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain exists" },
 	{ "busy", CHECK_REFUSES, CHECK_DOMAIN, check_busy, "no other run holds the domain" },
+	{ "bad-journal", CHECK_REFUSES, CHECK_DOMAIN, check_journal_readable,
+		"no journal of the domain is damaged, or newer than the program" },
+	{ "open-journal", CHECK_ADVISES, CHECK_DOMAIN, check_journal_open,
+		"no interrupted run is to be settled first" },
 	{ "libvirt-unreachable", CHECK_REFUSES, CHECK_DOMAIN, check_reach,
 		"the source's libvirt gets into the destination's" },
 	{ "job-active", CHECK_REFUSES, CHECK_DOMAIN, check_job, "libvirt has no job for the domain" },

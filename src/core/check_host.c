@@ -29,6 +29,44 @@ void check_busy(const struct check_view *v)
 			v->host->domain.lock_owner);
 }
 
+/* The journal of V's domain on HOST (NULL: no such host), or NULL. */
+static const struct journal_fact *journal_on(const struct check_view *v, const struct host_facts *host)
+{
+	for (size_t i = 0; host && i < host->n_journals; i++)
+		if (str_equal(host->journals[i].uuid, v->host->domain.uuid))
+			return &host->journals[i];
+	return NULL;
+}
+
+void check_journal_readable(const struct check_view *v)
+{
+	const struct host_facts *hosts[] = { v->host, v->peer };
+
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		const struct journal_fact *j = journal_on(v, hosts[i]);
+
+		if (j && j->error)
+			check_found(v, hosts[i], "sriov-migrate recover there tells what to do.", "%s",
+				j->error);
+	}
+}
+
+/* The journal of a run that goes on is that run's business. */
+void check_journal_open(const struct check_view *v)
+{
+	const struct host_facts *hosts[] = { v->host, v->peer };
+
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		const struct journal_fact *j = journal_on(v, hosts[i]);
+
+		if (j && !j->error && !v->host->domain.lock_owner)
+			check_found(v, hosts[i],
+				"sriov-migrate recover settles it now; migrate and reattach do so first.",
+				"an interrupted run left a journal of domain %s there",
+				v->host->domain.name);
+	}
+}
+
 void check_reach(const struct check_view *v)
 {
 	CLEANUP_FREE char *hint = NULL;

@@ -14,6 +14,7 @@ typedef void check_fn(const struct check_view *v);
 /* ---- check_host.c: hosts and domain ---- */
 
 check_fn check_same_host, check_permission, check_busy, check_reach, check_job, check_state;
+check_fn check_journal_readable, check_journal_open;
 check_fn check_name, check_uuid, check_incoming, check_runs_twice;
 
 /* ---- check_pair.c: a pair, and what it stands on ---- */

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/journal.h"
 #include "agent/lock.h"
 #include "net/link.h"
 #include "net/pci.h"
@@ -86,6 +87,12 @@ static const struct field domain_name_fields[] = {
 };
 static RECORD_DEFINE(domain_name_record, domain_name);
 
+static const struct field journal_fact_fields[] = {
+	RECORD_STR(journal_fact, uuid),
+	RECORD_STR(journal_fact, error),
+};
+static RECORD_DEFINE(journal_fact_record, journal_fact);
+
 static const struct field host_facts_fields[] = {
 	RECORD_STR(host_facts, hostname),
 	RECORD_STR(host_facts, uuid),
@@ -97,6 +104,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, networks, &network_fact_record),
 	RECORD_LIST(host_facts, domains, &domain_name_record),
+	RECORD_LIST(host_facts, journals, &journal_fact_record),
 	RECORD_BOOL(host_facts, has_domain),
 	RECORD_ONE(host_facts, domain, &domain_fact_record),
 };
@@ -441,12 +449,31 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	return 0;
 }
 
+static void gather_journals(struct host_facts *ret)
+{
+	json_t *uuids = journal_list(), *uuid;
+	size_t i;
+
+	json_array_foreach(uuids, i, uuid) {
+		struct journal_fact *f = mem_append(&ret->journals, &ret->n_journals, sizeof(*f));
+		json_t *head = NULL;
+		struct err e;
+
+		f->uuid = str_dup(json_string_value(uuid));
+		if (journal_peek(f->uuid, &head, &e) < 0)
+			f->error = str_dup(e.msg);
+		json_decref(head);
+	}
+	json_decref(uuids);
+}
+
 int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_facts *ret,
 	struct err *e)
 {
 	struct users users = { 0 };
 	int r = 0;
 
+	gather_journals(ret);
 	if (gather_host(v, ret, e) < 0 || gather_networks(v, ret, e) < 0 ||
 		gather_domains(v, ret, &users.uses, e) < 0 || gather_domain(v, key, ret, e) < 0)
 		r = -1;

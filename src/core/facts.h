@@ -66,6 +66,12 @@ struct domain_name {
 	char *name, *uuid, *state;
 };
 
+/* What an interrupted run left of a domain; those of runs that go on count as well. */
+struct journal_fact {
+	char *uuid;  /* of the domain */
+	char *error; /* why it cannot be read; NULL: it can */
+};
+
 struct host_facts {
 	char *hostname, *uuid;
 	int64_t libvirt, qemu;
@@ -79,6 +85,8 @@ struct host_facts {
 	size_t n_networks;
 	struct domain_name *domains;
 	size_t n_domains;
+	struct journal_fact *journals;
+	size_t n_journals;
 	bool has_domain;
 	struct domain_fact domain; /* the one asked for, if has_domain */
 };
