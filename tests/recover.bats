@@ -299,6 +299,67 @@ guest_has_vf() {
 	refute_says 'interrupted'
 }
 
+@test "recover --dry-run does not touch it" {
+	all_die_after_detach
+	on host-a sh -c "printf '{\"step\": \"migr' >>'$(journal)'"
+	journal_sum >"$FAKE_DIR/sum"
+	run_sm --dry-run recover
+	assert_exit 0
+	assert_says 'vm-01'
+	journal_sum | diff "$FAKE_DIR/sum" -
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+}
+
+journal_sum() {
+	on host-a sha256sum "$(journal)"
+}
+
+@test "zeros that a power cut left at the end do no harm" {
+	all_die_after_detach
+	on host-a sh -c "head -c 100 /dev/zero >>'$(journal)'"
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+	assert_hears host-a vm-01 "$MAC1"
+}
+
+@test "a journal without a line: nothing was done, and nothing is in the way" {
+	on host-a sh -c "mkdir -p /var/lib/sriov-migrate; : >'$(journal)'"
+	run_sm --dry-run recover
+	assert_exit 0
+	on host-a test -f "$(journal)"
+	run_sm recover
+	assert_exit 0
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a file that is no journal is not acted upon" {
+	on host-a sh -c "mkdir -p /var/lib/sriov-migrate; head -c 5000 /dev/urandom | base64 >'$(journal)'"
+	remember
+	run_sm recover
+	assert_exit 5
+	assert_says 'damaged'
+	assert_says 'by hand'
+	assert_untouched
+}
+
+@test "another domain's journal under this one's name is not acted upon" {
+	all_die_after_detach
+	on host-a sh -c "cd /var/lib/sriov-migrate && mv '$(journal)' \
+		7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0202.journal"
+	remember
+	: >"$FAKE_DIR/log"
+	run_sm recover
+	assert_exit 5
+	assert_says 'another domain'
+	assert_says 'by hand'
+	assert_untouched
+}
+
 @test "a damaged journal is not acted upon" {
 	all_die_after_detach
 	on host-a sed -i '2s/.*/garbage/' "$(journal)"

@@ -25,6 +25,8 @@ enum { JOURNAL_SIZE_MAX = 16 * 1024 * 1024, UUID_LENGTH = 36 };
 struct journal {
 	char *path; /* owned */
 	int fd;     /* owned */
+	off_t size; /* of its whole lines */
+	bool torn;  /* behind them stands a piece of one */
 };
 
 static bool is_uuid(const char *s)
@@ -76,11 +78,11 @@ static void sync_directory(void)
 		fsync(fd);
 }
 
-static struct journal *wrap(char *path, int fd)
+static struct journal *wrap(const char *path, int fd)
 {
 	struct journal *j = mem_new(sizeof(*j));
 
-	j->path = path;
+	j->path = str_dup(path);
 	j->fd = fd;
 	return j;
 }
@@ -97,28 +99,23 @@ static json_t *first_line(const json_t *head)
 	return line;
 }
 
-int journal_create(const char *uuid, const json_t *head, struct journal **ret, struct err *e)
+/* Writes one line at the end; what stands there of a line that was not completed goes first. */
+static int append(struct journal *j, const char *line, size_t len, struct err *e)
 {
-	CLEANUP_FREE char *path = NULL;
-	struct journal *j;
-	int fd;
+	if (j->torn && ftruncate(j->fd, j->size) < 0)
+		return err_set_sys(e, errno, "journal %s", j->path);
+	j->torn = true;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(j->fd, line + done, len - done);
 
-	if (path_of(uuid, &path, e) < 0 || make_directory(e) < 0)
-		return -1;
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 && errno == EEXIST) {
-		err_set_kind(e, ERR_REFUSED, "an interrupted run left a journal here: %s", path);
-		return err_hint(e, "sriov-migrate recover settles it.");
+		if (n < 0 && errno != EINTR)
+			return err_set_sys(e, errno, "journal %s", j->path);
+		done += n > 0 ? (size_t)n : 0;
 	}
-	if (fd < 0)
-		return err_set_sys(e, errno, "%s", path);
-	j = wrap(TAKE_PTR(path), fd);
-	if (journal_write(j, first_line(head), e) < 0) {
-		journal_remove(j);
-		return -1;
-	}
-	sync_directory();
-	*ret = j;
+	j->torn = false;
+	j->size += (off_t)len;
+	if (fdatasync(j->fd) < 0)
+		return err_set_sys(e, errno, "journal %s", j->path);
 	return 0;
 }
 
@@ -126,26 +123,60 @@ int journal_write(struct journal *j, json_t *line, struct err *e)
 {
 	CLEANUP_FREE char *text = json_dumps(line, JSON_COMPACT);
 	CLEANUP_FREE char *full = NULL;
-	size_t len;
 
 	json_decref(line);
 	if (!text)
 		abort();
 	full = str_printf("%s\n", text);
-	len = strlen(full);
-	for (size_t done = 0; done < len;) {
-		ssize_t n = write(j->fd, full + done, len - done);
+	return append(j, full, strlen(full), e);
+}
 
-		if (n < 0 && errno != EINTR)
-			return err_set_sys(e, errno, "journal %s", j->path);
-		done += n > 0 ? (size_t)n : 0;
+static int refuse_second(const char *path, struct err *e)
+{
+	err_set_kind(e, ERR_REFUSED, "an interrupted run left a journal here: %s", path);
+	return err_hint(e, "sriov-migrate recover settles it.");
+}
+
+/* Where a file cannot get its name last: a crash may leave one without a whole line. */
+static int create_by_name(const char *path, const json_t *head, struct journal **ret, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct journal *j;
+
+	if (fd < 0)
+		return errno == EEXIST ? refuse_second(path, e) : err_set_sys(e, errno, "%s", path);
+	j = wrap(path, fd);
+	if (journal_write(j, first_line(head), e) < 0) {
+		journal_remove(j);
+		return -1;
 	}
-	if (fdatasync(j->fd) < 0)
-		return err_set_sys(e, errno, "journal %s", j->path);
+	*ret = j;
 	return 0;
 }
 
-static int read_all(int fd, const char *path, char **ret, struct err *e)
+/* The file gets its name when its first line is on disk. */
+static int create(const char *path, const json_t *head, struct journal **ret, struct err *e)
+{
+	int fd = open(JOURNAL_DIR, O_TMPFILE | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+	CLEANUP_FREE char *self = str_printf("/proc/self/fd/%d", fd);
+	struct journal *j;
+
+	if (fd < 0)
+		return create_by_name(path, head, ret, e);
+	j = wrap(path, fd);
+	if (journal_write(j, first_line(head), e) < 0) {
+		journal_close(j);
+		return -1;
+	}
+	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) {
+		*ret = j;
+		return 0;
+	}
+	journal_close(j);
+	return errno == EEXIST ? refuse_second(path, e) : create_by_name(path, head, ret, e);
+}
+
+static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struct err *e)
 {
 	CLEANUP_FREE char *text = NULL;
 	struct stat st;
@@ -166,27 +197,39 @@ static int read_all(int fd, const char *path, char **ret, struct err *e)
 		len += (size_t)n;
 	}
 	*ret = TAKE_PTR(text);
+	*ret_len = len;
 	return 0;
+}
+
+int journal_hint_by_hand(struct err *e)
+{
+	return err_hint(e, "Nothing is settled from it. Look at the domain and its entries by hand (virsh "
+			    "dumpxml, bridge fdb), then remove the file.");
 }
 
 static int damaged(const char *path, int line, struct err *e)
 {
 	err_set(e, "journal %s is damaged in line %d", path, line);
-	return err_hint(e, "Nothing is settled from it. Look at the domain and its entries by hand (virsh "
-			    "dumpxml, bridge fdb), then remove the file.");
+	return journal_hint_by_hand(e);
 }
 
-/* Lines from the second on; a last one without its end was never acted upon. */
-static int parse_lines(const char *path, char *text, json_t *lines, struct err *e)
+/* jansson passes over some zero bytes: no line of ours has one. */
+static json_t *parse_line(const char *line, size_t len)
 {
-	char *end;
-	int n = 2;
+	return memchr(line, '\0', len) ? NULL : json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+}
 
-	for (; (end = strchr(text, '\n')); text = end + 1, n++) {
+/* Lines from the second on. */
+static int parse_lines(const char *path, const char *text, const char *end, json_t *lines,
+	struct err *e)
+{
+	const char *next;
+
+	for (int n = 2; text < end; text = next, n++) {
 		json_t *line;
 
-		*end = '\0';
-		line = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+		next = (const char *)memchr(text, '\n', (size_t)(end - text)) + 1;
+		line = parse_line(text, (size_t)(next - text));
 		if (!json_is_object(line)) {
 			json_decref(line);
 			return damaged(path, n, e);
@@ -208,86 +251,144 @@ static int check_format(const char *path, const json_t *first, struct err *e)
 	return err_hint(e, "Run recover of that version, or install it here.");
 }
 
-static int parse(const char *path, char *text, json_t **ret_head, json_t **ret_lines,
-	bool *ret_same_boot, struct err *e)
+/*
+ * Length of the lines that are whole. A crash may cut the last one off, or leave zeros in the
+ * place of some of it; in either case its change was not made yet.
+ */
+static size_t whole_lines(const char *text, size_t len)
 {
-	char *end = strchr(text, '\n');
-	json_t *first = NULL, *lines;
+	const char *end = memrchr(text, '\n', len), *start;
+
+	if (!end)
+		return 0;
+	start = memrchr(text, '\n', (size_t)(end - text));
+	start = start ? start + 1 : text;
+	if (memchr(start, '\0', (size_t)(end - start)))
+		end = start - 1;
+	return (size_t)(end + 1 - text);
+}
+
+/* Whether this is what a crash leaves of a first line: some of its beginning, or zeros. */
+static bool is_torn_start(const char *text, size_t len)
+{
+	static const char start[] = "{\"format\":";
+	size_t n = strnlen(text, len);
+
+	return strncmp(text, start, n < strlen(start) ? n : strlen(start)) == 0;
+}
+
+int journal_parse(const char *path, const char *text, size_t len, struct journal_content *ret,
+	struct err *e)
+{
+	size_t whole = whole_lines(text, len);
 	CLEANUP_FREE char *boot = boot_id();
+	const char *second;
+	json_t *first, *lines;
 	int r;
 
-	if (end) {
-		*end = '\0';
-		first = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	}
-	r = check_format(path, first, e);
+	if (!whole && is_torn_start(text, len))
+		return err_set_kind(e, ERR_NOT_FOUND, "%s has no line yet", path);
+	if (!whole)
+		return damaged(path, 1, e);
+	second = (const char *)memchr(text, '\n', whole) + 1;
+	first = parse_line(text, (size_t)(second - text));
 	lines = json_array();
+	r = check_format(path, first, e);
 	if (r == 0)
-		r = parse_lines(path, end + 1, lines, e);
-	if (r == 0) {
-		*ret_head = json_incref(json_object_get(first, "head"));
-		*ret_lines = json_incref(lines);
-		*ret_same_boot =
-			str_equal(json_string_value(json_object_get(first, "boot")), boot);
-	}
+		r = parse_lines(path, second, text + whole, lines, e);
+	if (r == 0)
+		*ret = (struct journal_content){
+			.head = json_incref(json_object_get(first, "head")),
+			.lines = json_incref(lines),
+			.same_boot = str_equal(json_string_value(json_object_get(first, "boot")), boot),
+			.whole = whole,
+			.torn = whole < len,
+		};
 	json_decref(first);
 	json_decref(lines);
 	return r;
 }
 
-/* What is appended later must not grow out of a line that a crash cut off. */
-static void cut_torn_line(int fd, char *text)
+void journal_content_free(struct journal_content *c)
 {
-	char *end = strrchr(text, '\n');
-	size_t whole = end ? (size_t)(end - text) + 1 : 0;
-
-	if (text[whole] && whole && ftruncate(fd, (off_t)whole) == 0)
-		text[whole] = '\0';
+	json_decref(c->head);
+	json_decref(c->lines);
+	*c = (struct journal_content){ 0 };
 }
 
-int journal_open(const char *uuid, struct journal **ret, json_t **ret_head, json_t **ret_lines,
-	bool *ret_same_boot, struct err *e)
+static int load(const char *uuid, int flags, char **ret_path, int *ret_fd, struct journal_content *ret,
+	struct err *e)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_CLOSE int fd = -1;
+	size_t len = 0;
 
 	if (path_of(uuid, &path, e) < 0)
 		return -1;
-	fd = open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_set_sys(e, errno, "%s", path);
-	if (read_all(fd, path, &text, e) < 0)
+	if (read_all(fd, path, &text, &len, e) < 0 || journal_parse(path, text, len, ret, e) < 0)
 		return -1;
-	if (!*text) {
-		/* Begun, but not a line of it written: nothing was done. */
-		unlink(path);
-		return err_set_kind(e, ERR_NOT_FOUND, "%s was empty", path);
-	}
-	cut_torn_line(fd, text);
-	if (parse(path, text, ret_head, ret_lines, ret_same_boot, e) < 0)
-		return -1;
-	*ret = wrap(TAKE_PTR(path), fd);
+	*ret_path = TAKE_PTR(path);
+	*ret_fd = fd;
 	fd = -1;
+	return 0;
+}
+
+int journal_open(const char *uuid, struct journal **ret, struct journal_content *ret_content,
+	struct err *e)
+{
+	CLEANUP_FREE char *path = NULL;
+	struct journal *j;
+	int fd;
+
+	if (load(uuid, O_RDWR | O_APPEND, &path, &fd, ret_content, e) < 0)
+		return -1;
+	j = wrap(path, fd);
+	j->size = (off_t)ret_content->whole;
+	j->torn = ret_content->torn;
+	*ret = j;
 	return 0;
 }
 
 int journal_peek(const char *uuid, json_t **ret_head, struct err *e)
 {
+	struct journal_content content;
 	CLEANUP_FREE char *path = NULL;
-	CLEANUP_FREE char *text = NULL;
 	CLEANUP_CLOSE int fd = -1;
-	json_t *lines = NULL;
-	bool same_boot;
 
-	if (path_of(uuid, &path, e) < 0)
+	if (load(uuid, O_RDONLY, &path, &fd, &content, e) < 0)
 		return -1;
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_set_sys(e, errno, "%s", path);
-	if (read_all(fd, path, &text, e) < 0 || parse(path, text, ret_head, &lines, &same_boot, e) < 0)
+	*ret_head = json_incref(content.head);
+	journal_content_free(&content);
+	return 0;
+}
+
+/* False for a file that a crash left without a whole line: nothing was done by it. */
+static bool has_order(const char *uuid)
+{
+	json_t *head = NULL;
+	struct err e;
+
+	if (journal_peek(uuid, &head, &e) < 0)
+		return e.kind != ERR_NOT_FOUND;
+	json_decref(head);
+	return true;
+}
+
+int journal_create(const char *uuid, const json_t *head, struct journal **ret, struct err *e)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	if (path_of(uuid, &path, e) < 0 || make_directory(e) < 0)
 		return -1;
-	json_decref(lines);
+	if (!has_order(uuid))
+		unlink(path);
+	if (create(path, head, ret, e) < 0)
+		return -1;
+	sync_directory();
 	return 0;
 }
 
@@ -328,7 +429,7 @@ json_t *journal_list(void)
 		if (len == UUID_LENGTH + strlen(JOURNAL_SUFFIX) &&
 			str_equal(name + UUID_LENGTH, JOURNAL_SUFFIX)) {
 			name[UUID_LENGTH] = '\0';
-			if (is_uuid(name))
+			if (is_uuid(name) && has_order(name))
 				json_array_append_new(list, json_string(name));
 		}
 		free(names[i]);

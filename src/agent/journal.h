@@ -3,7 +3,8 @@
  * Journals: what an agent is about to do to its host, kept on disk so that whoever comes after
  * it can undo or finish it. One file for each domain, named by its UUID: a first line that
  * tells of the order, then a line for each change, synced before the change is made. A last
- * line that was cut off by a crash tells of a change that was not made, and is passed over.
+ * line that was cut off by a crash tells of a change that was not made, and is passed over; so is
+ * a file without a whole line. Reading changes nothing in the file.
  *
  * The files hold domain definitions, passwords included: mode 0600.
  */
@@ -24,13 +25,31 @@ enum { JOURNAL_FORMAT = 1 };
 /* Starts the journal of the domain UUID; HEAD (borrowed) is put into its first line. */
 int journal_create(const char *uuid, const json_t *head, struct journal **ret, struct err *e);
 
+/* What a journal tells. */
+struct journal_content {
+	json_t *head;   /* owned; an object */
+	json_t *lines;  /* owned; an array of objects */
+	bool same_boot; /* the host has not been started again since it was begun */
+	size_t whole;   /* length of the lines that are whole */
+	bool torn;      /* a piece of a line stands behind them */
+};
+
+void journal_content_free(struct journal_content *c);
+
 /*
- * Opens one that exists, to go on with it. *ret_head and *ret_lines (an array): new references.
- * *ret_same_boot: the host has not been started again since it was begun. ERR_NOT_FOUND where
- * there is none; a damaged or newer one is an error whose hint tells the way out.
+ * Reads the LEN bytes at TEXT (a NUL follows them) of a journal that is called PATH in messages;
+ * whatever they are. ERR_NOT_FOUND where there is no whole line yet; a damaged or newer one is an
+ * error whose hint tells the way out.
  */
-int journal_open(const char *uuid, struct journal **ret, json_t **ret_head, json_t **ret_lines,
-	bool *ret_same_boot, struct err *e);
+int journal_parse(const char *path, const char *text, size_t len, struct journal_content *ret,
+	struct err *e);
+
+/* Adds the way out to the error about a journal that cannot be used. Returns -1. */
+int journal_hint_by_hand(struct err *e);
+
+/* Opens one that exists, to go on with it. Errors as above; ERR_NOT_FOUND where there is none. */
+int journal_open(const char *uuid, struct journal **ret, struct journal_content *ret_content,
+	struct err *e);
 
 /* The head alone, without touching the file or asking who holds it. New reference. */
 int journal_peek(const char *uuid, json_t **ret_head, struct err *e);

@@ -65,21 +65,20 @@ static void unlock_domain(struct end *end)
  */
 static void drop_degraded_mark(struct end *end, const char *uuid)
 {
-	json_t *head = NULL, *lines = NULL;
+	struct journal_content content;
 	struct journal *old = NULL;
 	enum virt_state state;
 	struct err ignored;
-	bool same, job;
+	bool job;
 
-	if (journal_open(uuid, &old, &head, &lines, &same, &ignored) < 0)
+	if (journal_open(uuid, &old, &content, &ignored) < 0)
 		return;
-	if (!json_is_true(json_object_get(head, "is_source")) &&
+	if (!json_is_true(json_object_get(content.head, "is_source")) &&
 		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 && state == VIRT_RUNNING)
 		journal_remove(old);
 	else
 		journal_close(old);
-	json_decref(head);
-	json_decref(lines);
+	journal_content_free(&content);
 }
 
 int end_open(struct end *end, struct order *order, struct err *e)
@@ -150,37 +149,40 @@ static int replay(struct end *end, const json_t *lines, struct err *e)
 	return 0;
 }
 
-static int take_up(struct end *end, const json_t *head, const json_t *lines, struct err *e)
+int end_take_up(struct end *end, const char *uuid, const struct journal_content *content, struct err *e)
 {
 	struct order order = { 0 };
 	bool complete;
 
-	if (record_decode(&order_record, head, &order, e) < 0)
-		return err_prefix(e, "journal");
-	complete = order.uuid && order.name && order.owner;
+	if (record_decode(&order_record, content->head, &order, e) < 0) {
+		err_prefix(e, "the journal's order");
+		return journal_hint_by_hand(e);
+	}
+	complete = str_equal(order.uuid, uuid) && order.name && order.owner;
 	for (size_t i = 0; i < order.n_pairs; i++)
 		complete = complete && order.pairs[i].mac && order.pairs[i].standby_alias &&
 			   order.pairs[i].bridge && order.pairs[i].uplink && order.pairs[i].pf;
 	if (!complete) {
 		record_clear(&order_record, &order);
-		return err_set(e, "the journal's order is not complete");
+		err_set(e, "the journal's order is not complete, or of another domain");
+		return journal_hint_by_hand(e);
 	}
+	end->same_boot = content->same_boot;
 	begin(end, &order);
-	return replay(end, lines, e);
+	return replay(end, content->lines, e) < 0 ? journal_hint_by_hand(e) : 0;
 }
 
 int end_reopen(struct end *end, const char *uuid, const char *owner, struct err *e)
 {
-	json_t *head = NULL, *lines = NULL;
+	struct journal_content content = { 0 };
 	int r;
 
 	if (lock_domain(end, uuid, uuid, owner, e) < 0)
 		return -1;
-	r = journal_open(uuid, &end->journal, &head, &lines, &end->same_boot, e);
+	r = journal_open(uuid, &end->journal, &content, e);
 	if (r == 0)
-		r = take_up(end, head, lines, e);
-	json_decref(head);
-	json_decref(lines);
+		r = end_take_up(end, uuid, &content, e);
+	journal_content_free(&content);
 	if (r == 0)
 		return 0;
 	if (end->open) {

@@ -40,6 +40,7 @@ struct pair_state {
 };
 
 struct journal;
+struct journal_content;
 
 struct end {
 	struct virt *virt;     /* borrowed */
@@ -66,6 +67,13 @@ int end_open(struct end *end, struct order *order, struct err *e);
  * it had come. ERR_NOT_FOUND without a journal, ERR_BUSY while that agent lives.
  */
 int end_reopen(struct end *end, const char *uuid, const char *owner, struct err *e);
+/*
+ * The part of it that touches nothing: END becomes what CONTENT, the journal of the domain UUID,
+ * tells. Whatever that is, an end that is open afterwards has a complete order; close it also
+ * after an error.
+ */
+int end_take_up(struct end *end, const char *uuid, const struct journal_content *content,
+	struct err *e);
 /* Gives locks back and forgets the order; the journal too, unless something is left to do. */
 void end_close(struct end *end, bool settled);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A network namespace of its own for one test program. */
+/* Namespaces of its own for one test program. */
 #ifndef UNIT_NETNS_H
 #define UNIT_NETNS_H
 
@@ -23,16 +23,16 @@ static inline bool netns_write(const char *path, const char *content)
 	return written;
 }
 
-/* False where the kernel forbids it. */
-static inline bool netns_new(void)
+/* KINDS: CLONE_NEW…; false where the kernel forbids it. */
+static inline bool ns_new(int kinds)
 {
 	uid_t uid = getuid();
 	gid_t gid = getgid();
 	char map[64];
 
-	if (unshare(CLONE_NEWNET) == 0)
+	if (unshare(kinds) == 0)
 		return true;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+	if (unshare(CLONE_NEWUSER | kinds) < 0)
 		return false;
 	netns_write("/proc/self/setgroups", "deny");
 	snprintf(map, sizeof(map), "0 %d 1", (int)uid);
@@ -40,6 +40,11 @@ static inline bool netns_new(void)
 		return false;
 	snprintf(map, sizeof(map), "0 %d 1", (int)gid);
 	return netns_write("/proc/self/gid_map", map);
+}
+
+static inline bool netns_new(void)
+{
+	return ns_new(CLONE_NEWNET);
 }
 
 /* Runs ip(8), several commands separated by newlines. */

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Journals on a disk of their own: begun, continued, full, torn; and those of older formats. */
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "agent/journal.h"
+#include "core/end.h"
+#include "core/steps.h"
+#include "netns.h"
+#include "tap.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define UUID "7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101"
+#define PATH "/var/lib/sriov-migrate/" UUID ".journal"
+
+enum { DISK_SIZE = 65536, LONG = 40000 };
+
+static const char *const disk_size = "size=65536,mode=755";
+
+static struct journal *begin(void)
+{
+	json_t *head = json_pack("{s:s}", "name", "vm-01");
+	struct journal *j = NULL;
+	struct err e = { 0 };
+
+	if (journal_create(UUID, head, &j, &e) < 0)
+		printf("# %s\n", e.msg);
+	json_decref(head);
+	return j;
+}
+
+static json_t *line_of(size_t length)
+{
+	CLEANUP_FREE char *text = mem_new(length + 1);
+	json_t *line = json_object();
+
+	memset(text, 'x', length);
+	json_object_set_new(line, "text", json_string(text));
+	return line;
+}
+
+/* The journal's lines behind the first, -1: it cannot be read. */
+static int count_lines(void)
+{
+	struct journal_content c = { 0 };
+	struct journal *j = NULL;
+	struct err e;
+	int n;
+
+	if (journal_open(UUID, &j, &c, &e) < 0) {
+		printf("# %s\n", e.msg);
+		return -1;
+	}
+	n = (int)json_array_size(c.lines);
+	journal_content_free(&c);
+	journal_close(j);
+	return n;
+}
+
+static off_t file_size(void)
+{
+	struct stat st;
+
+	return stat(PATH, &st) == 0 ? st.st_size : -1;
+}
+
+static void append(const char *bytes, size_t len)
+{
+	FILE *f = fopen(PATH, "ae");
+
+	if (!f || fwrite(bytes, 1, len, f) != len)
+		abort();
+	fclose(f);
+}
+
+static void test_life(void)
+{
+	struct journal *j = begin(), *second = NULL;
+	json_t *list, *head = json_object();
+	struct stat st;
+	struct err e;
+
+	ok(j && stat(PATH, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_size > 0,
+		"a journal is there when its first line is, for nobody else's eyes");
+	ok(journal_create(UUID, head, &second, &e) < 0 && e.kind == ERR_REFUSED && e.hint[0],
+		"a second one is refused");
+	list = journal_list();
+	ok(json_array_size(list) == 1, "it is listed");
+	ok(journal_write(j, line_of(1), &e) == 0 && journal_write(j, line_of(2), &e) == 0 &&
+			count_lines() == 2,
+		"what was written can be read");
+	journal_remove(j);
+	ok(file_size() == -1, "it goes when nothing is left to do");
+	json_decref(list);
+	json_decref(head);
+}
+
+/* TAIL is what a crash left: reading leaves it alone, and the next line takes its place. */
+static void with_tail(const char *tail, size_t len, const char *what)
+{
+	struct journal_content c = { 0 };
+	struct journal *j = begin();
+	off_t before;
+	struct err e;
+
+	journal_write(j, line_of(1), &e);
+	journal_close(j);
+	append(tail, len);
+	before = file_size();
+	ok(journal_open(UUID, &j, &c, &e) == 0 && json_array_size(c.lines) == 1, "%s", what);
+	ok(file_size() == before, "reading changed nothing");
+	ok(journal_write(j, line_of(2), &e) == 0 && count_lines() == 2,
+		"what is written next stands on a line of its own");
+	journal_content_free(&c);
+	journal_remove(j);
+}
+
+static void test_torn(void)
+{
+	with_tail("{\"step\": \"migr", 14, "a last line that was cut off is passed over");
+	with_tail("\0\0\0\0\0\0\0\0", 8, "so are zeros in its place");
+	with_tail("\0\0\0\0un\":true}\n", 14, "and zeros in the place of its beginning");
+}
+
+/* A file without a whole line: nothing was done by it. */
+static void without_line(const char *bytes, size_t len, const char *what)
+{
+	struct journal_content c = { 0 };
+	struct journal *j = NULL;
+	json_t *list;
+	struct err e = { 0 };
+
+	append(bytes, len);
+	list = journal_list();
+	ok(journal_open(UUID, &j, &c, &e) < 0 && e.kind == ERR_NOT_FOUND && !json_array_size(list),
+		"%s is no journal yet", what);
+	ok(file_size() == (off_t)len, "reading changed nothing");
+	j = begin();
+	ok(j && count_lines() == 0, "a journal takes its place");
+	journal_remove(j);
+	json_decref(list);
+}
+
+static void test_full_disk(void)
+{
+	struct journal *j = begin();
+	struct err e = { 0 };
+
+	ok(journal_write(j, line_of(LONG), &e) == 0, "a long line");
+	ok(journal_write(j, line_of(LONG), &e) < 0 && strstr(e.msg, PATH),
+		"another does not fit: an error that names the file");
+	ok(journal_write(j, line_of(1), &e) == 0 && count_lines() == 2,
+		"a short one still does, and nothing of the long one is left");
+	journal_remove(j);
+}
+
+static char *read_fixture(const char *name)
+{
+	const char *srcdir = getenv("srcdir");
+	CLEANUP_FREE char *path = str_printf("%s/tests/data/journal/%s", srcdir ? srcdir : ".", name);
+	FILE *f = fopen(path, "re");
+	char *text = mem_new(DISK_SIZE);
+
+	if (!f || !fread(text, 1, DISK_SIZE - 1, f))
+		printf("# cannot read %s\n", path);
+	if (f)
+		fclose(f);
+	return text;
+}
+
+static bool take_up(const char *name, struct end *end)
+{
+	CLEANUP_FREE char *text = read_fixture(name);
+	struct journal_content c = { 0 };
+	struct err e = { 0 };
+	int r = journal_parse(name, text, strlen(text), &c, &e);
+
+	if (r == 0)
+		r = end_take_up(end, UUID, &c, &e);
+	if (r < 0)
+		printf("# %s\n", e.msg);
+	journal_content_free(&c);
+	return r == 0;
+}
+
+static bool is_begun(const struct end *end, const char *step, int i)
+{
+	size_t k = (size_t)(step_find(step) - steps);
+
+	return i == END_DOMAIN ? end->begun[k] : end->pairs[i].begun[k];
+}
+
+/* These files are as the first release wrote them. They are never to be changed. */
+static void test_format_1(void)
+{
+	struct end source = { 0 }, destination = { 0 };
+
+	ok(take_up("format-1-source", &source), "a source's journal of format 1 is read");
+	ok(source.order.is_source && source.order.n_pairs == 1 && source.order.pairs[0].had_primary &&
+			source.order.n_peer == 2,
+		"its order");
+	is_text(source.order.pairs[0].vf, "0000:01:10.2", "its VF");
+	ok(is_begun(&source, "detach-vf", 0) && is_begun(&source, "migrate", END_DOMAIN) &&
+			!is_begun(&source, "leave-source", 0),
+		"how far it came");
+	ok(source.pairs[0].primary_missing && source.pairs[0].self_added && !source.same_boot,
+		"and what it found and did, in another life of the host");
+	end_close(&source, false);
+	ok(take_up("format-1-destination", &destination) && !destination.order.is_source &&
+			is_begun(&destination, "reserve-vf", 0),
+		"a destination's, too");
+	end_close(&destination, false);
+}
+
+int main(void)
+{
+	test_format_1();
+	if (!ns_new(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", "/var/lib", "tmpfs", 0, disk_size) < 0) {
+		printf("ok %d - journals on a disk # SKIP the kernel lets nobody mount here\n",
+			++tap_count);
+		return tap_done();
+	}
+	test_life();
+	test_torn();
+	without_line("", 0, "an empty file");
+	without_line("{\"format\":1,\"bo", 15, "a piece of a first line");
+	without_line("\0\0\0\0", 4, "a file of zeros");
+	test_full_disk();
+	return tap_done();
+}
