@@ -130,7 +130,13 @@ assert_bad_file() {
 	assert_bad_file 'line 1' <<<$'vf = 0000:41:11.2\n[hosts]'
 	assert_bad_file 'line 2.*detach-timeout' <<<$'[limits]\ndetach-timeout = soon'
 	assert_bad_file 'line 2.*tls' <<<$'[migration]\ntls = maybe'
-	assert_bad_file 'cannot be read' <<<$'[hosts\nvf = 1'
+	assert_bad_file 'line 1.*section' <<<$'[hosts\nvf = 1'
+	assert_bad_file 'line 2.*key = value' <<<$'[hosts]\nvf'
+	assert_bad_file 'line 3.*\[hosts:more\]' <<<$'[hosts]\nvf = 1\n[hosts:more]\nvf = 2'
+	assert_bad_file 'line 1.*backslash' <<<$'# swallows the next \\\n[hosts]\nvf = 1'
+	assert_bad_file 'line 4.*detach-timeout' <<<$'[limits]\ndetach-timeout = 5\n\nDetach-Timeout = soon'
+	printf '[hosts]\nvf = 1\0\n' | assert_bad_file 'line 2.*zero'
+	{ printf '[hosts]\nvf = ' && printf '%2000s' | tr ' ' a; } | assert_bad_file 'line 2.*1000'
 }
 
 @test "a configuration file that is not there" {

@@ -225,85 +225,145 @@ int options_parse(struct options *o, int argc, char **argv, int *ret_rest, struc
 
 /* ---- file ---- */
 
+enum { LINE_MAX_LENGTH = 1000 }; /* iniparser reads 1024 bytes at once */
+
 /*
- * iniparser tells no line numbers: find the line of KEY (NULL: of the section's head) in
- * SECTION. Names are compared as iniparser does, without case.
+ * The file is read twice: first line by line, because iniparser tells no line numbers and passes
+ * over in silence what it does not understand, then by iniparser, for the values.
  */
-static int find_line(const char *file, const char *section, const char *key)
+struct scan {
+	const char *file; /* borrowed */
+	int line;
+	char section[32]; /* "": none yet */
+	int found[ARRAY_SIZE(option_table)]; /* line in which each option is set, 0: nowhere */
+};
+
+__attribute__((format(printf, 3, 4))) static int wrong_line(const struct scan *s, struct err *e,
+	const char *fmt, ...)
 {
-	char line[1024], now[256] = "";
-	FILE *f = fopen(file, "re");
-	int n = 0, found = 0;
+	CLEANUP_FREE char *what = NULL;
+	va_list ap;
 
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		const char *s = line + strspn(line, " \t");
-		size_t len;
-
-		n++;
-		if (*s == '[') {
-			len = strcspn(s + 1, "]");
-			str_copy(now, len + 1 < sizeof(now) ? len + 1 : sizeof(now), s + 1);
-			if (!key && strcasecmp(now, section) == 0)
-				found = n;
-			continue;
-		}
-		len = key ? strcspn(s, " \t=") : 0;
-		if (key && strcasecmp(now, section) == 0 && strlen(key) == len &&
-			strncasecmp(s, key, len) == 0)
-			found = n;
-	}
-	if (f)
-		fclose(f);
-	return found;
+	va_start(ap, fmt);
+	what = str_vprintf(fmt, ap);
+	va_end(ap);
+	return err_set_kind(e, ERR_USAGE, "%s, line %d: %s", s->file, s->line, what);
 }
 
 static bool section_exists(const char *name)
 {
 	for (size_t i = 0; i < n_options; i++)
-		if (option_table[i].section && str_equal(option_table[i].section, name))
+		if (option_table[i].section && strcasecmp(option_table[i].section, name) == 0)
 			return true;
 	return false;
 }
 
+/* iniparser folds names to lower case: capitals make no difference. */
 static const struct option_desc *find_key(const char *section, const char *key)
 {
 	for (size_t i = 0; i < n_options; i++)
-		if (option_table[i].section && str_equal(option_table[i].section, section) &&
-			str_equal(option_table[i].name, key))
+		if (option_table[i].section && strcasecmp(option_table[i].section, section) == 0 &&
+			strcasecmp(option_table[i].name, key) == 0)
 			return &option_table[i];
 	return NULL;
 }
 
-/* ENTRY is "section:key", folded to lower case by iniparser. */
-static int load_entry(struct options *o, const char *file, const char *section, const char *entry,
-	const char *value, struct err *e)
+/* Cuts white space off at both ends. */
+static char *strip(char *s)
 {
-	const char *key = entry + strlen(section) + 1;
-	const struct option_desc *d = find_key(section, key);
-	int line = find_line(file, section, key);
-	CLEANUP_FREE char *what = str_printf("%s, line %d: %s", file, line, key);
+	size_t len;
 
-	if (!d)
-		return err_set_kind(e, ERR_USAGE, "%s, line %d: there is no key \"%s\" in [%s]", file,
-			line, key, section);
-	return set_option(o, d, value, what, e);
+	while (isspace((unsigned char)*s))
+		s++;
+	len = strlen(s);
+	while (len && isspace((unsigned char)s[len - 1]))
+		len--;
+	s[len] = '\0';
+	return s;
 }
 
-static int load_section(struct options *o, dictionary *ini, const char *file, const char *section,
-	struct err *e)
+static int scan_section(struct scan *s, char *line, struct err *e)
 {
-	int n = iniparser_getsecnkeys(ini, section), r = 0;
-	const char **keys;
+	char *end = strchr(line, ']'), *name;
 
-	if (!section_exists(section))
-		return err_set_kind(e, ERR_USAGE, "%s, line %d: there is no section [%s]", file,
-			find_line(file, section, NULL), section);
-	keys = mem_new((size_t)n * sizeof(*keys));
-	iniparser_getseckeys(ini, section, keys);
-	for (int i = 0; i < n && r == 0; i++)
-		r = load_entry(o, file, section, keys[i], iniparser_getstring(ini, keys[i], ""), e);
-	free(keys);
+	if (!end || end[1])
+		return wrong_line(s, e, "a section is a line like [limits]");
+	*end = '\0';
+	name = strip(line + 1);
+	if (!section_exists(name))
+		return wrong_line(s, e, "there is no section [%s]", name);
+	str_copy(s->section, sizeof(s->section), name);
+	return 0;
+}
+
+static int scan_key(struct scan *s, char *line, struct err *e)
+{
+	char *end = strchr(line, '='), *key;
+	const struct option_desc *d;
+
+	if (!*s->section)
+		return wrong_line(s, e, "a key outside any section");
+	if (!end)
+		return wrong_line(s, e, "neither a section nor \"key = value\"");
+	*end = '\0';
+	key = strip(line);
+	d = find_key(s->section, key);
+	if (!d)
+		return wrong_line(s, e, "there is no key \"%s\" in [%s]", key, s->section);
+	s->found[d - option_table] = s->line;
+	return 0;
+}
+
+static int scan_line(struct scan *s, char *text, size_t len, struct err *e)
+{
+	char *line;
+
+	if (strlen(text) != len)
+		return wrong_line(s, e, "a zero byte");
+	if (len > LINE_MAX_LENGTH)
+		return wrong_line(s, e, "more than %d characters", LINE_MAX_LENGTH);
+	line = strip(text);
+	/* iniparser would join the next one to it, to a comment as well. */
+	if (*line && line[strlen(line) - 1] == '\\')
+		return wrong_line(s, e, "a line cannot end with a backslash");
+	if (!*line || *line == '#' || *line == ';')
+		return 0;
+	return *line == '[' ? scan_section(s, line, e) : scan_key(s, line, e);
+}
+
+static int scan_file(struct scan *s, struct err *e)
+{
+	CLEANUP_FREE char *text = NULL;
+	FILE *f = fopen(s->file, "re");
+	size_t size = 0;
+	ssize_t len;
+	int r = 0;
+
+	if (!f)
+		return err_set_kind(e, ERR_USAGE, "%s cannot be read: %s", s->file, strerror(errno));
+	while (r == 0 && (len = getline(&text, &size, f)) >= 0) {
+		s->line++;
+		r = scan_line(s, text, (size_t)len, e);
+	}
+	fclose(f);
 	return r;
+}
+
+static int load_values(struct options *o, dictionary *ini, const struct scan *s, struct err *e)
+{
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option_desc *d = &option_table[i];
+		CLEANUP_FREE char *name = NULL;
+		CLEANUP_FREE char *what = NULL;
+
+		if (!s->found[i])
+			continue;
+		name = str_printf("%s:%s", d->section, d->name);
+		what = str_printf("%s, line %d: %s", s->file, s->found[i], d->name);
+		if (set_option(o, d, iniparser_getstring(ini, name, ""), what, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Lines iniparser cannot read are told to this callback, and to nobody else. */
@@ -319,34 +379,14 @@ __attribute__((format(printf, 1, 2))) static int note_complaint(const char *fmt,
 	return 0;
 }
 
-/* A key before the first section belongs to none: iniparser would lose it in silence. */
-static int find_sectionless(const char *file)
-{
-	char line[1024];
-	FILE *f = fopen(file, "re");
-	int n = 0, found = 0;
-
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		const char *s = line + strspn(line, " \t\r\n");
-
-		n++;
-		if (*s == '[')
-			break;
-		if (*s && *s != '#' && *s != ';')
-			found = n;
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
 static int load_file(struct options *o, const char *file, struct err *e)
 {
-	int line = find_sectionless(file), r = 0;
+	struct scan scan = { .file = file };
 	dictionary *ini;
+	int r = 0;
 
-	if (line)
-		return err_set_kind(e, ERR_USAGE, "%s, line %d: a key outside any section", file, line);
+	if (scan_file(&scan, e) < 0)
+		return -1;
 	ini_complaint[0] = '\0';
 	iniparser_set_error_callback(note_complaint);
 	ini = iniparser_load(file);
@@ -357,8 +397,8 @@ static int load_file(struct options *o, const char *file, struct err *e)
 			ini_complaint[0] ? ini_complaint : strerror(errno));
 		r = -1;
 	}
-	for (int i = 0; ini && r == 0 && i < iniparser_getnsec(ini); i++)
-		r = load_section(o, ini, file, iniparser_getsecname(ini, i), e);
+	if (r == 0)
+		r = load_values(o, ini, &scan, e);
 	if (ini)
 		iniparser_freedict(ini);
 	return r;
