@@ -106,6 +106,17 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	judge(p);
 }
 
+/* What people know a primary by, of what it has. */
+static const char *name_of(const struct xml_primary *p)
+{
+	const char *names[] = { p->address, p->mac, p->alias, "without address and MAC" };
+	size_t i = 0;
+
+	while (!names[i])
+		i++;
+	return names[i];
+}
+
 /* Adds the primaries among DEVICES's ELEMENTs whose standby does not exist. */
 static void add_dangling(xmlNode *devices, const char *element, struct xml_pair_list *list)
 {
@@ -122,7 +133,7 @@ static void add_dangling(xmlNode *devices, const char *element, struct xml_pair_
 		p = mem_append(&list->v, &list->n, sizeof(*p));
 		read_primary(d, &p->primary);
 		p->problem = str_printf("the primary %s names the standby \"%s\", which does not exist",
-			p->primary.address ? p->primary.address : p->primary.mac, alias ? alias : "");
+			name_of(&p->primary), alias ? alias : "");
 	}
 }
 

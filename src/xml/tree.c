@@ -16,10 +16,21 @@ static void be_silent(void *ctx, const char *fmt, ...)
 {
 }
 
+/* Before a declaration's entities are read: some take for ever. */
+static void refuse_doctype(void *ctx, const xmlChar *name, const xmlChar *external, const xmlChar *system)
+{
+	xmlParserCtxt *parser = ctx;
+	bool *has_doctype = parser->_private;
+
+	*has_doctype = true;
+	xmlStopParser(parser);
+}
+
 int tree_parse(const char *text, const char *root, xmlDoc **ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;
 	size_t len = text ? strlen(text) : 0;
+	bool has_doctype = false;
 	xmlParserCtxt *ctxt;
 	xmlNode *top;
 
@@ -29,8 +40,14 @@ int tree_parse(const char *text, const char *root, xmlDoc **ret, struct err *e)
 	if (!ctxt)
 		return err_set(e, "out of memory in the XML parser");
 	ctxt->sax->warning = ctxt->sax->error = be_silent;
+	ctxt->sax->internalSubset = refuse_doctype;
+	ctxt->_private = &has_doctype;
 	doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
 		XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+	if (has_doctype) {
+		xmlFreeParserCtxt(ctxt);
+		return err_set(e, "<%s> XML with a document type declaration is refused", root);
+	}
 	if (!doc) {
 		const xmlError *why = xmlCtxtGetLastError(ctxt);
 
@@ -41,10 +58,8 @@ int tree_parse(const char *text, const char *root, xmlDoc **ret, struct err *e)
 		return -1;
 	}
 	xmlFreeParserCtxt(ctxt);
-	if (doc->intSubset || doc->extSubset)
-		return err_set(e, "<%s> XML with a document type declaration is refused", root);
 	top = xmlDocGetRootElement(doc);
-	if (!top || !xmlStrEqual(top->name, XC(root)))
+	if (!top || top->ns || !xmlStrEqual(top->name, XC(root)))
 		return err_set(e, "this is no <%s> XML", root);
 	*ret = TAKE_PTR(doc);
 	return 0;
@@ -59,7 +74,7 @@ void tree_cleanup(xmlDoc **doc)
 static xmlNode *first_named(xmlNode *node, const char *name)
 {
 	for (; node; node = node->next)
-		if (node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, XC(name)))
+		if (node->type == XML_ELEMENT_NODE && !node->ns && xmlStrEqual(node->name, XC(name)))
 			return node;
 	return NULL;
 }
@@ -85,7 +100,7 @@ static char *take(xmlChar *s)
 
 char *tree_attr(xmlNode *node, const char *name)
 {
-	return node ? take(xmlGetProp(node, XC(name))) : NULL;
+	return node ? take(xmlGetNoNsProp(node, XC(name))) : NULL;
 }
 
 bool tree_attr_is(xmlNode *node, const char *name, const char *value)
@@ -97,7 +112,7 @@ bool tree_attr_is(xmlNode *node, const char *name, const char *value)
 
 void tree_set_attr(xmlNode *node, const char *name, const char *value)
 {
-	xmlSetProp(node, XC(name), XC(value));
+	xmlSetNsProp(node, NULL, XC(name), XC(value));
 }
 
 char *tree_text(xmlNode *node)

@@ -13,6 +13,7 @@ int tree_parse(const char *text, const char *root, xmlDoc **ret, struct err *e);
 void tree_cleanup(xmlDoc **doc);
 #define CLEANUP_TREE __attribute__((cleanup(tree_cleanup)))
 
+/* Names are those without a namespace: what is in one belongs to others. */
 /* First child element named NAME, or NULL; NULL parents give NULL. */
 xmlNode *tree_child(xmlNode *parent, const char *name);
 /* Next sibling element named NAME. */
