@@ -139,13 +139,18 @@ static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char
 	return 1;
 }
 
+bool nl_message_fits(const struct nlmsghdr *msg, int left)
+{
+	return mnl_nlmsg_ok(msg, left) && msg->nlmsg_len <= (uint32_t)left;
+}
+
 int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
 	const char *what, struct err *e)
 {
 	const struct nlmsghdr *m = buf;
 	int left = (int)len;
 
-	for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+	for (; nl_message_fits(m, left); m = mnl_nlmsg_next(m, &left)) {
 		int r;
 
 		if (m->nlmsg_seq != seq || m->nlmsg_pid != port)

@@ -4,6 +4,7 @@
 #define NET_NL_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -38,6 +39,9 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
  */
 int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
 	const char *what, struct err *e);
+
+/* Whether a whole message stands at MSG in the LEFT bytes; libmnl takes lengths above 2 GiB for small ones. */
+bool nl_message_fits(const struct nlmsghdr *msg, int left);
 
 /* The value of an attribute; 0, or "", where its length is none that such a value can have. */
 uint8_t nl_attr_u8(const struct nlattr *a);
