@@ -65,6 +65,18 @@ static void unblock_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &none, old);
 }
 
+struct client *client_attach(const char *label, int fd)
+{
+	struct client *c = mem_new(sizeof(*c));
+
+	c->label = str_dup(label);
+	c->fd = fd;
+	c->err_fd = -1;
+	wire_in_init(&c->in, fd);
+	wire_out_init(&c->out, fd);
+	return c;
+}
+
 int client_start(const char *label, char *const argv[], struct client **ret, struct err *e)
 {
 	int wire[2], errs[2];
@@ -94,13 +106,9 @@ int client_start(const char *label, char *const argv[], struct client **ret, str
 		close(errs[0]);
 		return -1;
 	}
-	c = mem_new(sizeof(*c));
-	c->label = str_dup(label);
+	c = client_attach(label, wire[0]);
 	c->pid = pid;
-	c->fd = wire[0];
 	c->err_fd = errs[0];
-	wire_in_init(&c->in, c->fd);
-	wire_out_init(&c->out, c->fd);
 	fcntl(c->err_fd, F_SETFL, O_NONBLOCK);
 	*ret = c;
 	return 0;
@@ -275,22 +283,32 @@ static void explain_loss(struct client *c, struct err *e)
 			*last_words(c) ? ": " : "", last_words(c));
 }
 
+/* The agent's answer to CALL. */
+static void take_answer(struct call *call, const json_t *msg)
+{
+	json_t *error = json_object_get(msg, "error"), *result = json_object_get(msg, "result");
+	struct err e;
+
+	if (error) {
+		wire_error_decode(error, &e);
+		call_fail(call, &e);
+	} else if (!json_is_object(result)) {
+		err_set(&e, "the agent's answer to \"%s\" is neither a result nor an error", call->op);
+		call_fail(call, &e);
+	} else {
+		call->done = true;
+		call->result = json_incref(result);
+	}
+}
+
 static void finish_call(struct call *const *calls, size_t n, struct client *c, const json_t *msg)
 {
 	int64_t id = json_integer_value(json_object_get(msg, "id"));
-	json_t *error = json_object_get(msg, "error");
-	struct err e;
 
 	for (size_t i = 0; i < n; i++) {
 		if (calls[i]->client != c || calls[i]->id != id || calls[i]->done)
 			continue;
-		if (error) {
-			wire_error_decode(error, &e);
-			call_fail(calls[i], &e);
-		} else {
-			calls[i]->done = true;
-			calls[i]->result = json_incref(json_object_get(msg, "result"));
-		}
+		take_answer(calls[i], msg);
 		return;
 	}
 	log_debug("%s: an answer nobody waits for, to request %lld", c->label, (long long)id);

@@ -17,6 +17,8 @@ struct client;
 
 /* Starts ARGV (searched in PATH) as an agent; LABEL is the host's name in messages. */
 int client_start(const char *label, char *const argv[], struct client **ret, struct err *e);
+/* The same with an agent that runs already, behind FD (owned from here on). */
+struct client *client_attach(const char *label, int fd);
 /* Closes the wire and waits, bounded, for the process. Accepts NULL. */
 void client_free(struct client *c);
 /* Whether the wire to it is broken: nothing more will be answered. */

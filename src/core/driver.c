@@ -304,7 +304,7 @@ int driver_connect(struct driver *d, const struct target *t, struct err *e)
 
 static int take_facts(struct client *c, const struct call *call, struct host_facts *ret, struct err *e)
 {
-	if (record_decode(&host_facts_record, call->result, ret, e) < 0)
+	if (facts_decode(call->result, ret, e) < 0)
 		return err_prefix(e, "%s: facts", client_label(c));
 	client_set_label(c, ret->hostname);
 	return 0;

@@ -484,6 +484,55 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 	return r;
 }
 
+/* ---- on the other end of the wire ---- */
+
+static bool pfs_are_named(const struct host_facts *f)
+{
+	for (size_t i = 0; i < f->n_pfs; i++) {
+		const struct pf_fact *pf = &f->pfs[i];
+
+		if (!pf->name || !pf->address)
+			return false;
+		for (size_t k = 0; k < pf->n_vfs; k++)
+			if (!pf->vfs[k].address)
+				return false;
+	}
+	return true;
+}
+
+static bool bridges_are_named(const struct host_facts *f)
+{
+	for (size_t i = 0; i < f->n_bridges; i++) {
+		const struct bridge_fact *bridge = &f->bridges[i];
+
+		if (!bridge->name)
+			return false;
+		for (size_t k = 0; k < bridge->n_uplinks; k++)
+			if (!bridge->uplinks[k].name || !bridge->uplinks[k].pf)
+				return false;
+	}
+	return true;
+}
+
+static bool domains_are_named(const struct host_facts *f)
+{
+	for (size_t i = 0; i < f->n_domains; i++)
+		if (!f->domains[i].name || !f->domains[i].uuid || !f->domains[i].state)
+			return false;
+	return !f->has_domain || (f->domain.name && f->domain.uuid && f->domain.state);
+}
+
+int facts_decode(const json_t *json, struct host_facts *ret, struct err *e)
+{
+	if (record_decode(&host_facts_record, json, ret, e) < 0)
+		return -1;
+	if (ret->hostname && ret->uuid && pfs_are_named(ret) && bridges_are_named(ret) &&
+		domains_are_named(ret))
+		return 0;
+	record_clear(&host_facts_record, ret);
+	return err_set(e, "something has no name or no address in them");
+}
+
 /* ---- look-ups ---- */
 
 const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *name)

@@ -97,6 +97,12 @@ extern const struct record host_facts_record;
 int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_facts *ret,
 	struct err *e);
 
+/*
+ * Facts as an agent told them, into RET (zeroed). What everything is known by is there: names, UUIDs and
+ * states of host and domains, names and addresses of PFs, VFs, bridges and uplinks. The rest need not be.
+ */
+int facts_decode(const json_t *json, struct host_facts *ret, struct err *e);
+
 const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *name);
 const struct network_fact *facts_network(const struct host_facts *f, const char *name);
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name);

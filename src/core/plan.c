@@ -341,8 +341,13 @@ static bool read_definitions(struct plan *p, const struct host_facts *f, struct 
 	const struct domain_fact *d = &f->domain;
 	struct err e;
 
-	if (!d->live)
+	if (!d->live) {
+		/* Nobody gives a domain that does not run one: then it is refused by now. */
+		if (!plan_is_refused(p))
+			problem_add(&p->problems, "bad-xml", f, "",
+				"the definition of the running domain %s is missing", d->name);
 		return false;
+	}
 	if (xml_pairs_find(d->live, &ret->live, &e) < 0 ||
 		(d->inactive && xml_pairs_find(d->inactive, &ret->defined, &e) < 0)) {
 		problem_add(&p->problems, "bad-xml", f, "", "%s", e.msg);
