@@ -8,6 +8,8 @@
 #include "util/str.h"
 #include "xml/tree.h"
 
+enum { DEVICES_MAX = 1000 };
+
 static void primary_free(struct xml_primary *p)
 {
 	free(p->alias);
@@ -137,6 +139,65 @@ static void add_dangling(xmlNode *devices, const char *element, struct xml_pair_
 	}
 }
 
+/* How many primaries of DEVICES's ELEMENTs name the standby. */
+static size_t count_primaries(xmlNode *devices, const char *element, const char *standby_alias)
+{
+	size_t n = 0;
+
+	for (xmlNode *d = tree_child(devices, element); d; d = tree_next(d, element))
+		n += tree_attr_is(tree_child(d, "teaming"), "persistent", standby_alias);
+	return n;
+}
+
+/* Whether the pair I shares with another one what only one can have. */
+static char *find_twin(const struct xml_pair_list *list, size_t i)
+{
+	const struct xml_pair *p = &list->v[i];
+
+	for (size_t k = 0; k < list->n; k++) {
+		const struct xml_pair *other = &list->v[k];
+
+		if (k == i || !other->standby_alias)
+			continue;
+		if (str_equal(p->standby_alias, other->standby_alias))
+			return str_printf("two standbys have the alias %s", p->standby_alias);
+		if (str_equal(p->mac, other->mac))
+			return str_printf("the standbys %s and %s have the same MAC, %s",
+				p->standby_alias, other->standby_alias, p->mac);
+	}
+	return NULL;
+}
+
+/* What looks well by itself, and is none beside the others. */
+static void judge_all(xmlNode *devices, struct xml_pair_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		struct xml_pair *p = &list->v[i];
+
+		if (p->problem || !p->standby_alias)
+			continue;
+		if (count_primaries(devices, "interface", p->standby_alias) +
+				count_primaries(devices, "hostdev", p->standby_alias) > 1)
+			p->problem = str_printf("the standby %s has more than one primary",
+				p->standby_alias);
+		else
+			p->problem = find_twin(list, i);
+	}
+}
+
+/* Each is compared with each: nobody's guest has so many, but an attacker's definition may. */
+static int check_number(xmlNode *devices, struct err *e)
+{
+	size_t n = 0;
+
+	for (xmlNode *d = tree_child(devices, "interface"); d; d = tree_next(d, "interface"))
+		n++;
+	for (xmlNode *d = tree_child(devices, "hostdev"); d; d = tree_next(d, "hostdev"))
+		n++;
+	return n <= DEVICES_MAX ? 0 : err_set(e, "the definition has more than %d NICs and devices that "
+						  "are passed through", DEVICES_MAX);
+}
+
 int xml_pairs_find(const char *domain_xml, struct xml_pair_list *ret, struct err *e)
 {
 	struct xml_pair_list list = { 0 };
@@ -146,11 +207,14 @@ int xml_pairs_find(const char *domain_xml, struct xml_pair_list *ret, struct err
 	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
 		return -1;
 	devices = tree_devices(doc);
+	if (check_number(devices, e) < 0)
+		return -1;
 	for (xmlNode *d = tree_child(devices, "interface"); d; d = tree_next(d, "interface"))
 		if (tree_attr_is(tree_child(d, "teaming"), "type", "persistent"))
 			read_standby(devices, d, mem_append(&list.v, &list.n, sizeof(*list.v)));
 	add_dangling(devices, "interface", &list);
 	add_dangling(devices, "hostdev", &list);
+	judge_all(devices, &list);
 	*ret = list;
 	return 0;
 }
