@@ -80,10 +80,10 @@ ignored_for() {
 
 @test "the guest ignores the request to give up its VF: its standby is ready for a while" {
 	set_fake detach never
-	ignored_for 14
+	ignored_for 20
 	assert_says 'may still give it up'
 	[ "$(link_state_of host-a vm-01 "$MAC1")" = up ]
-	await 10 no_agents
+	await 15 no_agents
 	assert_unchanged
 }
 
@@ -110,9 +110,9 @@ ignored_for() {
 }
 
 @test "the guest gives up its VF after everything was rolled back: standby at once, VF back" {
-	set_fake detach.ms 14000
+	set_fake detach.ms 20000
 	ignored_for 60
-	await 10 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 20 grep -q "event removed hostdev0" "$FAKE_DIR/log"
 	await 2 guest_hears host-a vm-01 "$MAC1"
 	await 15 no_agents
 	assert_hears host-a vm-01 "$MAC1"
@@ -120,13 +120,13 @@ ignored_for() {
 }
 
 @test "the watching agent is killed: recover watches on" {
-	set_fake detach.ms 18000
+	set_fake detach.ms 25000
 	ignored_for 60
 	on host-a "$FAKE_DIR/bin/kill-agents" host-a
 	run_sm recover
 	assert_exit 1
 	assert_says 'may still give it up'
-	await 15 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 20 grep -q "event removed hostdev0" "$FAKE_DIR/log"
 	await 2 guest_hears host-a vm-01 "$MAC1"
 	await 15 no_agents
 	assert_unchanged

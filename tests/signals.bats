@@ -183,6 +183,21 @@ driver_killed_at() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "the driver is killed, the source's copy stays paused, the guest runs there: settled by the agents" {
+	set_fake migrate lost-confirm
+	driver_killed_at migrate.switched
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
+	refute_called host-a virDomainResume
+}
+
+@test "the driver is killed, the source's copy stays paused, the destination has lost it: settled by the agents" {
+	set_fake migrate lost-destination
+	driver_killed_at migrate.switched
+	assert_unchanged
+	assert_hears host-a vm-01 "$MAC1"
+}
+
 # ---- the connection is cut ----
 
 # The connection ends at that instant, for both sides.

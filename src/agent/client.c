@@ -31,6 +31,7 @@ struct client {
 	int64_t next_id;
 	bool lost;
 	bool answered;   /* at least one line was JSON */
+	bool goes_on;    /* when the wire is closed */
 	int garbage;     /* lines that were not */
 	char said[STDERR_KEEP + 1]; /* the end of its stderr */
 };
@@ -125,6 +126,11 @@ void client_give_up(struct client *c)
 	c->lost = true;
 }
 
+void client_let_go_on(struct client *c)
+{
+	c->goes_on = true;
+}
+
 const char *client_label(const struct client *c)
 {
 	return c->label;
@@ -157,12 +163,11 @@ void client_free(struct client *c)
 {
 	if (!c)
 		return;
-	/* An agent that has something left to settle goes on by itself. */
 	shutdown(c->fd, SHUT_RDWR);
 	close(c->fd);
 	if (c->err_fd >= 0)
 		close(c->err_fd);
-	reap(c, END_LIMIT_MS);
+	reap(c, c->goes_on ? 0 : END_LIMIT_MS);
 	wire_in_free(&c->in);
 	free(c->label);
 	free(c);

@@ -26,6 +26,9 @@ bool client_is_lost(const struct client *c);
 /* Gives it up: closes the wire, which the agent takes as the driver's end. */
 void client_give_up(struct client *c);
 
+/* It has something to do when its driver is gone: client_free does not wait for it. */
+void client_let_go_on(struct client *c);
+
 const char *client_label(const struct client *c);
 void client_set_label(struct client *c, const char *label);
 

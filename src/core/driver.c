@@ -255,9 +255,11 @@ static void say_watched(struct driver *d, struct client *client, const json_t *r
 		"there watches for %d s more",
 		(int)json_integer_value(json_object_get(reply, "pid")), (int)(watch_ms / 1000));
 
-	if (watch_ms > 0)
-		report_warning(d->report, client_label(client), text,
-			"Until then the domain is held; kill with that PID ends the watch.");
+	if (watch_ms <= 0)
+		return;
+	client_let_go_on(client);
+	report_warning(d->report, client_label(client), text,
+		"Until then the domain is held; kill with that PID ends the watch.");
 }
 
 void driver_close_order(struct driver *d, struct client *client, bool settled)

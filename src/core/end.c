@@ -24,6 +24,7 @@ static const struct field pair_state_fields[] = {
 	RECORD_BOOL(pair_state, self_added),
 	RECORD_BOOL(pair_state, primary_missing),
 	RECORD_INT(pair_state, unplug_asked),
+	RECORD_INT(pair_state, unplug_until),
 };
 static RECORD_DEFINE(pair_state_record, pair_state);
 
@@ -120,6 +121,7 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	now->self_added = fresh.self_added;
 	now->primary_missing = fresh.primary_missing;
 	now->unplug_asked = end->same_boot ? fresh.unplug_asked : 0;
+	now->unplug_until = fresh.unplug_until;
 	return 0;
 }
 

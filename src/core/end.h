@@ -34,6 +34,7 @@ struct pair_state {
 	bool self_added;      /* our entry is on the uplink; false if it was there before */
 	bool primary_missing; /* the VF was taken away and could not be given back */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
+	int64_t unplug_until; /* how long it may still answer */
 	const char *evidence; /* what proved that the guest drives the VF */
 	struct lock *vf_lock; /* owned */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */

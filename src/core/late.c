@@ -21,8 +21,8 @@ int64_t late_unplug_left(const struct end *end)
 	int64_t left = 0;
 
 	for (size_t i = 0; end->order.is_source && i < end->order.n_pairs; i++) {
-		int64_t asked = end->pairs[i].unplug_asked;
-		int64_t now = asked ? asked + end->order.watch_ms - clock_ms() : 0;
+		const struct pair_state *s = &end->pairs[i];
+		int64_t now = s->unplug_asked ? s->unplug_until - clock_ms() : 0;
 
 		left = now > left ? now : left;
 	}

@@ -138,14 +138,21 @@ struct detach {
 
 static int ask_to_unplug(struct detach *x, struct err *e)
 {
+	struct pair_state *s = &x->end->pairs[x->i];
+	bool refused = false;
 	int r;
 
-	x->asked = x->end->pairs[x->i].unplug_asked = clock_ms();
+	x->asked = s->unplug_asked = clock_ms();
+	s->unplug_until = x->asked + x->end->order.watch_ms;
 	if (end_note_state(x->end, x->i, e) < 0)
 		return -1;
-	r = virt_device_detach(x->domain, x->alias, e);
+	r = virt_device_detach(x->domain, x->alias, &refused, e);
 	if (r > 0)
 		log_debug("an earlier unplug of %s is still going on", x->alias);
+	if (r < 0)
+		s->unplug_until = x->asked + UNPLUG_GRACE_MS;
+	if (r < 0 && refused)
+		s->unplug_asked = 0;
 	/* The guest may have let it go between our look and the request. */
 	return r < 0 && e->kind != ERR_NOT_FOUND ? -1 : 0;
 }

@@ -6,6 +6,7 @@
 #include "core/nic.h"
 #include "core/primary.h"
 #include "core/standby.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -38,7 +39,7 @@ static int unless_missing(struct end *end, size_t i,
 /* As long as the guest may still give up its VF, its standby stays ready. */
 static int undo_link(struct end *end, size_t i, struct err *e)
 {
-	if (end->pairs[i].unplug_asked)
+	if (end->pairs[i].unplug_asked && clock_ms() < end->pairs[i].unplug_until)
 		return STEP_KEPT;
 	return unless_missing(end, i, standby_link_rest, e);
 }

@@ -239,7 +239,25 @@ static bool means_wait(const virError *last)
 	return false;
 }
 
-int virt_device_detach(struct virt_domain *d, const char *alias, struct err *e)
+/* Not so when the connection or the monitor broke, or time ran out in the middle. */
+static bool is_refusal(const virError *last)
+{
+	if (!last)
+		return false;
+	switch (last->code) {
+	case VIR_ERR_INTERNAL_ERROR:
+		return last->message && strstr(last->message, "unable to execute QEMU command");
+	case VIR_ERR_OPERATION_TIMEOUT:
+	case VIR_ERR_OPERATION_FAILED:
+	case VIR_ERR_RPC:
+	case VIR_ERR_SYSTEM_ERROR:
+		return false;
+	default:
+		return true;
+	}
+}
+
+int virt_device_detach(struct virt_domain *d, const char *alias, bool *ret_refused, struct err *e)
 {
 	log_debug("libvirt: detach %s from %s, live", alias, d->name);
 	if (virDomainDetachDeviceAlias(d->dom, alias, VIR_DOMAIN_AFFECT_LIVE) == 0)
@@ -248,6 +266,7 @@ int virt_device_detach(struct virt_domain *d, const char *alias, struct err *e)
 		virResetLastError();
 		return 1;
 	}
+	*ret_refused = is_refusal(virGetLastError());
 	return virt_err(e, "detach of device %s", alias);
 }
 

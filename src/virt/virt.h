@@ -131,9 +131,10 @@ bool virt_event_seen(struct virt *v, uint64_t mark, enum virt_event event, const
 /*
  * Asks the guest to give up a device; returns without waiting for it. 1 when an earlier request
  * is still pending or the slot is busy ("already in the process of unplug", "power indicator
- * blinking"): that means wait and look, not failure.
+ * blinking"): that means wait and look, not failure. *ret_refused: on failure, the request has surely not
+ * reached the guest.
  */
-int virt_device_detach(struct virt_domain *d, const char *alias, struct err *e);
+int virt_device_detach(struct virt_domain *d, const char *alias, bool *ret_refused, struct err *e);
 /* Live only. Success says nothing about the guest. */
 int virt_device_attach(struct virt_domain *d, const char *device_xml, struct err *e);
 /* Live only. Refused while a migration job runs. */
