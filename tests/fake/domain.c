@@ -2,6 +2,7 @@
 #include "domain.h"
 
 #include <dirent.h>
+#include <glob.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <stdio.h>
@@ -119,12 +120,31 @@ void dom_state(const struct dom *d, int *ret_state, int *ret_reason)
 		sscanf(state, "%d %d", ret_state, ret_reason);
 }
 
+/* For whoever reads the log: at no time may there be two running copies. */
+static void note_running_twice(const struct dom *d)
+{
+	CLEANUP_TEXT char *pattern = world_path("*/domains/%s/state", d->uuid);
+	glob_t all = { 0 };
+	int running = 0;
+
+	glob(pattern, 0, NULL, &all);
+	for (size_t i = 0; i < all.gl_pathc; i++) {
+		CLEANUP_TEXT char *state = world_read(all.gl_pathv[i]);
+
+		running += state && atoi(state) == VIR_DOMAIN_RUNNING;
+	}
+	globfree(&all);
+	if (running > 1)
+		world_log(d->host, "domain %s runs twice", d->name);
+}
+
 void dom_set_state(const struct dom *d, int state, int reason)
 {
 	CLEANUP_TEXT char *content = text("%d %d\n", state, reason);
 
 	dom_write(d, "state", content);
 	world_log(d->host, "domain %s state %d/%d", d->name, state, reason);
+	note_running_twice(d);
 }
 
 bool dom_autostart(const struct dom *d)

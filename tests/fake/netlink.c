@@ -65,9 +65,10 @@ static bool is_expected(const struct mnl_socket *sock, uint32_t seq, struct pend
 	return found;
 }
 
-static int told_error(const char *call, const char *what)
+/* *RET_LATE: the error that follows the effect. */
+static int told_error(const char *call, const char *what, int *ret_late)
 {
-	return world_call(call, NULL, "%s", what) < 0 ? failure.code : 0;
+	return world_call(call, ret_late, "%s", what) < 0 ? failure.code : 0;
 }
 
 /* ---- setting ---- */
@@ -89,7 +90,7 @@ static int set_one_attr(const char *pf, const struct nlattr *a)
 	CLEANUP_TEXT char *what = NULL;
 	char shown[18];
 	struct vf vf;
-	int error;
+	int error, late;
 
 	if (mnl_attr_get_type(a) != IFLA_VF_MAC)
 		return EOPNOTSUPP;
@@ -98,12 +99,13 @@ static int set_one_attr(const char *pf, const struct nlattr *a)
 	memcpy(&mac, mnl_attr_get_payload(a), sizeof(mac));
 	mac_text(mac.mac, shown);
 	what = text("%s vf %u %s", pf, mac.vf, shown);
-	error = told_error("nl.vf-mac", what);
+	error = told_error("nl.vf-mac", what, &late);
 	if (error)
 		return error;
 	if (mac.mac[0] & 1 || !vf_by_index(world_host(), pf, (int)mac.vf, &vf))
 		return EINVAL;
-	return vf_set_mac(&vf, mac.mac);
+	error = vf_set_mac(&vf, mac.mac);
+	return error ? error : late;
 }
 
 static int set_vfs(const char *pf, const struct nlattr *list)
@@ -137,7 +139,7 @@ static ssize_t send_nothing(const struct mnl_socket *sock, const struct nlmsghdr
 }
 
 /* The error a message about forwarding entries was told to get. */
-static int neighbour_error(const struct nlmsghdr *msg)
+static int neighbour_error(const struct nlmsghdr *msg, int *ret_late)
 {
 	const struct ndmsg *ndm = mnl_nlmsg_get_payload(msg);
 	const struct nlattr *a = find_attr(msg, sizeof(*ndm), NDA_LLADDR);
@@ -153,7 +155,7 @@ static int neighbour_error(const struct nlmsghdr *msg)
 		vlan ? mnl_attr_get_u16(vlan) : 0, ndm->ndm_state, ndm->ndm_flags);
 	return told_error(self ? (add ? "nl.self-add" : "nl.self-delete")
 			       : (add ? "nl.fdb-add" : "nl.fdb-delete"),
-		what);
+		what, ret_late);
 }
 
 EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, size_t len)
@@ -165,7 +167,7 @@ EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, s
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
 	char dev[IF_NAMESIZE] = "?";
 	const struct nlattr *a;
-	int error;
+	int error, late;
 
 	switch (msg->nlmsg_type) {
 	case RTM_SETLINK:
@@ -178,9 +180,11 @@ EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, s
 		return send_nothing(nl, msg, error, real);
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
-		error = neighbour_error(msg);
+		error = neighbour_error(msg, &late);
 		if (error)
 			return send_nothing(nl, msg, error, real);
+		if (late)
+			expect(nl, msg->nlmsg_seq, true, late);
 		break;
 	case RTM_GETLINK:
 		a = find_attr(msg, sizeof(*ifi), IFLA_EXT_MASK);

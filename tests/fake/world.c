@@ -320,10 +320,9 @@ void world_hook(const char *name)
 {
 	CLEANUP_TEXT char *path = world_path("hooks/%s", name);
 
-	if (access(path, X_OK) < 0)
-		return;
-	world_log("-", "hook %s", name);
-	run(path);
+	world_log("-", "instant %s", name);
+	if (access(path, X_OK) == 0)
+		run(path);
 }
 
 /* ---- calls and faults ---- */
@@ -340,6 +339,18 @@ static long count_call(const char *host, const char *call)
 	return n;
 }
 
+/* All calls with an effect, as opposed to those that look. */
+static bool changes_something(const char *call)
+{
+	static const char *const looks[] = { "virConnect", "virNetwork", "virDomainGet",
+		"virDomainLookup", "virDomainIs", "virDomainInterface" };
+
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
+		if (strncmp(call, looks[i], strlen(looks[i])) == 0)
+			return false;
+	return true;
+}
+
 static bool matches(const char *pattern, const char *value)
 {
 	size_t len = strlen(pattern);
@@ -347,6 +358,15 @@ static bool matches(const char *pattern, const char *value)
 	if (len && pattern[len - 1] == '*')
 		return strncmp(pattern, value, len - 1) == 0;
 	return strcmp(pattern, value) == 0;
+}
+
+/* A daemon that does not answer, until somebody starts it anew. */
+static void wait_for_release(void)
+{
+	CLEANUP_TEXT char *path = world_path("released");
+
+	while (access(path, F_OK) < 0 && world_is_alive())
+		sleep_ms(20);
 }
 
 static int act(char *action, const char *call, int *ret_late)
@@ -365,6 +385,8 @@ static int act(char *action, const char *call, int *ret_late)
 		for (int64_t end = detail ? now_ms() + atoi(detail) : INT64_MAX;
 			now_ms() < end && world_is_alive();)
 			sleep_ms(20);
+	} else if (strcmp(action, "stuck") == 0) {
+		wait_for_release();
 	} else if (strcmp(action, "kill") == 0) {
 		kill(getpid(), SIGKILL);
 	} else if (strcmp(action, "hook") == 0) {
@@ -392,10 +414,36 @@ static int apply_faults(const char *host, const char *call, long n, int *ret_lat
 		if (strcmp(nth, "*") != 0 && atol(nth) != n)
 			continue;
 		world_log(host, "fault %s %s", call, action);
+		world_strike();
 		if (act(action, call, ret_late) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+void world_strike(void)
+{
+	CLEANUP_TEXT char *path = world_path("struck");
+
+	world_write(path, "");
+}
+
+/* Whether this is the first call of its kind since the fault struck, and such have to fail. */
+static bool fails_in_turn(const char *host, const char *call)
+{
+	CLEANUP_TEXT char *wanted = world_path("set/then-fail");
+	CLEANUP_TEXT char *struck = world_path("struck");
+	CLEANUP_TEXT char *once = world_path("counts/then.%s.%s", host, call);
+	int fd;
+
+	if (!changes_something(call) || access(wanted, F_OK) < 0 ||
+		access(struck, F_OK) < 0)
+		return false;
+	fd = open(once, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
 }
 
 int world_call(const char *call, int *ret_late, const char *fmt, ...)
@@ -409,6 +457,10 @@ int world_call(const char *call, int *ret_late, const char *fmt, ...)
 	what = vtext(fmt, ap);
 	va_end(ap);
 	world_log(host, "%s%s%s", call, *what ? " " : "", what);
+	if (fails_in_turn(host, call)) {
+		world_log(host, "fault %s in its turn", call);
+		return fail(VIR_ERR_INTERNAL_ERROR, "told to fail in its turn (%s)", call);
+	}
 	r = apply_faults(host, call, count_call(host, call), &late);
 	if (ret_late)
 		*ret_late = late;

@@ -10,6 +10,8 @@
  *   log                   each call and each effect, in order
  *   set/KEY, set/HOST.KEY settings, see world_number
  *   faults                lines "HOST CALL NTH ACTION", see world_call
+ *   struck                is there once one of the faults has happened
+ *   pids                  lines "HOST ROLE PID", of each process of the program
  *   hooks/NAME            executables, run at named instants, see world_hook
  *   HOST/pid              a process in the host's namespaces
  *   HOST/names            what others call the host, one name a line
@@ -71,7 +73,7 @@ bool world_is_alive(void);
 
 void world_log(const char *host, const char *fmt, ...) PRINTF(2, 3);
 void world_event(const char *host, const char *uuid, const char *fmt, ...) PRINTF(3, 4);
-/* Runs hooks/NAME, if there is one, and waits for it. */
+/* Notes the instant, runs hooks/NAME, if there is one, and waits for it. */
 void world_hook(const char *name);
 
 /*
@@ -80,11 +82,16 @@ void world_hook(const char *name);
  *   error[:CODE]        fail, without effect
  *   late-error[:CODE]   have the effect, then fail (see *ret_late)
  *   hang[:MS]           wait first, for good or for so long
+ *   stuck               wait first until there is a file "released"
  *   kill                this process dies here
  *   hook:NAME           run a hook first
- * -1 when the call has to fail.
+ * -1 when the call has to fail. With the setting "then-fail", once a fault has struck, the first
+ * call of each kind that changes something fails on each host: whoever undoes meets errors.
  */
 int world_call(const char *call, int *ret_late, const char *fmt, ...) PRINTF(3, 4);
+
+/* A fault has happened. */
+void world_strike(void);
 
 int64_t now_ms(void);
 void sleep_ms(long ms);

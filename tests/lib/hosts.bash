@@ -140,8 +140,8 @@ make_net() {
 	on "$host" ip -batch - <<-END
 		link set lo up
 		link add br0 address 02:00:00:00:$short:01 type bridge
-		link add $uplink type veth peer name up-$short netns $(pid_of switch)
-		link add $pf type veth peer name pf-$short netns $(pid_of switch)
+		link add $uplink address 02:00:00:00:$short:02 type veth peer name up-$short netns $(pid_of switch)
+		link add $pf address 02:00:00:00:$short:03 type veth peer name pf-$short netns $(pid_of switch)
 		link set $pf up
 		link set $uplink up
 		link set $uplink master br0
@@ -207,6 +207,7 @@ start_hosts() {
 	mkdir -p "$FAKE_DIR"/{bin,set,hooks,counts}
 	: >"$FAKE_DIR/alive"
 	: >"$FAKE_DIR/log"
+	: >"$FAKE_DIR/pids"
 	make_programs
 	start_holders
 	mount_host host-a
@@ -332,16 +333,12 @@ driver_pid() {
 
 # Agents of this test that are alive, on both hosts or on one: agents [HOST]
 agents() {
-	local pid
-	for pid in $(pgrep -f '(exe|sriov-migrate) agent$'); do
-		tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" >"$FAKE_DIR/environ" || continue
-		grep -qx "FAKE_DIR=$FAKE_DIR" "$FAKE_DIR/environ" || continue
-		[ -z "${1-}" ] || grep -qx "FAKE_HOST=$1" "$FAKE_DIR/environ" || continue
-		case $(cat "/proc/$pid/comm" 2>/dev/null) in
-		sh | bash | ssh | nsenter | env | fake-host | '') ;;
-		*) is_gone "$pid" || echo "$pid" ;;
-		esac
-	done
+	local host role pid
+	while read -r host role pid; do
+		[ "$role" = agent ] || continue
+		[ "$host" = "${1:-$host}" ] || continue
+		is_gone "$pid" || echo "$pid"
+	done <"$FAKE_DIR/pids"
 }
 
 no_agents() {
