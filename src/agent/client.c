@@ -17,7 +17,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { GARBAGE_MAX = 200, END_LIMIT_MS = 3000, STDERR_KEEP = 600 };
+enum { GARBAGE_MAX = 200, END_LIMIT_MS = 3000, STDERR_KEEP = 600, STUCK_LIMIT_MS = 1000 };
 enum { STATUS_SSH_FAILED = 255, STATUS_NO_COMMAND = 127 };
 
 struct client {
@@ -30,6 +30,7 @@ struct client {
 	struct wire_out out;
 	int64_t next_id;
 	bool lost;
+	bool stuck;      /* did not answer in time: what is asked now waits behind that */
 	bool answered;   /* at least one line was JSON */
 	bool goes_on;    /* when the wire is closed */
 	int garbage;     /* lines that were not */
@@ -192,6 +193,8 @@ void call_start(struct call *call, struct client *client, const char *op, json_t
 	json_t *msg = json_object();
 	struct err e;
 
+	if (client->stuck && timeout_ms > STUCK_LIMIT_MS)
+		timeout_ms = STUCK_LIMIT_MS;
 	*call = (struct call){ .client = client, .op = op, .id = ++client->next_id,
 		.deadline = clock_ms() + timeout_ms };
 	json_object_set_new(msg, "id", json_integer(call->id));
@@ -310,6 +313,7 @@ static void finish_call(struct call *const *calls, size_t n, struct client *c, c
 {
 	int64_t id = json_integer_value(json_object_get(msg, "id"));
 
+	c->stuck = false;
 	for (size_t i = 0; i < n; i++) {
 		if (calls[i]->client != c || calls[i]->id != id || calls[i]->done)
 			continue;
@@ -371,6 +375,8 @@ static bool check_calls(struct call *const *calls, size_t n)
 			explain_loss(call->client, &e);
 			call_fail(call, &e);
 		} else if (clock_ms() >= call->deadline) {
+			call_cancel(call);
+			call->client->stuck = true;
 			err_set_kind(&e, ERR_TIMEOUT, "no answer to \"%s\" in time", call->op);
 			call_fail(call, &e);
 		}
