@@ -29,18 +29,21 @@ static bool had_primary(const struct pair_order *p)
 	return p->had_primary;
 }
 
-/* Before the standby may rest, the primary must be back: see pair_state.primary_missing. */
+/*
+ * Before the standby may rest, the primary must be back: see pair_state.primary_missing. Until then
+ * the undo is put off.
+ */
 static int unless_missing(struct end *end, size_t i,
 	int (*fn)(struct end *end, size_t i, struct err *e), struct err *e)
 {
-	return end->pairs[i].primary_missing ? 0 : fn(end, i, e);
+	return end->pairs[i].primary_missing ? UNDO_PUT_OFF : fn(end, i, e);
 }
 
 /* As long as the guest may still give up its VF, its standby stays ready. */
 static int undo_link(struct end *end, size_t i, struct err *e)
 {
 	if (end->pairs[i].unplug_asked && clock_ms() < end->pairs[i].unplug_until)
-		return STEP_KEPT;
+		return UNDO_PUT_OFF;
 	return unless_missing(end, i, standby_link_rest, e);
 }
 
@@ -234,7 +237,7 @@ static void undo_pairs(struct end *end, const struct step *step, int *ret, struc
 		r = half_of(end, step)->undo_pair(end, i, &now);
 		if (r < 0)
 			err_prefix(&now, "undo \"%s\" (%s)", step->title, end->order.pairs[i].mac);
-		else if (r != STEP_KEPT)
+		else if (r == 0)
 			forget(end, step, (int)i, &end->pairs[i].begun[step - steps]);
 		keep_first(r, ret, &now, e);
 	}

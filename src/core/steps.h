@@ -12,8 +12,8 @@
 
 #include "core/end.h"
 
-/* What an undo says that has to be done later: the step stays begun. */
-enum { STEP_KEPT = 1 };
+/* What an undo returns, beside 0 and -1, when there is a reason not to undo it now: the step stays begun. */
+enum { UNDO_PUT_OFF = 1 };
 
 /* One host's half of a step. A step can have a part for each pair and one for the domain. */
 struct step_half {
