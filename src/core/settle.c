@@ -9,6 +9,7 @@
 
 enum {
 	ALONE_DESTINATION_MS = 24 * 3600 * 1000, /* as long as a migration may take */
+	ALONE_ARRIVAL_MS = 15000, /* the source's libvirt connects to this one before a guest is to be seen */
 	ALONE_POLL_MS = 100,
 	ABORT_AFTER_MS = 10000, /* a migration whose driver is dead … */
 	ABORT_AGAIN_MS = 5000,
@@ -248,6 +249,8 @@ struct alone {
 	struct settle_view view;
 	int64_t next_abort;
 	int64_t between_since; /* the guest is between two hosts without a job; 0: it is not */
+	int64_t arrives_until;
+	bool seen; /* the domain was here, be it incoming */
 };
 
 static void abort_in_time(struct alone *a)
@@ -262,10 +265,28 @@ static void abort_in_time(struct alone *a)
 		log_debug("%s", e.msg);
 }
 
-/*
- * Whether what is under way here has come to its end. A guest that has left here, and is not known
- * to have arrived, is for both hosts to decide, unless libvirt does so in a moment.
- */
+/* The move was begun, and nothing of the guest has been seen here since this end is alone. */
+static bool may_arrive(struct alone *a)
+{
+	enum side side = side_of(&a->view);
+
+	a->seen = a->seen || side == RUNNING || side == MIGRATING;
+	return !a->end->order.is_source && !a->seen &&
+	       a->end->begun[step_find(step_migrate) - steps] && clock_ms() < a->arrives_until;
+}
+
+/* A guest that has left here, and is not known to have arrived: libvirt gets a moment to tell. */
+static bool is_between(struct alone *a)
+{
+	if (a->view.state != VIRT_MIGRATING)
+		a->between_since = 0;
+	else if (!a->between_since)
+		a->between_since = clock_ms();
+	return a->between_since &&
+	       (!a->end->order.is_source || clock_ms() < a->between_since + HANDSHAKE_MS);
+}
+
+/* Whether what is under way here has come to its end, or to where both hosts have to decide. */
 static int look_alone(void *arg, struct err *e)
 {
 	struct alone *a = arg;
@@ -277,15 +298,12 @@ static int look_alone(void *arg, struct err *e)
 		log_debug("%s", e->msg); /* it may just be starting anew */
 		return 0;
 	}
-	if (v->job)
-		abort_in_time(a);
-	if (v->job || v->state != VIRT_MIGRATING || !a->end->order.is_source) {
+	if (v->job) {
 		a->between_since = 0;
-		return !v->job && v->state != VIRT_MIGRATING;
+		abort_in_time(a);
+		return 0;
 	}
-	if (!a->between_since)
-		a->between_since = clock_ms();
-	return clock_ms() >= a->between_since + HANDSHAKE_MS;
+	return !is_between(a) && !may_arrive(a);
 }
 
 enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view *here)
@@ -309,7 +327,8 @@ enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view
 int settle_alone(struct end *end, struct err *e)
 {
 	int64_t limit_ms = end->order.is_source ? end->order.settle_ms : ALONE_DESTINATION_MS;
-	struct alone a = { .end = end, .next_abort = clock_ms() + ABORT_AFTER_MS };
+	struct alone a = { .end = end, .next_abort = clock_ms() + ABORT_AFTER_MS,
+		.arrives_until = clock_ms() + ALONE_ARRIVAL_MS };
 	enum settle_verdict v;
 
 	cancel_reset(end->cancel);
