@@ -69,24 +69,33 @@ static void all_lines_known(char *text, size_t size)
 	must_be_known(text);
 }
 
-static void in_range(struct options *o)
+static int64_t number_in(const struct options *o, const struct option_desc *d)
 {
+	return *(const int64_t *)(const void *)((const char *)o + d->offset);
+}
+
+/* What an option has is its default, or may be written into the file. */
+static void in_range(const struct options *o, const struct option_desc *d)
+{
+	const void *member = (const char *)o + d->offset;
+	int64_t max = d->type == OPTION_SECONDS ? 86400 : 1000000;
 	struct options defaults;
 
 	options_init(&defaults);
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option_desc *d = &option_table[i];
-		const char *member = (const char *)o + d->offset;
-		int64_t number = d->type == OPTION_COUNT || d->type == OPTION_SECONDS ?
-			*(const int64_t *)(const void *)member : 0;
-
-		must(number >= 0 && number <= 1000000);
-		must(d->type != OPTION_SECONDS || (number >= 1 && number <= 86400));
-		if (d->type == OPTION_TEXT && *(char *const *)(const void *)member)
-			must(**(char *const *)(const void *)member);
+	switch (d->type) {
+	case OPTION_FLAG:
 		/* The command line's own are no keys of the file. */
-		if (!d->section && d->type == OPTION_FLAG)
-			must(!*(const bool *)member);
+		must(d->section || !*(const bool *)member);
+		break;
+	case OPTION_TEXT:
+		must(!*(char *const *)member || **(char *const *)member);
+		break;
+	case OPTION_COUNT:
+	case OPTION_COUNT_OR_0:
+	case OPTION_SECONDS:
+		must(number_in(o, d) == number_in(&defaults, d) ||
+			(number_in(o, d) >= (d->type != OPTION_COUNT_OR_0) && number_in(o, d) <= max));
+		break;
 	}
 }
 
@@ -113,7 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		names_line(&e, file);
 	else
 		all_lines_known(text, size);
-	in_range(&o);
+	for (size_t i = 0; i < n_options; i++)
+		in_range(&o, &option_table[i]);
 	options_free(&o);
 	free(file);
 	return 0;
