@@ -308,6 +308,11 @@ killed_in() {
 	assert_sound vm-01 "$MAC1" 0
 }
 
+@test "the destination's agent is killed when the VF is proved: another one lets the standby rest" {
+	killed_in host-b nl.fdb-delete 1
+	assert_sound vm-01 "$MAC1" 0
+}
+
 @test "the destination's agent is killed before the move: rolled back" {
 	hook detached "kill -9 \$(cat $FAKE_DIR/host-b.agent.pid)"
 	run_sm vm-01 host-b

@@ -18,6 +18,7 @@
 #include "core/end.h"
 #include "core/facts.h"
 #include "core/late.h"
+#include "core/primary.h"
 #include "core/settle.h"
 #include "core/steps.h"
 #include "util/clock.h"
@@ -254,12 +255,17 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 
 	for (size_t i = 0; a->end.open && i < a->end.order.n_pairs; i++) {
 		const struct pair_state *s = &a->end.pairs[i];
+		bool attached = !s->primary_missing;
 		json_t *one = json_object();
+		struct err ignored; /* a guest that is gone has none */
 
+		if (!attached && primary_is_attached(&a->end, i, &attached, &ignored) < 0)
+			attached = false;
 		json_object_set_new(one, "mac", json_text(a->end.order.pairs[i].mac));
 		json_object_set_new(one, "vf",
-			s->primary_missing ? json_null() : json_text(a->end.order.pairs[i].vf));
-		json_object_set_new(one, "proof", json_text(s->evidence));
+			attached ? json_text(a->end.order.pairs[i].vf) : json_null());
+		json_object_set_new(one, "proved", json_boolean(!s->primary_missing));
+		json_object_set_new(one, "proof", json_text(s->primary_missing ? NULL : s->evidence));
 		json_array_append_new(list, one);
 	}
 	*ret = json_object();

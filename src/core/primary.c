@@ -504,7 +504,10 @@ static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, st
 	}
 	end->pairs[i].primary_missing = false;
 	ask_guest_agent(end, i);
-	return uplink_entry_remove(end, i, e);
+	if (uplink_entry_remove(end, i, e) < 0)
+		return -1;
+	/* Whoever goes on from the journal must know that the standby may rest. */
+	return end_note_state(end, i, e);
 }
 
 int give_vf(struct end *end, size_t i, struct err *e)

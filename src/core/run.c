@@ -606,7 +606,8 @@ static void say_degraded(struct run *r)
 	o->status = STATUS_DEGRADED;
 	o->name = "degraded";
 	snprintf(o->text, sizeof(o->text),
-		"%s is on %s, its network works by the standby, but it has no VF for %zu of %zu pairs",
+		"%s is on %s, its network works by the standby, but it has no VF that it uses for %zu of "
+		"%zu pairs",
 		order(r, DESTINATION)->name, host(r, DESTINATION), r->n_missing,
 		order(r, DESTINATION)->n_pairs);
 	snprintf(o->hint, sizeof(o->hint), "Once the cause is mended: sriov-migrate reattach %s (on %s).",
@@ -662,7 +663,7 @@ static size_t count_missing(const struct run *r)
 	size_t i, n = 0;
 
 	json_array_foreach(r->out->pairs, i, pair)
-		n += json_is_null(json_object_get(pair, "vf"));
+		n += !json_is_true(json_object_get(pair, "proved"));
 	return n;
 }
 
