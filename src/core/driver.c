@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/wire.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -20,6 +21,16 @@
 #define SELF "/proc/self/exe"
 
 static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+/* A migration has a day; one that is to be stopped, and hangs, has not. */
+static void stop_call(const struct driver *d, struct call *call)
+{
+	int64_t limit = clock_ms() + driver_request_ms(d);
+
+	call_cancel(call);
+	if (call->deadline > limit)
+		call->deadline = limit;
+}
 
 static void on_signal(void *arg)
 {
@@ -42,7 +53,7 @@ static void on_signal(void *arg)
 	d->interrupted = true;
 	for (size_t i = 0; i < ARRAY_SIZE(d->under_way); i++)
 		if (d->under_way[i])
-			call_cancel(d->under_way[i]);
+			stop_call(d, d->under_way[i]);
 }
 
 static void on_event(void *arg, struct client *c, const char *event, const json_t *data)

@@ -26,7 +26,7 @@ struct driver {
 	bool past_return;      /* the point of no return is behind: finish forward */
 	bool rolling_back;
 	bool ready;            /* the destination said "ready" in the step under way */
-	const struct call *under_way[2]; /* borrowed; what a signal cancels; NULL: none */
+	struct call *under_way[2]; /* borrowed; what a signal cancels; NULL: none */
 };
 
 /* RET is in place before the first signal can come. */
