@@ -38,16 +38,15 @@ __attribute__((constructor)) static void note_process(int argc, char **argv)
 
 /* ---- the journal ---- */
 
+/* By its folder: it has no name yet when its first line is written. */
 static bool is_journal(int fd)
 {
+	static const char folder[] = "/var/lib/sriov-migrate/";
 	CLEANUP_TEXT char *link = text("/proc/self/fd/%d", fd);
-	char path[256];
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	char path[256] = "";
 
-	if (n < 8)
-		return false;
-	path[n] = '\0';
-	return strcmp(path + n - 8, ".journal") == 0;
+	return readlink(link, path, sizeof(path) - 1) > 0 &&
+	       strncmp(path, folder, sizeof(folder) - 1) == 0;
 }
 
 /* An agent may have it open for writing alone, so another descriptor reads it. */
