@@ -161,9 +161,11 @@ void wire_error_decode(const json_t *error, struct err *ret)
 {
 	const char *message = json_string_value(json_object_get(error, "message"));
 	const char *hint = json_string_value(json_object_get(error, "hint"));
+	enum err_kind kind = err_kind_from_name(json_string_value(json_object_get(error, "kind")));
 
-	err_set_kind(ret, err_kind_from_name(json_string_value(json_object_get(error, "kind"))), "%s",
-		message ? message : "unknown error");
+	/* What says that it is none is one all the same: it stands in an error's place. */
+	err_set_kind(ret, kind == ERR_NONE ? ERR_FAILED : kind, "%s",
+		str_is_empty(message) ? "unknown error" : message);
 	ret->sys = (int)json_integer_value(json_object_get(error, "sys"));
 	if (!str_is_empty(hint))
 		err_hint(ret, "%s", hint);

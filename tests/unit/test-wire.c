@@ -114,6 +114,10 @@ static void test_errors(void)
 	ok(back.kind == ERR_FAILED && back.msg[0],
 		"an unknown error is still one, with words");
 	json_decref(json);
+	json = json_pack("{s:s, s:s}", "kind", "none", "message", "");
+	wire_error_decode(json, &back);
+	ok(back.kind == ERR_FAILED && back.msg[0], "so is one that says it is none");
+	json_decref(json);
 	wire_error_decode(NULL, &back);
 	ok(back.kind != ERR_NONE, "no error at all is one as well");
 }
