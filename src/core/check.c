@@ -150,8 +150,8 @@ static bool is_told(const struct problem_list *l, const char *code, const char *
 	return false;
 }
 
-static void add(struct problem_list *l, const struct check *c, const struct host_facts *host,
-	const char *hint, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void add(struct problem_list *l, const struct check *c,
+	const struct host_facts *host, const char *hint, const char *fmt, va_list ap)
 {
 	CLEANUP_FREE char *text = str_vprintf(fmt, ap);
 	const char *name = host ? host->hostname : NULL;
