@@ -354,7 +354,7 @@ bridge_is_down() {
 @test "every check has a test that makes it fail" {
 	local code missing=()
 	for code in $("$program" check --help | sed -n 's/^  \([a-z-]*\)  *\(error\|warning\|advice\) .*/\1/p'); do
-		grep -qE "(assert_(refused|warned|problem) |is_found\(\")$code\b" \
+		grep -qE "(assert_(refused|warned|problem) |is_found\(\"|\"code\":\")$code\b" \
 			"$tests_dir"/*.bats "$tests_dir"/unit/test-check.c || missing+=("$code")
 	done
 	[ "${#missing[@]}" = 0 ] || {
@@ -470,4 +470,211 @@ leave_journal() {
 		assert_problem "$code" ''
 	done
 	assert_says '"event":"warning".*"code":"uplink-not-trusted"'
+}
+
+@test "program of another version there: a warning" {
+	set_fake ssh version
+	assert_warned versions-differ '0\.0\.9'
+}
+
+@test "libvirt there is too old" {
+	set_fake host-b.libvirt-version 6000000
+	assert_refused libvirt-too-old '6\.0\.0'
+}
+
+@test "QEMU there is too old" {
+	set_fake host-b.qemu-version 4001050
+	assert_refused qemu-too-old '4\.1\.50'
+}
+
+@test "QEMU there is older: a warning; a smaller last figure is none" {
+	set_fake host-b.qemu-version 9002004
+	assert_warned older-destination 'QEMU.*9\.2\.4'
+	set_fake host-b.qemu-version 10000001
+	run_sm --json check vm-01 host-b
+	refute_says 'older-destination'
+}
+
+@test "clocks that differ: a warning" {
+	set_fake host-b.clock 90
+	assert_warned clocks-differ '(89|90) s ahead of'
+	set_fake host-b.clock 2
+	run_sm --json check vm-01 host-b
+	refute_says 'clocks-differ'
+}
+
+# with_cpu XML: vm-01 runs with that
+with_cpu() {
+	sed -i "s|<devices>|$1&|" "$(live_file vm-01)"
+}
+
+@test "CPU there lacks what the guest's has: a warning" {
+	with_cpu "<cpu mode='custom' match='exact' check='full'><model>EPYC</model><feature policy='require' name='avx512f'/></cpu>"
+	set_fake host-b.cpu.lacks avx512f
+	assert_warned cpu-incompatible 'avx512f'
+}
+
+@test "CPU of the host itself: compared with the one there" {
+	with_cpu "<cpu mode='host-passthrough' check='none'/>"
+	set_fake host-b.cpu.lacks Rome
+	assert_warned cpu-incompatible 'Rome'
+}
+
+@test "CPU that libvirt cannot compare: nothing is said" {
+	with_cpu "<cpu mode='custom'><model>EPYC</model></cpu>"
+	fault host-b virConnectCompareHypervisorCPU '*' error
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	refute_says 'cpu-incompatible'
+}
+
+@test "machine type that QEMU there does not have" {
+	sed -i "s/machine=.q35./machine='pc-q35-11.2'/" "$(live_file vm-01)"
+	with_cpu "<cpu mode='custom'><model>EPYC</model></cpu>"
+	set_fake host-b.machine.lacks pc-q35-11.2
+	assert_refused machine-unsupported 'pc-q35-11.2'
+}
+
+@test "guest larger than the host there" {
+	set_fake host-b.memory.total 131072
+	assert_refused memory-too-small '160 MiB.*128 MiB'
+}
+
+@test "guest larger than what is free there: a warning; huge pages are another matter" {
+	set_fake host-b.memory.free 131072
+	assert_warned memory-short '160 MiB.*128 MiB'
+	sed -i "s|<devices>|<memoryBacking><hugepages/></memoryBacking>&|" "$(live_file vm-01)"
+	run_sm --json check vm-01 host-b
+	refute_says 'memory-short'
+}
+
+# with_agent: vm-01 runs with a guest agent
+with_agent() {
+	sed "s|</devices>|<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>&|" \
+		"$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	fake stop host-a vm-01
+	start_guest vm-01 "$FAKE_DIR/changed.xml"
+}
+
+@test "guest without an agent: check cannot verify net_failover, and migrate does not mind" {
+	assert_warned guest-unverified 'no guest agent'
+	run_sm --dry-run vm-01 host-b
+	refute_says 'guest agent'
+}
+
+@test "guest with an agent and net_failover" {
+	with_agent
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	refute_says 'guest-'
+}
+
+@test "guest with an agent, but without net_failover: a warning" {
+	with_agent
+	set_fake guest.failover none
+	assert_warned guest-without-failover '2 network devices.*makes 3'
+}
+
+@test "guest agent that does not answer" {
+	with_agent
+	set_fake agent dead
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	refute_says 'guest-without'
+}
+
+@test "standby without an alias of its own" {
+	sed -i 's/ua-backup0/net0/g' "$(live_file vm-01)"
+	assert_refused alias-not-user 'net0'
+}
+
+@test "primary on the root bus" {
+	sed -i 's/bus=.0x05. slot=.0x00./bus="0x00" slot="0x04"/' "$(live_file vm-01)"
+	assert_refused not-hotpluggable 'root bus'
+}
+
+@test "primary behind a port without hotplug" {
+	sed -i "s|<controller type=.pci. index=.0.|<controller type='pci' index='5' model='pcie-root-port'><target hotplug='off'/></controller>&|" \
+		"$(live_file vm-01)"
+	assert_refused not-hotpluggable 'switched off'
+}
+
+@test "VF bound to a vfio driver of its own: check says that it may move as it is" {
+	fake bind host-a pf0 1 mlx5_vfio_pci
+	assert_warned natively-migratable 'mlx5_vfio_pci'
+}
+
+@test "NIC in switchdev mode" {
+	set_fake host-b.eswitch switchdev
+	assert_refused switchdev 'enp65s0.*switchdev'
+}
+
+@test "NIC that says it is in legacy mode, or does not say" {
+	local mode
+	for mode in legacy none; do
+		set_fake eswitch $mode
+		run_sm check vm-01 host-b
+		assert_exit 0
+	done
+}
+
+@test "uplink that has no room for one more MAC" {
+	local i
+	for i in 1 2 3; do
+		on host-b bridge fdb add 02:00:00:00:77:0$i dev wan0 self permanent
+	done
+	assert_refused filters-full 'wan0.*3 MACs.*02:00:00:00:77:02'
+}
+
+@test "uplink that has the guest's MAC already needs no room" {
+	local mac
+	for mac in 02:00:00:00:77:01 02:00:00:00:77:02 "$MAC1"; do
+		on host-b bridge fdb add "$mac" dev wan0 self permanent
+	done
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "uplink that is trusted or has no administrator's MAC" {
+	fake vf-set host-b enp65s0 2 trust 0
+	fake vf host-b enp65s0 2 00:00:00:00:00:00 >/dev/null
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	refute_says 'uplink-not-trusted'
+}
+
+@test "another VF there, in use, with the guest's MAC" {
+	fake vf host-b enp65s0 4 "$MAC1" >/dev/null
+	on host-b ip addr add 192.0.2.1/24 dev enp65s0v4
+	assert_refused mac-in-use 'VF 0000:41:11.0 has 52:54:00:00:12:53.*in use'
+}
+
+@test "another VF there, not in use, with the guest's MAC: a warning" {
+	fake vf host-b enp65s0 4 "$MAC1" >/dev/null
+	assert_warned mac-left 'VF 0000:41:11.0 has 52:54:00:00:12:53'
+}
+
+@test "another domain there with the guest's MAC" {
+	sed "s/vm-02/other/; s/0202/9902/; s/52:54:00:00:12:63/$MAC1/; /<interface type='hostdev'/,/<\/interface>/d" \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml"
+	fake start host-b other
+	assert_refused mac-of-other-domain 'domain other runs there'
+}
+
+@test "VF without an IOMMU group, or in one with a device of the host, is not free" {
+	rm "$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.2/iommu_group"
+	assert_refused vf-in-use 'no IOMMU group' --vf 0000:41:10.2 vm-01 host-b
+	ln -s ../../../../devices/pci/0000:41:00.0 \
+		"$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.6/iommu_group/devices/0000:41:00.0"
+	assert_refused vf-in-use 'IOMMU group.*0000:41:00.0' --vf 0000:41:10.6 vm-01 host-b
+}
+
+@test "--strict makes an error of a warning" {
+	on host-b ip link set br0 mtu 1400
+	remember
+	run_sm --strict --json vm-01 host-b
+	assert_exit 3
+	assert_problem mtu-differs 1400
+	assert_untouched
 }

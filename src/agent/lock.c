@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -134,4 +135,26 @@ bool lock_is_held(const char *name, char **ret_owner)
 		return false;
 	*ret_owner = read_owner(fd);
 	return true;
+}
+
+char *lock_list(const char *prefix)
+{
+	struct dirent **names;
+	int n = scandir(LOCK_DIR, &names, NULL, alphasort);
+	struct str_buf list = { 0 };
+
+	str_buf_add(&list, "%s", "");
+	for (int i = 0; i < n; i++) {
+		char *name = names[i]->d_name, *end = strstr(name, ".lock");
+		CLEANUP_FREE char *owner = NULL;
+
+		if (end)
+			*end = '\0';
+		if (end && str_starts(name, prefix) && lock_is_held(name, &owner))
+			str_buf_add(&list, "%s%s", list.len ? "," : "", name + strlen(prefix));
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	return list.s;
 }

@@ -26,6 +26,12 @@ void lock_set_owner(struct lock *l, const char *owner);
 /* Whether locks can be taken here at all. */
 bool lock_is_possible(void);
 
+/*
+ * The names of locks that somebody holds and that begin with PREFIX, without it, separated by
+ * commas. Caller frees.
+ */
+char *lock_list(const char *prefix);
+
 /* Whether somebody (this process counts) holds the lock; *ret_owner: caller frees, may be NULL. */
 bool lock_is_held(const char *name, char **ret_owner);
 

@@ -131,6 +131,28 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return r;
 }
 
+static int op_fit(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct virt_cpu cpu = {
+		.arch = json_string_value(json_object_get(args, "arch")),
+		.machine = json_string_value(json_object_get(args, "machine")),
+		.virt_type = json_string_value(json_object_get(args, "virt_type")),
+		.xml = json_string_value(json_object_get(args, "cpu")),
+		.is_host = json_is_true(json_object_get(args, "is_host")),
+	};
+	CLEANUP_FREE char *reason = NULL;
+	struct agent *a = ctx;
+	enum virt_fit fit;
+
+	if (need_hello(a, e) < 0)
+		return -1;
+	fit = cpu.xml ? virt_fits(a->end.virt, &cpu, &reason) : VIRT_FIT_UNKNOWN;
+	*ret = json_object();
+	json_object_set_new(*ret, "fit", json_integer(fit));
+	json_object_set_new(*ret, "reason", json_text(reason));
+	return 0;
+}
+
 static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct order order = { 0 };
@@ -376,6 +398,7 @@ static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static const struct server_op ops[] = {
 	{ "hello", op_hello },
 	{ "facts", op_facts },
+	{ "fit", op_fit },
 	{ "open", op_open },
 	{ "apply", op_apply },
 	{ "undo", op_undo },

@@ -91,7 +91,7 @@ static int plan_and_run(struct driver *d, const struct target *t, const char *do
 	CLEANUP_PLAN struct plan plan = { 0 };
 
 	*ret_again = false;
-	if (driver_discover(d, domain, t->dest_uri, e) < 0)
+	if (driver_discover(d, domain, t->dest_uri, e) < 0 || driver_ask_fit(d, e) < 0)
 		return -1;
 	plan_migration(&d->facts_here, &d->facts_there, &request, &plan);
 	report_problems(d->report, &plan);

@@ -19,6 +19,13 @@ const struct check checks[] = {
 		"the destination is another host" },
 	{ "no-permission", CHECK_REFUSES, CHECK_HOST, check_permission,
 		"the agent may change network devices and take locks" },
+	{ "versions-differ", CHECK_WARNS, CHECK_HOSTS, check_versions,
+		"this program has one version on both hosts" },
+	{ "libvirt-too-old", CHECK_REFUSES, CHECK_HOST, check_libvirt, "libvirt is 6.1 or later" },
+	{ "qemu-too-old", CHECK_REFUSES, CHECK_HOST, check_qemu, "QEMU is 4.2 or later" },
+	{ "older-destination", CHECK_WARNS, CHECK_HOSTS, check_older,
+		"libvirt and QEMU there are not older than here" },
+	{ "clocks-differ", CHECK_WARNS, CHECK_HOSTS, check_clocks, "both clocks tell the same time" },
 
 	{ "no-domain", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain exists" },
 	{ "busy", CHECK_REFUSES, CHECK_DOMAIN, check_busy, "no other run holds the domain" },
@@ -38,6 +45,16 @@ const struct check checks[] = {
 		"no other migration brings it to the destination" },
 	{ "running-twice", CHECK_REFUSES, CHECK_DOMAIN, check_runs_twice,
 		"the domain does not run on the destination as well" },
+	{ "machine-unsupported", CHECK_REFUSES, CHECK_DOMAIN, check_machine,
+		"QEMU there has the domain's machine type" },
+	{ "cpu-incompatible", CHECK_WARNS, CHECK_DOMAIN, check_cpu,
+		"the CPU there has what the guest's CPU has" },
+	{ "memory-too-small", CHECK_REFUSES, CHECK_DOMAIN, check_memory_total,
+		"the destination has more memory than the guest" },
+	{ "memory-short", CHECK_WARNS, CHECK_DOMAIN, check_memory_free, "and that much is free" },
+	{ "guest-unverified", CHECK_ADVISES, CHECK_DOMAIN, check_agent,
+		"a guest agent can say whether the guest runs net_failover" },
+	{ "guest-without-failover", CHECK_WARNS, CHECK_DOMAIN, check_guest, "and it says yes" },
 
 	{ "bad-xml", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain's definition can be read" },
 	{ "no-pair", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain has a pair" },
@@ -45,10 +62,16 @@ const struct check checks[] = {
 		"each pair is complete, with one MAC address" },
 	{ "standby-model", CHECK_REFUSES, CHECK_PAIR, check_standby_model,
 		"the standby is a virtio NIC" },
+	{ "alias-not-user", CHECK_REFUSES, CHECK_PAIR, check_alias,
+		"the standby's alias begins with ua-" },
+	{ "not-hotpluggable", CHECK_REFUSES, CHECK_PAIR, check_port,
+		"the primary's port takes part in hotplug" },
 	{ "primary-form", CHECK_REFUSES, CHECK_PAIR, check_primary_form,
 		"the primary is given in a form that is supported" },
 	{ "no-vf", CHECK_REFUSES, CHECK_PLAN, NULL, "the primary is a VF of the host" },
 	{ "no-vf-info", CHECK_REFUSES, CHECK_PLAN, NULL, "the PF tells about the primary's VF" },
+	{ "natively-migratable", CHECK_ADVISES, CHECK_VF, check_native,
+		"QEMU cannot migrate the VF as it is, and this program is needed" },
 
 	{ "no-network", CHECK_REFUSES, CHECK_PLAN, NULL, "the standby's network is active" },
 	{ "no-bridge", CHECK_REFUSES, CHECK_PLAN, NULL, "the standby's bridge exists" },
@@ -58,6 +81,8 @@ const struct check checks[] = {
 	{ "several-uplinks", CHECK_REFUSES, CHECK_PLAN, NULL, "only one, or one is named" },
 	{ "bridge-down", CHECK_REFUSES, CHECK_UPLINK, check_bridge_up, "the bridge is up" },
 	{ "pf-down", CHECK_REFUSES, CHECK_UPLINK, check_pf_up, "the PF is up" },
+	{ "switchdev", CHECK_REFUSES, CHECK_UPLINK, check_switchdev,
+		"the NIC's embedded switch is in legacy mode" },
 	{ "uplink-down", CHECK_REFUSES, CHECK_UPLINK, check_uplink_up,
 		"the uplink is up and has carrier" },
 	{ "uplink-not-forwarding", CHECK_REFUSES, CHECK_UPLINK, check_forwarding,
@@ -65,6 +90,8 @@ const struct check checks[] = {
 	{ "uplink-not-trusted", CHECK_WARNS, CHECK_UPLINK, check_trust, "its VF is trusted" },
 	{ "uplink-spoofchk", CHECK_WARNS, CHECK_UPLINK, check_spoofchk,
 		"its VF has spoof checking off" },
+	{ "filters-full", CHECK_REFUSES, CHECK_UPLINK, check_filters,
+		"it has room for one more MAC" },
 	{ "filters-leak", CHECK_ADVISES, CHECK_UPLINK, check_filter_leak,
 		"the NIC's driver gives up what the uplink does not filter for any more" },
 	{ "unknown-nic", CHECK_WARNS, CHECK_UPLINK, check_nic_known,
@@ -74,6 +101,13 @@ const struct check checks[] = {
 	{ "vf-in-use", CHECK_REFUSES, CHECK_PLAN, NULL, "and is free" },
 	{ "no-free-vf", CHECK_REFUSES, CHECK_PLAN, NULL, "else, the PF has a free one" },
 	{ "other-pf", CHECK_WARNS, CHECK_VF, check_other_pf, "VF and uplink belong to one PF" },
+	{ "mac-in-use", CHECK_REFUSES, CHECK_VF, check_mac_used,
+		"no other function that is in use has the guest's MAC" },
+	{ "mac-left", CHECK_WARNS, CHECK_VF, check_mac_left, "nor one that is not" },
+	{ "mac-of-other-domain", CHECK_REFUSES, CHECK_BOTH, check_mac_of_domain,
+		"nor another domain that runs there" },
+	{ "vf-attributes", CHECK_WARNS, CHECK_BOTH, check_attributes,
+		"the VF there takes what the guest's VF has set" },
 	{ "mtu-differs", CHECK_WARNS, CHECK_BOTH, check_mtu, "both bridges have one MTU" },
 	{ "defined-without-vf", CHECK_WARNS, CHECK_PLAN, NULL,
 		"the persistent definition has a VF for each pair" },
@@ -161,7 +195,7 @@ __attribute__((format(printf, 5, 0))) static void add(struct problem_list *l, co
 		return;
 	new = mem_append(&l->v, &l->n, sizeof(*new));
 	new->code = c->code;
-	new->warning = c->severity != CHECK_REFUSES;
+	new->warning = c->severity == CHECK_ADVISES || (c->severity == CHECK_WARNS && !l->strict);
 	new->host = str_dup(name);
 	new->text = TAKE_PTR(text);
 	new->hint = str_dup(hint);

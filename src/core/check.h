@@ -26,6 +26,7 @@ struct problem {
 struct problem_list {
 	struct problem *v; /* owned */
 	size_t n;
+	bool strict; /* warnings refuse as well */
 	bool advise; /* also tell what is no obstacle now but may be one some day */
 };
 
@@ -50,7 +51,7 @@ enum check_scope {
 	CHECK_HOST,   /* for each host */
 	CHECK_DOMAIN, /* once: the domain on the source (host); the destination is the peer */
 	CHECK_PAIR,   /* for each pair, on the host that the domain is on: pair, defined */
-	CHECK_UPLINK, /* for each pair and host: bridge, uplink, pf (or NULL) */
+	CHECK_UPLINK, /* for each pair and host: order, bridge, uplink, pf (or NULL) */
 	CHECK_VF,     /* for each pair and host, once its VF is known: order, vf, pf */
 	CHECK_BOTH,   /* for each pair, both halves known: order (here), peer_order (there) */
 };
@@ -64,6 +65,7 @@ struct check_view {
 	const struct pf_fact *pf;
 	const struct vf_fact *vf;
 	const struct pair_order *order, *peer_order;
+	const struct order *planned; /* the host's, as far as it is made; for CHECK_UPLINK */
 
 	struct problem_list *problems;
 	const struct check *check; /* the one being made */

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Checks of the hosts, and of the domain as a whole. */
+#include <stdlib.h>
+
 #include "core/check_priv.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "virt/virt.h"
+#include "xml/domain.h"
+#include "xml/pair.h"
 
 void check_same_host(const struct check_view *v)
 {
@@ -17,6 +21,74 @@ void check_permission(const struct check_view *v)
 		check_found(v, v->host,
 			"Run as root: it takes access to libvirt, CAP_NET_ADMIN and /run/sriov-migrate.",
 			"no permission to change network devices");
+}
+
+void check_versions(const struct check_view *v)
+{
+	if (v->host->version && v->peer->version && !str_equal(v->host->version, v->peer->version))
+		check_found(v, v->peer, "Install the same version on both hosts.",
+			"sriov-migrate is version %s there, %s on %s", v->peer->version,
+			v->host->version, v->host->hostname);
+}
+
+/* <teaming> came with libvirt 6.1, failover=on with QEMU 4.2. */
+enum { LIBVIRT_NEEDED = 6001000, QEMU_NEEDED = 4002000 };
+
+static char *version_text(int64_t version)
+{
+	return str_printf("%d.%d.%d", (int)(version / 1000000), (int)(version / 1000 % 1000),
+		(int)(version % 1000));
+}
+
+static void check_version(const struct check_view *v, const char *what, int64_t has, int64_t needed)
+{
+	CLEANUP_FREE char *old = version_text(has);
+	CLEANUP_FREE char *wanted = version_text(needed);
+
+	if (has && has < needed)
+		check_found(v, v->host, "It knows nothing of pairs.", "%s is version %s; it takes %s",
+			what, old, wanted);
+}
+
+void check_libvirt(const struct check_view *v)
+{
+	check_version(v, "libvirt", v->host->libvirt, LIBVIRT_NEEDED);
+}
+
+void check_qemu(const struct check_view *v)
+{
+	check_version(v, "QEMU", v->host->qemu, QEMU_NEEDED);
+}
+
+static void compare_versions(const struct check_view *v, const char *what, int64_t here, int64_t there)
+{
+	CLEANUP_FREE char *ours = version_text(here);
+	CLEANUP_FREE char *theirs = version_text(there);
+
+	/* The last figure is for mended errors only. */
+	if (here && there && there / 1000 < here / 1000)
+		check_found(v, v->peer, "What is new in the domain may be unknown there.",
+			"%s is version %s there, older than %s on %s", what, theirs, ours,
+			v->host->hostname);
+}
+
+void check_older(const struct check_view *v)
+{
+	compare_versions(v, "libvirt", v->host->libvirt, v->peer->libvirt);
+	compare_versions(v, "QEMU", v->host->qemu, v->peer->qemu);
+}
+
+enum { CLOCK_TOLERANCE_MS = 5000 };
+
+void check_clocks(const struct check_view *v)
+{
+	int64_t apart = v->peer->clock_ms - v->host->clock_ms;
+
+	if (!v->peer->clock_ms || !v->host->clock_ms || llabs(apart) <= CLOCK_TOLERANCE_MS)
+		return;
+	check_found(v, v->peer, "Is time synchronised on both hosts? libvirt's figures and TLS need it.",
+		"the clock there is %lld s %s that of %s", llabs(apart) / 1000,
+		apart > 0 ? "ahead of" : "behind", v->host->hostname);
 }
 
 /* ---- the domain where it is ---- */
@@ -97,6 +169,89 @@ void check_state(const struct check_view *v)
 		check_found(v, v->host,
 			"Resume it first: a guest that stands still cannot give up its VF.",
 			"domain %s is %s", d->name, d->state);
+}
+
+void check_agent(const struct check_view *v)
+{
+	const struct domain_fact *d = &v->host->domain;
+
+	if (d->live && !d->agent)
+		check_found(v, v->host, "With qemu-guest-agent in the guest, it is asked.",
+			"it cannot be verified that the guest runs net_failover: no guest agent is "
+			"connected");
+}
+
+/* The failover device itself, its standby, and its primary, where there is one. */
+void check_guest(const struct check_view *v)
+{
+	const struct domain_fact *d = &v->host->domain;
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	struct err ignored;
+
+	if (!d->live || xml_pairs_find(d->live, &pairs, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < d->n_guest_nics; i++) {
+		const struct guest_nic *n = &d->guest_nics[i];
+		int wanted = 2;
+
+		for (size_t k = 0; k < pairs.n; k++)
+			if (str_equal(pairs.v[k].mac, n->mac) && pairs.v[k].primary.form != PRIMARY_NONE)
+				wanted = 3;
+		if (n->count >= 0 && n->count < wanted)
+			check_found(v, v->host,
+				"Without net_failover (Linux 4.18 or later) the guest has no network "
+				"while it is moved.",
+				"the guest has %d network devices with %s, where net_failover makes %d",
+				(int)n->count, n->mac, wanted);
+	}
+}
+
+/* ---- what the domain needs there ---- */
+
+void check_machine(const struct check_view *v)
+{
+	if (v->peer && v->peer->fit == VIRT_FIT_NO_MACHINE)
+		check_found(v, v->peer, "It takes a newer QEMU there, or an older machine type.", "%s",
+			v->peer->misfit);
+}
+
+void check_cpu(const struct check_view *v)
+{
+	if (v->peer && v->peer->fit == VIRT_FIT_NO_CPU)
+		check_found(v, v->peer, "See virsh hypervisor-cpu-baseline for a CPU that both have.", "%s",
+			v->peer->misfit);
+}
+
+/* What the guest needs, in KiB; 0 where it comes from huge pages, or is not known. */
+static int64_t memory_needed(const struct check_view *v)
+{
+	CLEANUP_NEEDS struct xml_needs needs = { 0 };
+	struct err ignored;
+
+	if (!v->peer || !v->peer->memory_total || !v->host->domain.live ||
+		xml_needs_read(v->host->domain.live, &needs, &ignored) < 0 || needs.hugepages)
+		return 0;
+	return needs.memory_kib;
+}
+
+void check_memory_total(const struct check_view *v)
+{
+	int64_t needed = memory_needed(v);
+
+	if (needed && needed > v->peer->memory_total)
+		check_found(v, v->peer, "", "the guest has %lld MiB of memory, the whole host %lld MiB",
+			(long long)needed / 1024, (long long)v->peer->memory_total / 1024);
+}
+
+/* A VF holds all of the guest's memory in place: it cannot be swapped out. */
+void check_memory_free(const struct check_view *v)
+{
+	int64_t needed = memory_needed(v);
+
+	if (needed && needed > v->peer->memory_available && needed <= v->peer->memory_total)
+		check_found(v, v->peer, "With a VF none of it can be swapped out.",
+			"the guest has %lld MiB of memory, and %lld MiB are free there",
+			(long long)needed / 1024, (long long)v->peer->memory_available / 1024);
 }
 
 /* ---- the domain on the destination ---- */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Checks of a pair, and of what it stands on: bridge, uplink, PF, VF. */
 #include <inttypes.h>
+#include <string.h>
 
+#include "core/attr.h"
 #include "core/check_priv.h"
 #include "core/nic.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/domain.h"
 
 /* ---- the pair in the domain's definition ---- */
 
@@ -30,6 +33,26 @@ void check_primary_form(const struct check_view *v)
 			"<interface type='hostdev'> is",
 			v->pair->standby_alias,
 			form == PRIMARY_POOL ? "a network of VFs" : "a plain <hostdev>");
+}
+
+/* libvirt takes no other alias for the name of a primary's standby. */
+void check_alias(const struct check_view *v)
+{
+	if (!str_starts(v->pair->standby_alias, "ua-"))
+		check_found(v, v->host,
+			"Give it one in the definition: <alias name='ua-standby'/>, and restart the domain.",
+			"the standby's alias, %s, does not begin with ua-: no VF can be attached for it",
+			v->pair->standby_alias);
+}
+
+void check_port(const struct check_view *v)
+{
+	CLEANUP_FREE char *why = xml_primary_stuck(v->host->domain.live, v->pair->standby_alias);
+
+	if (why)
+		check_found(v, v->host,
+			"Give it an address behind a pcie-root-port in the definition, and restart the domain.",
+			"the primary of %s cannot be unplugged: %s", v->pair->standby_alias, why);
 }
 
 /* ---- bridge, uplink, PF ---- */
@@ -65,6 +88,15 @@ void check_forwarding(const struct check_view *v)
 			v->bridge->name);
 }
 
+void check_switchdev(const struct check_view *v)
+{
+	if (v->pf && v->pf->is_switchdev)
+		check_found(v, v->host, "devlink dev eswitch set pci/… mode legacy",
+			"the embedded switch of %s is in switchdev mode, which is not supported: frames "
+			"for a VF go by representors there",
+			v->pf->name);
+}
+
 /* The VF that is the uplink; NULL when it is the PF itself, or when the PF does not tell. */
 static const struct vf_fact *uplink_vf(const struct check_view *v)
 {
@@ -86,7 +118,8 @@ void check_trust(const struct check_view *v)
 	const struct vf_fact *vf = uplink_vf(v);
 	CLEANUP_FREE char *hint = trust_hint(v);
 
-	if (vf && vf->trust == 0)
+	/* Without an administrator's MAC nothing is refused. */
+	if (vf && vf->has_attr && vf->attr.trust == 0 && !str_equal(vf->mac, "00:00:00:00:00:00"))
 		check_found(v, v->host, hint,
 			"uplink %s is not trusted: the NIC may refuse it the guest's MAC",
 			v->uplink->name);
@@ -97,7 +130,7 @@ void check_spoofchk(const struct check_view *v)
 	const struct vf_fact *vf = uplink_vf(v);
 	CLEANUP_FREE char *hint = trust_hint(v);
 
-	if (vf && vf->spoofchk == 1)
+	if (vf && vf->has_attr && vf->attr.spoofchk == 1)
 		check_found(v, v->host, hint,
 			"uplink %s has spoof checking on: the NIC may drop what the guest sends",
 			v->uplink->name);
@@ -115,6 +148,43 @@ void check_filter_leak(const struct check_view *v)
 			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
 			"moves it takes no more, and neighbours on %s may not reach guests that left",
 			v->uplink->name, v->pf->name);
+}
+
+static size_t count_words(const char *list)
+{
+	size_t n = !str_is_empty(list);
+
+	for (const char *s = list; s && *s; s++)
+		n += *s == ',';
+	return n;
+}
+
+/* The pairs planned before this one that need the same uplink, and are not in its list. */
+static size_t count_planned(const struct check_view *v)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; v->planned && i < v->planned->n_pairs; i++) {
+		const struct pair_order *o = &v->planned->pairs[i];
+
+		n += o != v->order && o->uplink && str_equal(o->uplink, v->uplink->name) &&
+		     !options_list_has(v->uplink->filters, o->mac);
+	}
+	return n;
+}
+
+/* Beyond its limit the driver agrees and drops the guest's frames. */
+void check_filters(const struct check_view *v)
+{
+	int limit = nic_filter_limit(v->uplink->driver);
+	size_t used = count_words(v->uplink->filters) + count_planned(v);
+
+	if (limit < 0 || options_list_has(v->uplink->filters, v->order->mac) || used < (size_t)limit)
+		return;
+	check_found(v, v->host,
+		"Each guest that is on its standby takes one: give them their VFs back with reattach.",
+		"uplink %s (driver %s) takes %d MACs besides its own, and has %zu: %s", v->uplink->name,
+		v->uplink->driver, limit, used, v->uplink->filters);
 }
 
 void check_nic_known(const struct check_view *v)
@@ -140,7 +210,62 @@ void check_other_pf(const struct check_view *v)
 			v->uplink->name, v->uplink->pf);
 }
 
+/* A driver of the vfio family that is made for one device can save and load its state. */
+void check_native(const struct check_view *v)
+{
+	if (strstr(v->vf->driver, "vfio") && !str_equal(v->vf->driver, "vfio-pci"))
+		check_found(v, v->host, "See whether virsh migrate moves the domain without the pair.",
+			"VF %s is bound to %s: it may be that QEMU can migrate it as it is, and that "
+			"this program is not needed",
+			v->vf->address, v->vf->driver);
+}
+
+/* Tells each other VF of the host that has the pair's MAC. */
+static void find_mac(const struct check_view *v, bool in_use)
+{
+	for (size_t i = 0; i < v->host->n_pfs; i++) {
+		const struct pf_fact *pf = &v->host->pfs[i];
+
+		for (size_t k = 0; k < pf->n_vfs; k++) {
+			const struct vf_fact *vf = &pf->vfs[k];
+			CLEANUP_FREE char *hint = str_printf("ip link set %s vf %" PRId64
+							     " mac 00:00:00:00:00:00",
+				pf->name, vf->index);
+
+			if (!str_equal(vf->mac, v->order->mac) || str_equal(vf->address, v->vf->address) ||
+				str_is_empty(vf->user) == in_use)
+				continue;
+			check_found(v, v->host, hint,
+				"VF %s has %s as well%s%s: the NIC may give it the guest's frames",
+				vf->address, vf->mac, in_use ? ", and is in use: " : "",
+				in_use ? vf->user : "");
+		}
+	}
+}
+
+void check_mac_used(const struct check_view *v)
+{
+	find_mac(v, true);
+}
+
+void check_mac_left(const struct check_view *v)
+{
+	find_mac(v, false);
+}
+
 /* ---- both hosts ---- */
+
+void check_mac_of_domain(const struct check_view *v)
+{
+	for (size_t i = 0; i < v->peer->n_domains; i++) {
+		const struct domain_name *d = &v->peer->domains[i];
+
+		if (options_list_has(d->macs, v->order->mac) && !str_equal(d->uuid, v->host->domain.uuid))
+			check_found(v, v->peer, "Two guests cannot have one MAC.",
+				"domain %s runs there with %s", d->name, v->order->mac);
+	}
+}
+
 
 void check_mtu(const struct check_view *v)
 {
@@ -151,4 +276,35 @@ void check_mtu(const struct check_view *v)
 		check_found(v, v->peer, "Large frames can be lost while the guest is on its standby.",
 			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name, there->mtu,
 			here->name, v->host->hostname, here->mtu);
+}
+
+/* Known before it is tried: the driver does not tell, or its source says no. */
+static bool lacks(enum vf_attr_kind kind, const struct vf_attr *there, const struct vf_attr *wanted,
+	const char *pf_driver)
+{
+	if (kind == VF_LINK_STATE && nic_lacks_link_state(pf_driver))
+		return true;
+	if (kind == VF_RATE && wanted->min_rate > 0 && nic_lacks_min_rate(pf_driver))
+		return true;
+	return !vf_attr_is_said(kind, there);
+}
+
+void check_attributes(const struct check_view *v)
+{
+	const struct pair_order *here = v->order, *there = v->peer_order;
+	const struct vf_fact *vf = facts_vf(v->peer, there->vf, NULL);
+
+	if (!here->has_attr || !vf || !vf->has_attr)
+		return;
+	for (enum vf_attr_kind kind = VF_TRUST; kind < VF_ATTRS; kind++) {
+		char text[VF_ATTR_TEXT_SIZE];
+
+		if (attr_is_default(kind, &here->attr, here->pf_driver) ||
+			!lacks(kind, &vf->attr, &here->attr, there->pf_driver))
+			continue;
+		vf_attr_format(kind, &here->attr, text);
+		check_found(v, v->peer, "The guest can do without it, or name another VF with --vf.",
+			"VF %s cannot be given what VF %s on %s has: %s (driver %s)", there->vf, here->vf,
+			v->host->hostname, text, there->pf_driver);
+	}
 }

@@ -17,6 +17,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/domain.h"
 
 #define SELF "/proc/self/exe"
 
@@ -345,5 +346,49 @@ int driver_discover(struct driver *d, const char *domain, const char *dest_uri, 
 		r = take_facts(clients[i], &calls[i], facts[i], e);
 	for (size_t i = 0; i < n; i++)
 		call_free(&calls[i]);
+	return r;
+}
+
+/* NULL: there is nothing to compare. */
+static json_t *fit_args(const struct host_facts *here, const struct xml_needs *needs)
+{
+	/* What the host has goes into the guest as it is. */
+	bool host = needs->cpu_mode && !str_equal(needs->cpu_mode, "custom");
+	const char *cpu = host ? here->cpu : needs->cpu;
+	json_t *args;
+
+	if (!cpu)
+		return NULL;
+	args = json_object();
+	json_object_set_new(args, "arch", json_text(needs->arch));
+	json_object_set_new(args, "machine", json_text(needs->machine));
+	json_object_set_new(args, "virt_type", json_text(needs->virt_type));
+	json_object_set_new(args, "cpu", json_text(cpu));
+	json_object_set_new(args, "is_host", json_boolean(host));
+	return args;
+}
+
+int driver_ask_fit(struct driver *d, struct err *e)
+{
+	CLEANUP_NEEDS struct xml_needs needs = { 0 };
+	struct call call = { 0 };
+	struct err ignored;
+	json_t *args;
+	int r;
+
+	if (!d->facts_here.domain.live ||
+		xml_needs_read(d->facts_here.domain.live, &needs, &ignored) < 0)
+		return 0;
+	args = fit_args(&d->facts_here, &needs);
+	if (!args)
+		return 0;
+	call_start(&call, d->there, "fit", args, driver_request_ms(d));
+	r = finish_calls(d, &call, 1, e);
+	if (r == 0) {
+		d->facts_there.fit = json_integer_value(json_object_get(call.result, "fit"));
+		str_set(&d->facts_there.misfit,
+			json_string_value(json_object_get(call.result, "reason")));
+	}
+	call_free(&call);
 	return r;
 }

@@ -58,6 +58,12 @@ int driver_look(struct driver *d, struct client *client, const char *uuid, struc
  */
 int driver_discover(struct driver *d, const char *domain, const char *dest_uri, struct err *e);
 
+/*
+ * Asks the destination whether it has the CPU and the machine that the domain runs on here, as far
+ * as that can be known: facts_there.fit. What cannot be asked stays unknown.
+ */
+int driver_ask_fit(struct driver *d, struct err *e);
+
 /* The limit for a request that waits for nothing in particular. */
 int64_t driver_request_ms(const struct driver *d);
 /* The limit for one step, or for giving N_PAIRS VFs back: all its waits in a row. */

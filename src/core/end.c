@@ -25,6 +25,9 @@ static const struct field pair_state_fields[] = {
 	RECORD_BOOL(pair_state, primary_missing),
 	RECORD_INT(pair_state, unplug_asked),
 	RECORD_INT(pair_state, unplug_until),
+	RECORD_BOOL(pair_state, attr_noted),
+	RECORD_ONE(pair_state, attr_found, &vf_attr_record),
+	RECORD_BOOL(pair_state, had_mac),
 };
 static RECORD_DEFINE(pair_state_record, pair_state);
 
@@ -60,12 +63,34 @@ static void unlock_domain(struct end *end)
 	end->domain_lock = NULL;
 }
 
+/* What the guest's VF had on the host it came from, which this host cannot know. */
+static void inherit_attributes(const json_t *head, struct order *order)
+{
+	struct order old = { 0 };
+	struct err ignored;
+
+	if (record_decode(&order_record, head, &old, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < order->n_pairs; i++) {
+		struct pair_order *to = &order->pairs[i];
+
+		for (size_t k = 0; k < old.n_pairs && !to->has_attr; k++) {
+			if (!str_equal(old.pairs[k].mac, to->mac))
+				continue;
+			to->has_attr = old.pairs[k].has_attr;
+			to->attr = old.pairs[k].attr;
+		}
+	}
+	record_clear(&order_record, &old);
+}
+
 /*
  * A guest that arrived here but could not be given its VF has left a journal. It lives here
  * still, so this order, which finds what that one left, takes its place.
  */
-static void drop_degraded_mark(struct end *end, const char *uuid)
+static void drop_degraded_mark(struct end *end, struct order *order)
 {
+	const char *uuid = order->uuid;
 	struct journal_content content;
 	struct journal *old = NULL;
 	enum virt_state state;
@@ -75,10 +100,12 @@ static void drop_degraded_mark(struct end *end, const char *uuid)
 	if (journal_open(uuid, &old, &content, &ignored) < 0)
 		return;
 	if (!json_is_true(json_object_get(content.head, "is_source")) &&
-		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 && state == VIRT_RUNNING)
+		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 && state == VIRT_RUNNING) {
+		inherit_attributes(content.head, order);
 		journal_remove(old);
-	else
+	} else {
 		journal_close(old);
+	}
 	journal_content_free(&content);
 }
 
@@ -89,7 +116,7 @@ int end_open(struct end *end, struct order *order, struct err *e)
 
 	if (lock_domain(end, order->uuid, order->name, order->owner, e) < 0)
 		return -1;
-	drop_degraded_mark(end, order->uuid);
+	drop_degraded_mark(end, order);
 	head = record_encode(&order_record, order);
 	r = journal_create(order->uuid, head, &end->journal, e);
 	json_decref(head);
@@ -120,6 +147,9 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	now->n_found = fresh.n_found;
 	now->self_added = fresh.self_added;
 	now->primary_missing = fresh.primary_missing;
+	now->attr_noted = fresh.attr_noted;
+	now->attr_found = fresh.attr_found;
+	now->had_mac = fresh.had_mac;
 	now->unplug_asked = end->same_boot ? fresh.unplug_asked : 0;
 	now->unplug_until = fresh.unplug_until;
 	return 0;

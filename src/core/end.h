@@ -35,6 +35,10 @@ struct pair_state {
 	bool primary_missing; /* the VF was taken away and could not be given back */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */
+	bool attr_noted;      /* what the VF had before, see attr.h: */
+	struct vf_attr attr_found;
+	bool had_mac;         /* the guest's, before the guest had the VF */
+	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
 	const char *evidence; /* what proved that the guest drives the VF */
 	struct lock *vf_lock; /* owned */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */

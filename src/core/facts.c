@@ -9,12 +9,17 @@
 
 #include "agent/journal.h"
 #include "agent/lock.h"
+#include "core/order.h"
+#include "core/options.h"
+#include "net/devlink.h"
+#include "net/fdb.h"
 #include "net/link.h"
 #include "net/pci.h"
-#include "net/vf.h"
+#include "util/clock.h"
 #include "util/hwaddr.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/domain.h"
 #include "xml/pair.h"
 
 static const struct field vf_fact_fields[] = {
@@ -23,8 +28,8 @@ static const struct field vf_fact_fields[] = {
 	RECORD_STR(vf_fact, driver),
 	RECORD_STR(vf_fact, netdev),
 	RECORD_STR(vf_fact, mac),
-	RECORD_INT(vf_fact, spoofchk),
-	RECORD_INT(vf_fact, trust),
+	RECORD_BOOL(vf_fact, has_attr),
+	RECORD_ONE(vf_fact, attr, &vf_attr_record),
 	RECORD_STR(vf_fact, user),
 	RECORD_BOOL(vf_fact, own),
 };
@@ -36,6 +41,7 @@ static const struct field pf_fact_fields[] = {
 	RECORD_STR(pf_fact, driver),
 	RECORD_BOOL(pf_fact, up),
 	RECORD_BOOL(pf_fact, running),
+	RECORD_BOOL(pf_fact, is_switchdev),
 	RECORD_LIST(pf_fact, vfs, &vf_fact_record),
 };
 static RECORD_DEFINE(pf_fact_record, pf_fact);
@@ -47,6 +53,8 @@ static const struct field uplink_fact_fields[] = {
 	RECORD_BOOL(uplink_fact, up),
 	RECORD_BOOL(uplink_fact, running),
 	RECORD_BOOL(uplink_fact, forwarding),
+	RECORD_STR(uplink_fact, driver),
+	RECORD_STR(uplink_fact, filters),
 };
 static RECORD_DEFINE(uplink_fact_record, uplink_fact);
 
@@ -67,6 +75,12 @@ static const struct field network_fact_fields[] = {
 };
 static RECORD_DEFINE(network_fact_record, network_fact);
 
+static const struct field guest_nic_fields[] = {
+	RECORD_STR(guest_nic, mac),
+	RECORD_INT(guest_nic, count),
+};
+static RECORD_DEFINE(guest_nic_record, guest_nic);
+
 static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, name),
 	RECORD_STR(domain_fact, uuid),
@@ -77,6 +91,8 @@ static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, live),
 	RECORD_STR(domain_fact, inactive),
 	RECORD_STR(domain_fact, lock_owner),
+	RECORD_BOOL(domain_fact, agent),
+	RECORD_LIST(domain_fact, guest_nics, &guest_nic_record),
 };
 static RECORD_DEFINE(domain_fact_record, domain_fact);
 
@@ -84,6 +100,7 @@ static const struct field domain_name_fields[] = {
 	RECORD_STR(domain_name, name),
 	RECORD_STR(domain_name, uuid),
 	RECORD_STR(domain_name, state),
+	RECORD_STR(domain_name, macs),
 };
 static RECORD_DEFINE(domain_name_record, domain_name);
 
@@ -98,6 +115,13 @@ static const struct field host_facts_fields[] = {
 	RECORD_STR(host_facts, uuid),
 	RECORD_INT(host_facts, libvirt),
 	RECORD_INT(host_facts, qemu),
+	RECORD_STR(host_facts, version),
+	RECORD_INT(host_facts, clock_ms),
+	RECORD_INT(host_facts, memory_total),
+	RECORD_INT(host_facts, memory_available),
+	RECORD_STR(host_facts, cpu),
+	RECORD_INT(host_facts, fit),
+	RECORD_STR(host_facts, misfit),
 	RECORD_BOOL(host_facts, net_admin),
 	RECORD_STR(host_facts, unreachable),
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
@@ -134,7 +158,9 @@ static void use_list_free(struct use_list *l)
 	free(l->v);
 }
 
-static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml which, struct err *e)
+/* *RET_MACS (may be NULL): the MACs of the domain's NICs as well. */
+static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml which, char **ret_macs,
+	struct err *e)
 {
 	CLEANUP_STRINGS struct xml_strings addresses = { 0 };
 	CLEANUP_FREE char *xml = NULL;
@@ -143,6 +169,8 @@ static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml 
 		return e->kind == ERR_NOT_FOUND ? 0 : -1; /* gone since it was listed */
 	if (xml_host_devices(xml, &addresses, e) < 0)
 		return err_prefix(e, "domain %s", virt_domain_name(d));
+	if (ret_macs)
+		*ret_macs = xml_domain_macs(xml);
 	for (size_t i = 0; i < addresses.n; i++) {
 		struct use *u = mem_append(&uses->v, &uses->n, sizeof(*u));
 
@@ -169,11 +197,11 @@ static int look_at_domain(struct virt *v, struct virt_domain *d, struct host_fac
 	n->name = str_dup(virt_domain_name(d));
 	n->uuid = str_dup(virt_domain_uuid(d));
 	n->state = str_dup(virt_state_name(state));
-	if (virt_state_is_active(state) && add_uses(uses, d, VIRT_XML_LIVE, e) < 0)
+	if (virt_state_is_active(state) && add_uses(uses, d, VIRT_XML_LIVE, &n->macs, e) < 0)
 		return -1;
 	if (virt_domain_is_persistent(d, &persistent, e) < 0)
 		return -1;
-	return persistent ? add_uses(uses, d, VIRT_XML_INACTIVE, e) : 0;
+	return persistent ? add_uses(uses, d, VIRT_XML_INACTIVE, NULL, e) : 0;
 }
 
 static int gather_domains(struct virt *v, struct host_facts *f, struct use_list *uses, struct err *e)
@@ -200,6 +228,29 @@ static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool 
 	return virt_domain_xml(d, VIRT_XML_INACTIVE, &f->inactive, e);
 }
 
+/* Whether the guest has joined its pairs; only a running one is asked. */
+static void ask_guest(struct virt_domain *d, struct domain_fact *f)
+{
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	struct err ignored;
+
+	f->agent = xml_agent_connected(f->live);
+	if (!f->agent || xml_pairs_find(f->live, &pairs, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < pairs.n; i++) {
+		struct guest_nic *n;
+		int count;
+
+		if (pairs.v[i].problem)
+			continue;
+		n = mem_append(&f->guest_nics, &f->n_guest_nics, sizeof(*n));
+		n->mac = str_dup(pairs.v[i].mac);
+		n->count = virt_guest_nics(d, n->mac, &count, &ignored) < 0 ? -1 : count;
+		if (n->count < 0)
+			return; /* it would keep us waiting for the others as well */
+	}
+}
+
 static int gather_domain(struct virt *v, const char *key, struct host_facts *f, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
@@ -220,7 +271,11 @@ static int gather_domain(struct virt *v, const char *key, struct host_facts *f, 
 	lock_is_held(lock, &f->domain.lock_owner);
 	if (virt_domain_is_persistent(d, &f->domain.persistent, e) < 0)
 		return -1;
-	return gather_domain_xml(d, &f->domain, virt_state_is_active(state), e);
+	if (gather_domain_xml(d, &f->domain, virt_state_is_active(state), e) < 0)
+		return -1;
+	if (state == VIRT_RUNNING)
+		ask_guest(d, &f->domain);
+	return 0;
 }
 
 /* ---- NICs ---- */
@@ -230,6 +285,7 @@ struct net_view {
 	struct pci_pf_list pfs;
 	int *addressed; /* ifindexes with an IP address */
 	size_t n_addressed;
+	struct fdb_list entries; /* all of them */
 };
 
 static void net_view_free(struct net_view *n)
@@ -237,6 +293,7 @@ static void net_view_free(struct net_view *n)
 	link_list_free(&n->links);
 	pci_pf_list_free(&n->pfs);
 	free(n->addressed);
+	fdb_list_free(&n->entries);
 }
 
 static bool has_address(const struct net_view *n, int ifindex)
@@ -265,6 +322,14 @@ static void judge_netdev(const struct net_view *net, const struct link *l, struc
 	for (size_t i = 0; i < net->links.n; i++)
 		if (net->links.v[i].lower == l->ifindex)
 			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
+}
+
+static void judge_group(const struct pci_vf *vf, struct vf_fact *f)
+{
+	char *why = pci_group_trouble(&vf->address);
+
+	if (why)
+		mark_used(f, why);
 }
 
 static void judge_driver(const struct net_view *net, const struct pci_vf *vf, struct vf_fact *f)
@@ -324,9 +389,11 @@ static void gather_vf(const struct net_view *net, const struct users *users, con
 	f->driver = str_dup(vf->driver);
 	f->netdev = str_dup(vf->netdev);
 	f->mac = str_dup(mac);
-	f->spoofchk = info ? info->spoofchk : -1;
-	f->trust = info ? info->trust : -1;
+	f->has_attr = info;
+	if (info)
+		f->attr = info->attr;
 	f->user = str_dup("");
+	judge_group(vf, f);
 	judge_driver(net, vf, f);
 	judge_domains(&users->uses, users->own, f);
 	judge_lock(f);
@@ -345,12 +412,33 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 	f->driver = str_dup(pf->driver);
 	f->up = l && l->up;
 	f->running = l && l->running;
+	f->is_switchdev = devlink_eswitch_mode(&pf->address) == ESWITCH_SWITCHDEV;
 	if (l && vf_list_get(nl, l->ifindex, &infos, e) < 0)
 		return err_prefix(e, "%s", pf->netdev);
 	for (size_t i = 0; i < pf->n_vfs; i++)
 		gather_vf(net, users, &pf->vfs[i], &infos,
 			mem_append(&f->vfs, &f->n_vfs, sizeof(*f->vfs)));
 	return 0;
+}
+
+/* What the uplink has been asked to let in, and what runs that are under way will ask for. */
+static char *filters_of(const struct net_view *net, const struct link *uplink)
+{
+	CLEANUP_FREE char *prefix = str_printf("filter-%s-", uplink->name);
+	CLEANUP_FREE char *held = lock_list(prefix);
+	struct str_buf list = { 0 };
+
+	str_buf_add(&list, "%s", held);
+	for (size_t i = 0; i < net->entries.n; i++) {
+		const struct fdb_entry *entry = &net->entries.v[i];
+		char mac[MAC_TEXT_SIZE];
+
+		mac_format(&entry->mac, mac);
+		if (entry->kind == FDB_SELF && entry->port == uplink->ifindex &&
+			!mac_is_multicast(&entry->mac) && !options_list_has(list.s, mac))
+			str_buf_add(&list, "%s%s", list.len ? "," : "", mac);
+	}
+	return list.s;
 }
 
 static void gather_bridge(const struct net_view *net, const struct link *bridge, struct bridge_fact *f)
@@ -375,6 +463,8 @@ static void gather_bridge(const struct net_view *net, const struct link *bridge,
 		u->up = port->up;
 		u->running = port->running;
 		u->forwarding = port->port_state == BR_STATE_FORWARDING;
+		u->driver = str_dup(vf ? vf->driver : pf->driver);
+		u->filters = filters_of(net, port);
 	}
 }
 
@@ -384,7 +474,8 @@ static int gather_net(struct nl *nl, const struct users *users, struct host_fact
 	int r = 0;
 
 	if (link_list_get(nl, &net.links, e) < 0 || pci_pf_list_get(&net.pfs, e) < 0 ||
-		link_with_addresses(nl, &net.addressed, &net.n_addressed, e) < 0) {
+		link_with_addresses(nl, &net.addressed, &net.n_addressed, e) < 0 ||
+		fdb_find(nl, NULL, &net.entries, e) < 0) {
 		net_view_free(&net);
 		return -1;
 	}
@@ -438,6 +529,7 @@ static bool has_net_admin(void)
 static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 {
 	struct virt_host host = { 0 };
+	struct err ignored;
 
 	if (virt_host_get(v, &host, e) < 0)
 		return -1;
@@ -445,6 +537,11 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	f->uuid = TAKE_PTR(host.uuid);
 	f->libvirt = host.libvirt;
 	f->qemu = host.qemu;
+	f->cpu = TAKE_PTR(host.cpu);
+	f->version = str_dup(PACKAGE_VERSION);
+	/* Unknown is good enough. */
+	if (virt_memory_get(v, &f->memory_total, &f->memory_available, &ignored) < 0)
+		f->memory_total = f->memory_available = 0;
 	f->net_admin = has_net_admin() && lock_is_possible();
 	return 0;
 }
@@ -474,6 +571,7 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 	int r = 0;
 
 	gather_journals(ret);
+	ret->clock_ms = clock_wall_ms();
 	if (gather_host(v, ret, e) < 0 || gather_networks(v, ret, e) < 0 ||
 		gather_domains(v, ret, &users.uses, e) < 0 || gather_domain(v, key, ret, e) < 0)
 		r = -1;

@@ -12,6 +12,7 @@
 
 #include "agent/record.h"
 #include "net/nl.h"
+#include "net/vf.h"
 #include "virt/virt.h"
 
 struct vf_fact {
@@ -20,7 +21,8 @@ struct vf_fact {
 	char *driver; /* "" when none is bound */
 	char *netdev; /* "" when none is visible */
 	char *mac;
-	int64_t spoofchk, trust; /* 0, 1, -1 when the driver does not say */
+	bool has_attr; /* the PF tells about it: */
+	struct vf_attr attr;
 	char *user; /* why it is not free, for people; "" when it is */
 	bool own;   /* the domain asked for is defined with it; that alone makes it not used */
 };
@@ -28,6 +30,7 @@ struct vf_fact {
 struct pf_fact {
 	char *name, *address, *driver;
 	bool up, running;
+	bool is_switchdev; /* its embedded switch is run by the host; false: not, or unknown */
 	struct vf_fact *vfs;
 	size_t n_vfs;
 };
@@ -38,6 +41,8 @@ struct uplink_fact {
 	char *pf;         /* name of the PF it belongs to; it may be that PF itself */
 	int64_t vf_index; /* -1: the PF itself */
 	bool up, running, forwarding;
+	char *driver;     /* of the uplink itself */
+	char *filters;    /* MACs that it has to accept besides its own, separated by commas */
 };
 
 struct bridge_fact {
@@ -53,6 +58,12 @@ struct network_fact {
 	bool libvirt_owns_fdb;
 };
 
+/* How many of the guest's network devices have a pair's MAC, as the guest agent counts them. */
+struct guest_nic {
+	char *mac;
+	int64_t count; /* -1: it did not answer */
+};
+
 struct domain_fact {
 	char *name, *uuid;
 	char *state; /* virt_state_name */
@@ -60,10 +71,14 @@ struct domain_fact {
 	char *live;       /* XML; NULL unless active */
 	char *inactive;   /* XML; NULL unless persistent */
 	char *lock_owner; /* NULL: no run holds it */
+	bool agent;       /* a guest agent is connected */
+	struct guest_nic *guest_nics; /* for each pair */
+	size_t n_guest_nics;
 };
 
 struct domain_name {
 	char *name, *uuid, *state;
+	char *macs; /* of its NICs while it is active, separated by commas */
 };
 
 /* What an interrupted run left of a domain; those of runs that go on count as well. */
@@ -75,6 +90,12 @@ struct journal_fact {
 struct host_facts {
 	char *hostname, *uuid;
 	int64_t libvirt, qemu;
+	char *version;   /* of this program */
+	int64_t clock_ms; /* when it was asked, by its own clock */
+	int64_t memory_total, memory_available; /* KiB; 0: unknown */
+	char *cpu;       /* <cpu> of libvirt's capabilities; NULL: unknown */
+	int64_t fit;     /* enum virt_fit: whether the domain's CPU and machine exist here */
+	char *misfit;    /* why they do not, in libvirt's words */
 	bool net_admin; /* may change FDB entries and take locks */
 	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
 	struct pf_fact *pfs;

@@ -14,15 +14,21 @@
  * (drivers/net/ethernet/intel/ice/ice_switch.c); mlx5 gives a second owner of an address in
  * legacy mode nothing.
  */
-static const struct {
+struct nic {
 	const char *driver;
 	enum nic_rule rule;
-} nics[] = {
-	{ "igb", NIC_REPLICATES },
-	{ "i40e", NIC_REPLICATES },
-	{ "ice", NIC_REPLICATES },
-	{ "ixgbe", NIC_UPLINK_WINS },
-	{ "mlx5_core", NIC_DROP_FIRST },
+	bool no_spoofchk;   /* off by default */
+	bool no_min_rate;   /* refuses one */
+	bool no_link_state; /* has no way to set it */
+};
+
+/* The last three from the drivers' sources in Linux 6.12. */
+static const struct nic nics[] = {
+	{ "igb", NIC_REPLICATES, .no_min_rate = true, .no_link_state = true },
+	{ "i40e", NIC_REPLICATES, .no_min_rate = true },
+	{ "ice", NIC_REPLICATES, .no_spoofchk = false },
+	{ "ixgbe", NIC_UPLINK_WINS, .no_min_rate = true },
+	{ "mlx5_core", NIC_DROP_FIRST, .no_spoofchk = true },
 };
 
 static const char *const rule_names[] = {
@@ -31,16 +37,47 @@ static const char *const rule_names[] = {
 	[NIC_DROP_FIRST] = "drop-first",
 };
 
+static const struct nic *find_nic(const char *pf_driver)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(nics); i++)
+		if (pf_driver && str_equal(nics[i].driver, pf_driver))
+			return &nics[i];
+	return NULL;
+}
+
 enum nic_rule nic_rule_of(const char *pf_driver, bool *ret_known)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(nics); i++) {
-		if (!pf_driver || !str_equal(nics[i].driver, pf_driver))
-			continue;
-		*ret_known = true;
-		return nics[i].rule;
-	}
-	*ret_known = false;
-	return NIC_DROP_FIRST;
+	const struct nic *nic = find_nic(pf_driver);
+
+	*ret_known = nic;
+	return nic ? nic->rule : NIC_DROP_FIRST;
+}
+
+int nic_spoofchk_default(const char *pf_driver)
+{
+	const struct nic *nic = find_nic(pf_driver);
+
+	return nic ? !nic->no_spoofchk : -1;
+}
+
+bool nic_lacks_min_rate(const char *pf_driver)
+{
+	const struct nic *nic = find_nic(pf_driver);
+
+	return nic && nic->no_min_rate;
+}
+
+bool nic_lacks_link_state(const char *pf_driver)
+{
+	const struct nic *nic = find_nic(pf_driver);
+
+	return nic && nic->no_link_state;
+}
+
+/* IGBVF_MAX_MAC_FILTERS in drivers/net/ethernet/intel/igbvf/igbvf.h (Linux 6.12). */
+int nic_filter_limit(const char *driver)
+{
+	return driver && str_equal(driver, "igbvf") ? 3 : -1;
 }
 
 const char *nic_rule_name(enum nic_rule rule)

@@ -15,6 +15,18 @@ enum nic_rule {
 
 /* By the PF's driver; *ret_known says whether the driver is in the table. */
 enum nic_rule nic_rule_of(const char *pf_driver, _Bool *ret_known);
+/* Whether a VF's spoof checking is on until somebody changes it: 0, 1; -1: not known. */
+int nic_spoofchk_default(const char *pf_driver);
+/* Whether the driver refuses a lower limit of the rate, or a link state, whatever its value. */
+_Bool nic_lacks_min_rate(const char *pf_driver);
+_Bool nic_lacks_link_state(const char *pf_driver);
+
+/*
+ * How many MACs besides its own an uplink takes, by its own driver (not the PF's), before it drops
+ * frames without a word; -1: not known, or it does not.
+ */
+int nic_filter_limit(const char *driver);
+
 const char *nic_rule_name(enum nic_rule rule);
 enum nic_rule nic_rule_from_name(const char *name); /* unknown: NIC_DROP_FIRST */
 

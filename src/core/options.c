@@ -27,6 +27,8 @@ const struct option_desc option_table[] = {
 	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL, "show each effect on either host" },
 	{ "config", 'c', OPTION_TEXT, OPT(config), NULL, "FILE", "read this configuration file" },
 
+	{ "strict", 0, OPTION_FLAG, OPT(strict), "migration", NULL,
+		"refuse what is else only warned of" },
 	{ "client-driven", 0, OPTION_FLAG, OPT(client_driven), "migration", NULL,
 		"drive the migration from this program, not from the source's libvirt" },
 	{ "undefine-source", 0, OPTION_FLAG, OPT(undefine_source), "migration", NULL,

@@ -20,7 +20,7 @@ struct options {
 
 	/* how to migrate */
 	bool client_driven, undefine_source, auto_converge, tls, compressed;
-	bool copy_storage_all, copy_storage_inc;
+	bool copy_storage_all, copy_storage_inc, strict;
 	int64_t parallel, bandwidth, reattach_retries;
 	int64_t timeout; /* seconds; 0: none */
 	char *migrate_uri;

@@ -3,6 +3,19 @@
 
 #include "util/mem.h"
 
+static const struct field vf_attr_fields[] = {
+	RECORD_INT(vf_attr, trust),
+	RECORD_INT(vf_attr, spoofchk),
+	RECORD_INT(vf_attr, query_rss),
+	RECORD_INT(vf_attr, link_state),
+	RECORD_INT(vf_attr, min_rate),
+	RECORD_INT(vf_attr, max_rate),
+	RECORD_INT(vf_attr, vlan),
+	RECORD_INT(vf_attr, qos),
+	RECORD_INT(vf_attr, protocol),
+};
+RECORD_DEFINE(vf_attr_record, vf_attr);
+
 static const struct field pair_order_fields[] = {
 	RECORD_STR(pair_order, mac),
 	RECORD_STR(pair_order, standby_alias),
@@ -16,6 +29,9 @@ static const struct field pair_order_fields[] = {
 	RECORD_STR(pair_order, vf),
 	RECORD_INT(pair_order, vf_index),
 	RECORD_STR(pair_order, primary_xml),
+	RECORD_BOOL(pair_order, has_attr),
+	RECORD_ONE(pair_order, attr, &vf_attr_record),
+	RECORD_STR(pair_order, pf_driver),
 	RECORD_BOOL(pair_order, managed),
 	RECORD_BOOL(pair_order, link_was_up),
 	RECORD_BOOL(pair_order, adopt),
@@ -52,6 +68,7 @@ static const struct field order_fields[] = {
 	RECORD_STR(order, owner),
 	RECORD_BOOL(order, persistent),
 	RECORD_BOOL(order, autostart),
+	RECORD_BOOL(order, strict),
 	RECORD_INT(order, detach_ms),
 	RECORD_INT(order, proof_ms),
 	RECORD_INT(order, carrier_ms),

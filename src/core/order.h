@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "agent/record.h"
+#include "net/vf.h"
 
 /* One pair as it is on this host. */
 struct pair_order {
@@ -27,6 +28,9 @@ struct pair_order {
 	char *vf;            /* host PCI address */
 	int64_t vf_index;
 	char *primary_xml;   /* the device to attach here */
+	bool has_attr;       /* it is known what the guest's VF has: */
+	struct vf_attr attr;
+	char *pf_driver;
 	bool managed;        /* libvirt binds the VF to vfio-pci; else it must be bound already */
 
 	bool link_was_up; /* resting state of the standby's link */
@@ -53,6 +57,7 @@ struct order {
 	char *name, *uuid; /* of the domain */
 	char *owner;       /* one line for lock files: who runs this */
 	bool persistent, autostart;
+	bool strict;       /* an attribute that the VF does not take stops the move */
 	int64_t detach_ms, proof_ms, carrier_ms, settle_ms, watch_ms; /* limits, see options.h */
 	char *inactive_xml; /* destination: the definition it is to have; NULL: transient */
 	struct migration_order migration; /* source */
@@ -60,6 +65,6 @@ struct order {
 	size_t n_pairs;
 };
 
-extern const struct record order_record;
+extern const struct record order_record, vf_attr_record;
 
 #endif

@@ -89,6 +89,7 @@ static bool place_pair(struct check_view *v, const char *bridge, const char *nam
 	if (!v->uplink)
 		return false;
 	v->pf = facts_pf(v->host, v->uplink->pf);
+	v->order = o;
 	check_run(CHECK_UPLINK, v);
 	if (!v->pf)
 		return false;
@@ -200,6 +201,7 @@ static void note_vf(struct check_view *v, const struct vf_fact *vf, const struct
 	check_run(CHECK_VF, v);
 	str_set(&o->vf, vf->address);
 	str_set(&o->pf, pf->name);
+	str_set(&o->pf_driver, pf->driver);
 	o->vf_index = vf->index;
 }
 
@@ -299,6 +301,8 @@ static void find_source_vf(struct check_view *v, const struct xml_primary *prima
 			"Is the NIC in switchdev mode? That is not supported.",
 			"%s says nothing about its VF %s", pf->name, vf->address);
 	note_vf(v, vf, pf, o);
+	o->has_attr = vf->has_attr;
+	o->attr = vf->attr;
 }
 
 static void place_source_pair(struct check_view *v, const struct xml_pair_list *defined,
@@ -371,6 +375,7 @@ static void fill_order(struct order *o, const struct host_facts *f, const struct
 	o->owner = str_dup(r->owner);
 	o->persistent = d->persistent;
 	o->autostart = d->autostart;
+	o->strict = r->options->strict;
 	o->detach_ms = r->options->detach_timeout * 1000;
 	o->proof_ms = r->options->proof_timeout * 1000;
 	o->carrier_ms = r->options->carrier_timeout * 1000;
@@ -398,6 +403,8 @@ static void place_destination_pair(struct plan *p, struct check_view *v, const s
 	o.primary_alias = str_dup(here->primary_alias);
 	o.link_was_up = here->link_was_up;
 	o.managed = here->managed;
+	o.has_attr = here->has_attr;
+	o.attr = here->attr;
 	bridge = bridge_of(v);
 	if (bridge &&
 		place_pair(v, bridge, v->options->destination_uplink, "--destination-uplink", &o) &&
@@ -489,6 +496,8 @@ static void plan_pair(struct plan *p, const struct host_facts *src, const struct
 	struct check_view a = new_view(p, src, dst, r), b = new_view(p, dst, src, r);
 
 	a.pair = b.pair = live;
+	a.planned = &p->source;
+	b.planned = &p->destination;
 	a.defined = b.defined = xml_pairs_by_alias(defined, live->standby_alias);
 	place_source_pair(&a, defined, here);
 	place_destination_pair(p, &b, here);
@@ -523,6 +532,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 	struct definitions d = { 0 };
 
 	ret->problems.advise = r->advise;
+	ret->problems.strict = r->options->strict;
 	check_hosts(ret, source, destination, r);
 	if (problem_list_has(&ret->problems, "same-host"))
 		return;
@@ -620,6 +630,7 @@ static void plan_reattach_pairs(struct plan *p, const struct host_facts *here, c
 		struct check_view v = new_view(p, here, NULL, r);
 
 		v.pair = &d->live.v[i];
+		v.planned = &p->destination;
 		v.defined = xml_pairs_by_alias(&d->defined, v.pair->standby_alias);
 		if (!v.pair->problem)
 			plan_reattach_pair(p, &v, &d->defined);
@@ -631,6 +642,7 @@ void plan_reattach(const struct host_facts *here, const struct plan_request *r, 
 	struct check_view v = new_view(ret, here, NULL, r);
 	struct definitions d = { 0 };
 
+	ret->problems.strict = r->options->strict;
 	check_run(CHECK_HOST, &v);
 	if (!here->has_domain) {
 		add_no_domain(ret, here, r);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/lock.h"
+#include "core/attr.h"
 #include "core/nic.h"
 #include "core/standby.h"
 #include "net/link.h"
@@ -46,8 +47,7 @@ static int uses_vf(struct virt_domain *d, const char *vf, bool *ret, struct err 
 	return 0;
 }
 
-/* Between the plan and the lock another run may have come and gone, with the VF. */
-static int check_still_free(struct end *end, const char *vf, struct err *e)
+int vf_check_unused(struct end *end, const char *vf, struct err *e)
 {
 	struct virt_domain_list list = { 0 };
 	int r = virt_domains(end->virt, &list, e);
@@ -81,7 +81,8 @@ int vf_reserve(struct end *end, size_t i, struct err *e)
 	what = str_printf("VF %s", vf);
 	if (lock_take(name, what, end->order.owner, &end->pairs[i].vf_lock, e) < 0)
 		return -1;
-	return check_still_free(end, vf, e);
+	/* Between the plan and the lock another run may have come and gone, with the VF. */
+	return vf_check_unused(end, vf, e);
 }
 
 int vf_release(struct end *end, size_t i, struct err *e)
@@ -429,6 +430,8 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	/* All the more reason to give it a VF if that does not work. */
 	if (!alias && standby_path_up(end, i, e) < 0)
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
+	if (!alias)
+		attr_before_attach(end, i);
 	if (!alias && (end_domain(end, &d, e) < 0 || virt_device_attach(d, p->primary_xml, e) < 0 ||
 			      live_primary(end, i, &alias, &vf, e) < 0))
 		return -1;
@@ -436,6 +439,7 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		return err_set(e, "VF %s is not in the live definition after it was attached", p->vf);
 	if (!str_equal(vf, p->vf))
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
+	attr_after_attach(end, i);
 	return 0;
 }
 
@@ -451,6 +455,8 @@ static void take_back(struct end *end, size_t i)
 	if (detach_and_wait(end, i, alias, TAKE_BACK_MS, &e) < 0 || vf_mac_clear(end, i, &e) < 0)
 		log_warn("%s: VF %s is attached but not used by the guest: %s", end->order.name,
 			end->order.pairs[i].vf, e.msg);
+	else if (attr_restore(end, i, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
 }
 
 /* Where the uplink's entry makes the VF deaf, it goes as soon as the guest drives the VF. */

@@ -23,6 +23,9 @@ int primary_is_attached(struct end *end, size_t i, bool *ret, struct err *e);
  * Takes the domain's MAC off a VF that is no longer in use, if it still is the domain's:
  * libvirt puts back what was there before, which can be that very MAC.
  */
+/* ERR_BUSY when another domain runs with the VF. */
+int vf_check_unused(struct end *end, const char *vf, struct err *e);
+
 int vf_mac_clear(struct end *end, size_t i, struct err *e);
 
 /*

@@ -2,6 +2,7 @@
 #include "core/steps.h"
 
 #include "agent/record.h"
+#include "core/attr.h"
 #include "core/move.h"
 #include "core/nic.h"
 #include "core/primary.h"
@@ -65,6 +66,12 @@ static int leave(struct end *end, size_t i, struct err *e)
 	return uplink_entry_remove(end, i, e);
 }
 
+static int leave_source(struct end *end, size_t i, struct err *e)
+{
+	attr_forget(end, i);
+	return leave(end, i, e);
+}
+
 static int rest_standby(struct end *end, size_t i, struct err *e)
 {
 	if (end->pairs[i].primary_missing)
@@ -85,6 +92,8 @@ const struct step steps[] = {
 	{ "reserve-vf", "reserve the VF",
 		.source = { .pair = vf_reserve, .undo_pair = vf_release },
 		.destination = { .pair = vf_reserve, .undo_pair = vf_release } },
+	{ "vf-attributes", "give the VF what the guest's VF has set",
+		.destination = { .pair = attr_carry, .undo_pair = attr_restore } },
 	{ "standby-up", "standby link up",
 		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
 	{ "tap-entry", "point the bridge at the standby",
@@ -109,7 +118,7 @@ const struct step steps[] = {
 		.destination = { .domain = standby_expect, .undo_pair = leave } },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",
-		.source = { .pair = leave }, .forward = true },
+		.source = { .pair = leave_source }, .forward = true },
 	{ "autostart-on", "give autostart to the destination",
 		.destination = { .domain = autostart_take_over }, .forward = true },
 	{ step_give_vf, "give the guest its VF and see it used",

@@ -58,7 +58,7 @@ int fdb_collect_entry(const struct nlmsghdr *msg, void *arg)
 			break;
 		}
 	}
-	if (!has_mac || !mac_equal(&entry.mac, c->mac))
+	if (!has_mac || (c->mac && !mac_equal(&entry.mac, c->mac)))
 		return MNL_CB_OK;
 	entry.port = ndm->ndm_ifindex;
 	entry.kind = kind_of(ndm);

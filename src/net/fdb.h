@@ -37,7 +37,7 @@ struct fdb_list {
 void fdb_list_free(struct fdb_list *l);
 #define CLEANUP_FDB __attribute__((cleanup(fdb_list_free)))
 
-/* Every entry for MAC on this host, on whichever port, of either sort. */
+/* Every entry for MAC (NULL: every one) on this host, on whichever port, of either sort. */
 int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct err *e);
 
 /*

@@ -21,14 +21,14 @@ struct nl {
 	char *buf; /* owned, RECEIVE_SIZE */
 };
 
-int nl_open(struct nl **ret, struct err *e)
+static int open_socket(int protocol, struct nl **ret, struct err *e)
 {
 	struct timeval limit = { .tv_sec = 10 };
 	CLEANUP_NL struct nl *nl = mem_new(sizeof(*nl));
 	int on = 1;
 
 	nl->buf = mem_new(RECEIVE_SIZE);
-	nl->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	nl->sock = mnl_socket_open2(protocol, SOCK_CLOEXEC);
 	if (!nl->sock)
 		return err_set_sys(e, errno, "netlink socket");
 	if (mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0)
@@ -39,6 +39,16 @@ int nl_open(struct nl **ret, struct err *e)
 	nl->seq = (uint32_t)time(NULL);
 	*ret = TAKE_PTR(nl);
 	return 0;
+}
+
+int nl_open(struct nl **ret, struct err *e)
+{
+	return open_socket(NETLINK_ROUTE, ret, e);
+}
+
+int nl_open_generic(struct nl **ret, struct err *e)
+{
+	return open_socket(NETLINK_GENERIC, ret, e);
 }
 
 void nl_close(struct nl *nl)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A route netlink socket and one exchange over it. Not thread-safe: one per thread. */
+/* A netlink socket and one exchange over it. Not thread-safe: one per thread. */
 #ifndef NET_NL_H
 #define NET_NL_H
 
@@ -14,7 +14,8 @@ struct nl;
 /* Room for the largest request built here. */
 #define NL_BUF_SIZE 1024
 
-int nl_open(struct nl **ret, struct err *e);
+int nl_open(struct nl **ret, struct err *e); /* route netlink */
+int nl_open_generic(struct nl **ret, struct err *e);
 void nl_close(struct nl *nl); /* accepts NULL */
 void nl_cleanup(struct nl **nl);
 #define CLEANUP_NL __attribute__((cleanup(nl_cleanup)))

@@ -13,6 +13,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
+#define IOMMU_GROUPS "/sys/kernel/iommu_groups"
 #define PCI_DEVICES "/sys/bus/pci/devices"
 
 enum { COMMAND_OFFSET = 4, COMMAND_BUS_MASTER = 4 };
@@ -199,4 +200,52 @@ int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *
 		return err_set_sys(e, errno ? errno : EIO, "%s", path);
 	*ret = command[0] & COMMAND_BUS_MASTER;
 	return 0;
+}
+
+/* ---- IOMMU groups ---- */
+
+/* What may stay in a group: bridges, and what no driver of the host works with. */
+static bool is_harmless_member(const char *device)
+{
+	CLEANUP_FREE char *path = str_printf(PCI_DEVICES "/%s/class", device);
+	char driver[32] = "", class[16] = "";
+	FILE *f = fopen(path, "re");
+
+	if (f) {
+		if (!fgets(class, sizeof(class), f))
+			class[0] = '\0';
+		fclose(f);
+	}
+	read_link_name(device, "driver", driver, sizeof(driver));
+	return str_starts(class, "0x0604") || !driver[0] || strstr(driver, "vfio") ||
+	       str_equal(driver, "pci-stub") || str_equal(driver, "pcieport");
+}
+
+char *pci_group_trouble(const struct pci_address *address)
+{
+	char text[PCI_TEXT_SIZE], driver[32] = "";
+	CLEANUP_FREE char *path = NULL;
+	struct dirent **names;
+	char *why = NULL;
+	int n;
+
+	if (access(IOMMU_GROUPS, F_OK) < 0)
+		return NULL;
+	pci_format(address, text);
+	path = str_printf(PCI_DEVICES "/%s/iommu_group/devices", text);
+	n = scandir(path, &names, NULL, alphasort);
+	if (n < 0)
+		return str_dup("it has no IOMMU group: is the IOMMU switched on?");
+	for (int i = 0; i < n; i++) {
+		const char *name = names[i]->d_name;
+
+		if (!why && name[0] != '.' && !str_equal(name, text) && !is_harmless_member(name)) {
+			read_link_name(name, "driver", driver, sizeof(driver));
+			why = str_printf("it shares its IOMMU group with %s, which the host uses (driver %s)",
+				name, driver);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return why;
 }

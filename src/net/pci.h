@@ -45,6 +45,12 @@ bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const stru
 void pci_driver(const struct pci_address *address, char *ret, size_t size);
 
 /*
+ * Why vfio could not give the function to a guest, as far as its IOMMU group goes: it has none, or
+ * shares it with a device that the host uses. NULL: nothing speaks against it. Caller frees.
+ */
+char *pci_group_trouble(const struct pci_address *address);
+
+/*
  * Whether a driver has made the function a bus master: command word, offset 4, bit 2 of the
  * configuration space. For a VF given to a guest the guest's driver does (vfio-pci clears the
  * bit when it hands the device over and passes the guest's write through).

@@ -7,6 +7,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "virt/priv.h"
+#include "xml/domain.h"
 #include "xml/pair.h"
 
 static enum err_kind kind_of(const virError *last)
@@ -123,13 +124,67 @@ int virt_can_reach(const char *uri, struct err *e)
 	return 0;
 }
 
-static int host_uuid(struct virt *v, char **ret, struct err *e)
+static int read_capabilities(struct virt *v, struct virt_host *h, struct err *e)
 {
 	CLEANUP_FREE char *capabilities = virConnectGetCapabilities(v->conn);
 
 	if (!capabilities)
 		return virt_err(e, "capabilities of the host");
-	return xml_host_uuid(capabilities, ret, e);
+	h->cpu = xml_host_cpu(capabilities);
+	return xml_host_uuid(capabilities, &h->uuid, e);
+}
+
+int virt_memory_get(struct virt *v, int64_t *ret_total, int64_t *ret_available, struct err *e)
+{
+	virNodeMemoryStats stats[16];
+	int64_t total = 0, available = 0;
+	int n = (int)ARRAY_SIZE(stats);
+
+	if (virNodeGetMemoryStats(v->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stats, &n, 0) < 0)
+		return virt_err(e, "memory of the host");
+	for (int i = 0; i < n; i++) {
+		if (str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_TOTAL))
+			total = (int64_t)stats[i].value;
+		else if (str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_FREE) ||
+			 str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_BUFFERS) ||
+			 str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_CACHED))
+			available += (int64_t)stats[i].value;
+	}
+	*ret_total = total;
+	*ret_available = available;
+	return 0;
+}
+
+/* libvirt has no code of its own for a machine type that QEMU does not have. */
+static enum virt_fit why_not(const struct virt_cpu *cpu, char **ret_reason)
+{
+	const virError *last = virGetLastError();
+	enum virt_fit fit = VIRT_FIT_UNKNOWN;
+
+	if (last && last->code == VIR_ERR_CPU_INCOMPATIBLE)
+		fit = VIRT_FIT_NO_CPU;
+	else if (last && last->code == VIR_ERR_INVALID_ARG && cpu->machine && last->message &&
+		 strstr(last->message, cpu->machine))
+		fit = VIRT_FIT_NO_MACHINE;
+	if (fit != VIRT_FIT_UNKNOWN)
+		*ret_reason = str_dup(last->message);
+	virResetLastError();
+	return fit;
+}
+
+enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_reason)
+{
+	int r;
+
+	log_debug("libvirt: compare CPU %s", cpu->xml);
+	if (cpu->is_host)
+		r = virConnectCompareCPU(v->conn, cpu->xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
+	else
+		r = virConnectCompareHypervisorCPU(v->conn, NULL, cpu->arch, cpu->machine,
+			cpu->virt_type, cpu->xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
+	if (r == VIR_CPU_COMPARE_IDENTICAL || r == VIR_CPU_COMPARE_SUPERSET)
+		return VIRT_FIT_YES;
+	return why_not(cpu, ret_reason);
 }
 
 int virt_host_get(struct virt *v, struct virt_host *ret, struct err *e)
@@ -149,7 +204,7 @@ int virt_host_get(struct virt *v, struct virt_host *ret, struct err *e)
 	if (virConnectGetVersion(v->conn, &version) < 0)
 		virResetLastError();
 	h.qemu = (int64_t)version;
-	if (host_uuid(v, &h.uuid, e) < 0) {
+	if (read_capabilities(v, &h, e) < 0) {
 		virt_host_free(&h);
 		return -1;
 	}
@@ -161,6 +216,7 @@ void virt_host_free(struct virt_host *h)
 {
 	free(h->hostname);
 	free(h->uuid);
+	free(h->cpu);
 	*h = (struct virt_host){ 0 };
 }
 

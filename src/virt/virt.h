@@ -38,10 +38,30 @@ struct virt_host {
 	char *uuid;      /* owned; the host's */
 	int64_t libvirt; /* major * 1000000 + minor * 1000 + release */
 	int64_t qemu;    /* likewise; 0: not told */
+	char *cpu;       /* owned; its <cpu> element; NULL: not told */
 };
 
 int virt_host_get(struct virt *v, struct virt_host *ret, struct err *e);
 void virt_host_free(struct virt_host *h);
+
+/* Of the host, in KiB; AVAILABLE counts what the kernel would give up for a guest. */
+int virt_memory_get(struct virt *v, int64_t *ret_total, int64_t *ret_available, struct err *e);
+
+enum virt_fit {
+	VIRT_FIT_UNKNOWN, /* libvirt is too old, or does not know */
+	VIRT_FIT_YES,
+	VIRT_FIT_NO_CPU,     /* REASON: what is missing */
+	VIRT_FIT_NO_MACHINE, /* the machine type */
+};
+
+struct virt_cpu {
+	const char *arch, *machine, *virt_type; /* NULL: the default. The emulator is this host's own. */
+	const char *xml; /* <cpu> */
+	bool is_host;    /* it is that of another host, and not one that QEMU makes up */
+};
+
+/* Whether a guest with this CPU and machine could run here. Caller frees *ret_reason (may be NULL). */
+enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_reason);
 
 /*
  * Whether this process can open URI, as this host's libvirt will have to for a migration. A

@@ -147,7 +147,7 @@ static int cmd_vf(char **argv)
 	return 0;
 }
 
-/* HOST PF INDEX spoofchk|trust VALUE */
+/* HOST PF INDEX NAME VALUE: an attribute as ip-link(8) names it */
 static int cmd_vf_set(char **argv)
 {
 	struct vf_attr attr;
@@ -156,7 +156,9 @@ static int cmd_vf_set(char **argv)
 	if (!vf_by_index(argv[0], argv[1], atoi(argv[2]), &vf))
 		return 1;
 	vf_get(&vf, &attr);
-	*(strcmp(argv[3], "trust") == 0 ? &attr.trust : &attr.spoofchk) = atoi(argv[4]);
+	if (!vf_attr_by_name(&attr, argv[3]))
+		return 2;
+	*vf_attr_by_name(&attr, argv[3]) = atoi(argv[4]);
 	vf_put(&vf, &attr);
 	return 0;
 }
@@ -247,9 +249,11 @@ static void show_vf(const struct vf *vf)
 
 	vf_get(vf, &attr);
 	mac_text(attr.mac, mac);
-	printf("vf %s %d %s mac %s vlan %d spoofchk %d trust %d driver %s command %04x\n",
-		vf->pf, vf->index, vf->address, mac, attr.vlan, attr.spoofchk, attr.trust,
-		driver, vf_get_command(vf));
+	printf("vf %s %d %s mac %s vlan %d qos %d proto %x spoofchk %d trust %d state %d "
+	       "query_rss %d min_tx_rate %d max_tx_rate %d driver %s command %04x\n",
+		vf->pf, vf->index, vf->address, mac, attr.vlan, attr.qos, attr.protocol,
+		attr.spoofchk, attr.trust, attr.link_state, attr.query_rss, attr.min_rate,
+		attr.max_rate, driver, vf_get_command(vf));
 }
 
 /* HOST PF…: domains and VFs, in a form that compares. */

@@ -6,13 +6,16 @@
  * PF get its VFs appended. So the sockets behave as they do, and only what needs an SR-IOV NIC
  * is made up.
  *
- * Each message with an effect counts as a call: nl.vf-mac, nl.fdb-add, nl.fdb-delete,
+ * Each message with an effect counts as a call: nl.vf-mac, nl.vf-attr, nl.fdb-add, nl.fdb-delete,
  * nl.self-add, nl.self-delete; faults apply to them as they do to libvirt's functions (a code
  * is then an errno value).
  */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/devlink.h>
+#include <linux/genetlink.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -21,6 +24,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #include "nic.h"
 #include "world.h"
@@ -34,21 +39,27 @@ struct pending {
 	const struct mnl_socket *sock; /* NULL: unused */
 	uint32_t seq;
 	bool verdict; /* replace the error of the acknowledgement, else add VFs */
+	uint8_t generic; /* put the answer to this command of generic netlink in front of it */
 	int error;
 };
 
 static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pending pending[MAX_PENDING];
 
-static void expect(const struct mnl_socket *sock, uint32_t seq, bool verdict, int error)
+static void expect_as(const struct mnl_socket *sock, uint32_t seq, bool verdict, int error, uint8_t generic)
 {
 	pthread_mutex_lock(&pending_lock);
 	for (int i = 0; i < MAX_PENDING; i++)
 		if (!pending[i].sock || pending[i].sock == sock) {
-			pending[i] = (struct pending){ sock, seq, verdict, error };
+			pending[i] = (struct pending){ sock, seq, verdict, generic, error };
 			break;
 		}
 	pthread_mutex_unlock(&pending_lock);
+}
+
+static void expect(const struct mnl_socket *sock, uint32_t seq, bool verdict, int error)
+{
+	expect_as(sock, seq, verdict, error, 0);
 }
 
 static bool is_expected(const struct mnl_socket *sock, uint32_t seq, struct pending *ret)
@@ -84,6 +95,67 @@ static const struct nlattr *find_attr(
 	return NULL;
 }
 
+/* One attribute that is a number; the kernel's structures begin with the VF's. */
+static int set_number(const char *pf, uint32_t index, const char *name, uint32_t value)
+{
+	CLEANUP_TEXT char *what = text("%s vf %u %s %u", pf, index, name, value);
+	int late, error = told_error("nl.vf-attr", what, &late);
+	struct vf_attr attr;
+	struct vf vf;
+
+	if (error)
+		return error;
+	if (!vf_by_index(world_host(), pf, (int)index, &vf))
+		return EINVAL;
+	vf_get(&vf, &attr);
+	if (vf_lacks(world_host(), name))
+		return (int)value == *vf_attr_by_name(&attr, name) ? 0 : EOPNOTSUPP;
+	*vf_attr_by_name(&attr, name) = (int)value;
+	world_log(world_host(), "vf %s %u %s %u", pf, index, name, value);
+	/* Setting vf.forgetful=NAME: the driver agrees, and keeps the old value. */
+	if (!world_is(world_host(), "vf.forgetful", name))
+		vf_put(&vf, &attr);
+	return late;
+}
+
+static int set_vlan_tag(const char *pf, uint32_t index, uint32_t vlan, uint32_t qos, uint32_t protocol)
+{
+	int error = set_number(pf, index, "vlan", vlan);
+
+	error = error ? error : set_number(pf, index, "qos", qos);
+	return error ? error : set_number(pf, index, "proto", protocol);
+}
+
+static int set_other_attr(const char *pf, const struct nlattr *a)
+{
+	/* Of ifla_vf_spoofchk, ifla_vf_trust, ifla_vf_link_state and ifla_vf_rss_query_en alike. */
+	const struct ifla_vf_trust *one = mnl_attr_get_payload(a);
+	const struct ifla_vf_rate *rate = mnl_attr_get_payload(a);
+	const struct ifla_vf_vlan *vlan = mnl_attr_get_payload(a);
+	const struct ifla_vf_vlan_info *tag;
+	int error;
+
+	switch (mnl_attr_get_type(a)) {
+	case IFLA_VF_SPOOFCHK:
+		return set_number(pf, one->vf, "spoofchk", one->setting);
+	case IFLA_VF_TRUST:
+		return set_number(pf, one->vf, "trust", one->setting);
+	case IFLA_VF_LINK_STATE:
+		return set_number(pf, one->vf, "state", one->setting);
+	case IFLA_VF_RSS_QUERY_EN:
+		return set_number(pf, one->vf, "query_rss", one->setting);
+	case IFLA_VF_RATE:
+		error = set_number(pf, rate->vf, "min_tx_rate", rate->min_tx_rate);
+		return error ? error : set_number(pf, rate->vf, "max_tx_rate", rate->max_tx_rate);
+	case IFLA_VF_VLAN:
+		return set_vlan_tag(pf, vlan->vf, vlan->vlan, vlan->qos, 0x8100);
+	case IFLA_VF_VLAN_LIST:
+		tag = mnl_attr_get_payload(mnl_attr_get_payload(a));
+		return set_vlan_tag(pf, tag->vf, tag->vlan, tag->qos, ntohs(tag->vlan_proto));
+	}
+	return EOPNOTSUPP;
+}
+
 static int set_one_attr(const char *pf, const struct nlattr *a)
 {
 	struct ifla_vf_mac mac;
@@ -93,7 +165,7 @@ static int set_one_attr(const char *pf, const struct nlattr *a)
 	int error, late;
 
 	if (mnl_attr_get_type(a) != IFLA_VF_MAC)
-		return EOPNOTSUPP;
+		return set_other_attr(pf, a);
 	if (mnl_attr_get_payload_len(a) < sizeof(mac))
 		return ERANGE;
 	memcpy(&mac, mnl_attr_get_payload(a), sizeof(mac));
@@ -138,6 +210,40 @@ static ssize_t send_nothing(const struct mnl_socket *sock, const struct nlmsghdr
 	return send(sock, &nothing, sizeof(nothing)) < 0 ? -1 : (ssize_t)msg->nlmsg_len;
 }
 
+/* ---- devlink ---- */
+
+enum { DEVLINK_FAMILY = 0x77 };
+
+static bool is_generic(const struct mnl_socket *nl)
+{
+	int protocol = -1;
+	socklen_t len = sizeof(protocol);
+
+	getsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+	return protocol == NETLINK_GENERIC;
+}
+
+/* Setting eswitch: legacy, switchdev, or none (a driver that does not say). */
+static size_t put_generic(const struct nlmsghdr *ack, uint8_t command, char *out)
+{
+	struct nlmsghdr *msg = mnl_nlmsg_put_header(out);
+	struct genlmsghdr *genl;
+
+	msg->nlmsg_type = command == CTRL_CMD_GETFAMILY ? GENL_ID_CTRL : DEVLINK_FAMILY;
+	msg->nlmsg_seq = ack->nlmsg_seq;
+	msg->nlmsg_pid = ack->nlmsg_pid;
+	genl = mnl_nlmsg_put_extra_header(msg, sizeof(*genl));
+	genl->cmd = command;
+	if (command == CTRL_CMD_GETFAMILY)
+		mnl_attr_put_u16(msg, CTRL_ATTR_FAMILY_ID, DEVLINK_FAMILY);
+	else if (!world_is(world_host(), "eswitch", "none"))
+		mnl_attr_put_u16(msg, DEVLINK_ATTR_ESWITCH_MODE,
+			world_is(world_host(), "eswitch", "switchdev")
+				? DEVLINK_ESWITCH_MODE_SWITCHDEV
+				: DEVLINK_ESWITCH_MODE_LEGACY);
+	return MNL_ALIGN(msg->nlmsg_len);
+}
+
 /* The error a message about forwarding entries was told to get. */
 static int neighbour_error(const struct nlmsghdr *msg, int *ret_late)
 {
@@ -169,6 +275,16 @@ EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, s
 	const struct nlattr *a;
 	int error, late;
 
+	if (is_generic(nl)) {
+		const struct genlmsghdr *genl = mnl_nlmsg_get_payload(msg);
+		CLEANUP_TEXT char *mode = world_text(world_host(), "eswitch", "");
+
+		if (!*mode)
+			return real(nl, buf, len);
+		send_nothing(nl, msg, 0, real);
+		expect_as(nl, msg->nlmsg_seq, true, 0, genl->cmd);
+		return (ssize_t)len;
+	}
 	switch (msg->nlmsg_type) {
 	case RTM_SETLINK:
 	case RTM_NEWLINK:
@@ -204,20 +320,33 @@ static void put_vf(struct nlmsghdr *msg, const struct vf *vf)
 	struct ifla_vf_spoofchk spoofchk = { .vf = (uint32_t)vf->index };
 	struct ifla_vf_trust trust = { .vf = (uint32_t)vf->index };
 	struct ifla_vf_link_state state = { .vf = (uint32_t)vf->index };
-	struct nlattr *info = mnl_attr_nest_start(msg, IFLA_VF_INFO);
+	struct ifla_vf_rss_query_en rss = { .vf = (uint32_t)vf->index };
+	struct ifla_vf_rate rate = { .vf = (uint32_t)vf->index };
+	struct ifla_vf_vlan_info tag = { .vf = (uint32_t)vf->index };
+	struct nlattr *info = mnl_attr_nest_start(msg, IFLA_VF_INFO), *list;
 	struct vf_attr attr;
 
 	vf_get(vf, &attr);
 	memcpy(mac.mac, attr.mac, 6);
-	vlan.vlan = (uint32_t)attr.vlan;
-	spoofchk.setting = (uint32_t)attr.spoofchk;
-	trust.setting = (uint32_t)attr.trust;
+	vlan.vlan = tag.vlan = (uint32_t)attr.vlan;
+	vlan.qos = tag.qos = (uint32_t)attr.qos;
+	tag.vlan_proto = htons((uint16_t)attr.protocol);
+	spoofchk.setting = vf_lacks(vf->host, "spoofchk") ? UINT32_MAX : (uint32_t)attr.spoofchk;
+	trust.setting = vf_lacks(vf->host, "trust") ? UINT32_MAX : (uint32_t)attr.trust;
+	rss.setting = vf_lacks(vf->host, "query_rss") ? UINT32_MAX : (uint32_t)attr.query_rss;
+	rate.min_tx_rate = (uint32_t)attr.min_rate;
+	rate.max_tx_rate = (uint32_t)attr.max_rate;
 	state.link_state = (uint32_t)attr.link_state;
 	mnl_attr_put(msg, IFLA_VF_MAC, sizeof(mac), &mac);
 	mnl_attr_put(msg, IFLA_VF_VLAN, sizeof(vlan), &vlan);
+	mnl_attr_put(msg, IFLA_VF_RATE, sizeof(rate), &rate);
 	mnl_attr_put(msg, IFLA_VF_SPOOFCHK, sizeof(spoofchk), &spoofchk);
 	mnl_attr_put(msg, IFLA_VF_LINK_STATE, sizeof(state), &state);
+	mnl_attr_put(msg, IFLA_VF_RSS_QUERY_EN, sizeof(rss), &rss);
 	mnl_attr_put(msg, IFLA_VF_TRUST, sizeof(trust), &trust);
+	list = mnl_attr_nest_start(msg, IFLA_VF_VLAN_LIST);
+	mnl_attr_put(msg, IFLA_VF_VLAN_INFO, sizeof(tag), &tag);
+	mnl_attr_nest_end(msg, list);
 	mnl_attr_nest_end(msg, info);
 }
 
@@ -270,6 +399,8 @@ static ssize_t change_answer(
 			len += MNL_ALIGN(m->nlmsg_len);
 			continue;
 		}
+		if (p.generic && m->nlmsg_type == NLMSG_ERROR)
+			len += put_generic(m, p.generic, out + len);
 		if (p.verdict && m->nlmsg_type == NLMSG_ERROR && er->error == 0)
 			er->error = -p.error;
 		if (!p.verdict && m->nlmsg_type == RTM_NEWLINK) {
@@ -297,4 +428,18 @@ EXPORT ssize_t mnl_socket_recvfrom(const struct mnl_socket *nl, void *buf, size_
 	ssize_t got = real(nl, buf, size);
 
 	return got > 0 ? change_answer(nl, buf, size, got) : got;
+}
+
+/* Setting clock=SECONDS: by how much the host's clock is wrong. */
+EXPORT int clock_gettime(clockid_t which, struct timespec *ret)
+{
+	static int (*real)(clockid_t, struct timespec *);
+	int r;
+
+	if (!real)
+		real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+	r = real(which, ret);
+	if (r == 0 && which == CLOCK_REALTIME)
+		ret->tv_sec += world_number(world_host(), "clock", 0);
+	return r;
 }

@@ -110,6 +110,21 @@ static void add_function(const char *host, const char *address, const char *driv
 	write_config(host, address, COMMAND_HOST_DRIVES);
 }
 
+/* Each function has an IOMMU group of its own. */
+static void add_iommu_group(const char *host, const char *address, int number)
+{
+	CLEANUP_TEXT char *members =
+		world_path("%s/sys/kernel/iommu_groups/%d/devices", host, number);
+	CLEANUP_TEXT char *member = text("%s/%s", members, address);
+	CLEANUP_TEXT char *device = text("../../../../devices/pci/%s", address);
+	CLEANUP_TEXT char *group = text("../../../kernel/iommu_groups/%d", number);
+
+	make_dirs(members);
+	if (symlink(device, member) < 0 && errno != EEXIST)
+		abort();
+	link_device(host, address, "iommu_group", group);
+}
+
 static void write_number(
 	const char *host, const char *address, const char *name, int number)
 {
@@ -239,7 +254,9 @@ static void add_vf(const char *host, const char *pf, const char *pf_address, int
 {
 	unsigned int domain = 0, bus = 0, slot,
 		     devfn = VF_OFFSET + VF_STRIDE * (unsigned int)index;
-	struct vf_attr attr = { .mac = { 0x02, 0, 0, 0, (uint8_t)pf[0], (uint8_t)index } };
+	/* As igb, ixgbe, i40e and ice have it. */
+	struct vf_attr attr = { .mac = { 0x02, 0, 0, 0, (uint8_t)pf[0], (uint8_t)index },
+		.spoofchk = 1, .protocol = 0x8100 };
 	struct vf vf = { .index = index };
 	CLEANUP_TEXT char *name_path = world_path("%s/vf/%s/%d.netdev", host, pf, index);
 	CLEANUP_TEXT char *driver_path = world_path("%s/vf/%s/%d.driver", host, pf, index);
@@ -254,6 +271,7 @@ static void add_vf(const char *host, const char *pf, const char *pf_address, int
 	snprintf(vf.pf, sizeof(vf.pf), "%s", pf);
 	target = text("../%s", vf.address);
 	add_function(host, vf.address, vf_driver);
+	add_iommu_group(host, vf.address, 1000 * (int)bus + index);
 	link_device(host, pf_address, link, target);
 	link_device(host, vf.address, "physfn", back);
 	world_write(name_path, netdev);
@@ -275,6 +293,7 @@ int nic_create(const char *host, const char *pf, const char *address, const char
 	make_dirs(devices);
 	make_dirs(vfs);
 	add_function(host, address, driver);
+	add_iommu_group(host, address, pf[0]);
 	add_net_dir(host, address, pf);
 	write_number(host, address, "sriov_numvfs", count);
 	write_number(host, address, "sriov_totalvfs", 7);
@@ -450,8 +469,12 @@ void vf_get(const struct vf *vf, struct vf_attr *ret)
 
 	*ret = (struct vf_attr){ 0 };
 	if (content)
-		sscanf(content, "%17s vlan %d spoofchk %d trust %d state %d", mac,
-			&ret->vlan, &ret->spoofchk, &ret->trust, &ret->link_state);
+		sscanf(content,
+			"%17s vlan %d spoofchk %d trust %d state %d query_rss %d min_tx_rate %d "
+			"max_tx_rate %d qos %d proto %d",
+			mac, &ret->vlan, &ret->spoofchk, &ret->trust, &ret->link_state,
+			&ret->query_rss, &ret->min_rate, &ret->max_rate, &ret->qos,
+			&ret->protocol);
 	mac_from_text(mac, ret->mac);
 }
 
@@ -462,9 +485,45 @@ void vf_put(const struct vf *vf, const struct vf_attr *attr)
 	char mac[18];
 
 	mac_text(attr->mac, mac);
-	content = text("%s vlan %d spoofchk %d trust %d state %d\n", mac, attr->vlan,
-		attr->spoofchk, attr->trust, attr->link_state);
+	content = text("%s vlan %d spoofchk %d trust %d state %d query_rss %d min_tx_rate %d "
+		       "max_tx_rate %d qos %d proto %d\n",
+		mac, attr->vlan, attr->spoofchk, attr->trust, attr->link_state,
+		attr->query_rss, attr->min_rate, attr->max_rate, attr->qos, attr->protocol);
 	world_write(path, content);
+}
+
+int *vf_attr_by_name(struct vf_attr *attr, const char *name)
+{
+	const struct {
+		const char *name;
+		int *value;
+	} all[] = {
+		{ "vlan", &attr->vlan },
+		{ "qos", &attr->qos },
+		{ "proto", &attr->protocol },
+		{ "spoofchk", &attr->spoofchk },
+		{ "trust", &attr->trust },
+		{ "state", &attr->link_state },
+		{ "query_rss", &attr->query_rss },
+		{ "min_tx_rate", &attr->min_rate },
+		{ "max_tx_rate", &attr->max_rate },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].name, name) == 0)
+			return all[i].value;
+	return NULL;
+}
+
+bool vf_lacks(const char *host, const char *name)
+{
+	CLEANUP_TEXT char *all = world_text(host, "vf.lacks", "");
+	char *rest = NULL;
+
+	for (char *word = strtok_r(all, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest))
+		if (strcmp(word, name) == 0)
+			return true;
+	return false;
 }
 
 /* Takes one from a counter kept as a setting; true while it was not used up. */
@@ -515,6 +574,21 @@ static char *saved_path(const struct vf *vf)
 	return world_path("%s/hostdevmgr/%s_vf%d", vf->host, vf->pf, vf->index);
 }
 
+/* As libvirt does: whatever else is said of the tag is lost. */
+static void set_vlan(const struct vf *vf, int vlan)
+{
+	struct vf_attr attr;
+
+	vf_get(vf, &attr);
+	attr.vlan = vlan;
+	attr.qos = 0;
+	attr.protocol = 0x8100;
+	/* Setting vf.reset=1: a driver that resets the VF, and forgets about trust. */
+	if (world_number(vf->host, "vf.reset", 0))
+		attr.trust = 0;
+	vf_put(vf, &attr);
+}
+
 static int program_mac(const struct vf *vf, const char *mac)
 {
 	CLEANUP_TEXT char *path = saved_path(vf);
@@ -534,9 +608,11 @@ static int program_mac(const struct vf *vf, const char *mac)
 			vf->index, vf->pf);
 	vf_get(vf, &attr);
 	mac_text(attr.mac, before);
-	content = text("%s\n", before);
+	content = text("%s %d\n", before, attr.vlan);
 	world_write(path, content);
 	error = vf_set_mac(vf, wanted);
+	if (error == 0)
+		set_vlan(vf, 0);
 	if (error)
 		return fail(VIR_ERR_SYSTEM_ERROR,
 			"Cannot set interface MAC/vlanid to %s/0 for ifname %s vf %d: %s",
@@ -571,8 +647,11 @@ void vf_take_from_guest(const struct vf *vf)
 	CLEANUP_TEXT char *own = vf_note(vf, "driver");
 	uint8_t mac[6];
 
-	if (saved && mac_from_text(saved, mac) && vf_set_mac(vf, mac) == EINVAL)
-		vf_set_mac(vf, instead_of_zero);
+	if (saved && mac_from_text(saved, mac)) {
+		if (vf_set_mac(vf, mac) == EINVAL)
+			vf_set_mac(vf, instead_of_zero);
+		set_vlan(vf, atoi(strchr(saved, ' ')));
+	}
 	unlink(path);
 	vf_set_command(vf, COMMAND_RESET);
 	vf_bind(vf, own);

@@ -21,7 +21,7 @@ struct vf {
 
 struct vf_attr {
 	uint8_t mac[6];
-	int vlan, spoofchk, trust, link_state;
+	int vlan, spoofchk, trust, link_state, query_rss, min_rate, max_rate, qos, protocol;
 };
 
 /*
@@ -52,6 +52,10 @@ unsigned int vf_get_command(const struct vf *vf);
 
 void vf_get(const struct vf *vf, struct vf_attr *ret);
 void vf_put(const struct vf *vf, const struct vf_attr *attr);
+/* The attribute named as ip-link(8) does ("trust", "state", "vlan", …); NULL: there is none. */
+int *vf_attr_by_name(struct vf_attr *attr, const char *name);
+/* Whether the PF's driver has no such attribute: a word of the setting vf.lacks. */
+bool vf_lacks(const char *host, const char *name);
 /* What the PF's driver says to a new MAC: 0 or an errno value; sets it. */
 int vf_set_mac(const struct vf *vf, const uint8_t mac[6]);
 

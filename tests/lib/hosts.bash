@@ -219,6 +219,8 @@ start_hosts() {
 	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER:-igb}" igbvf 6 2 wan0
 	fake vf-set host-a pf0 0 trust 1
 	fake vf-set host-b enp65s0 2 trust 1
+	fake vf-set host-a pf0 0 spoofchk 0
+	fake vf-set host-b enp65s0 2 spoofchk 0
 	local host
 	for host in host-a host-b; do
 		cp "$tests_dir/data/br0-net.xml" "$FAKE_DIR/$host/networks/br0-net"

@@ -215,7 +215,7 @@ static void test_vfs(void)
 	mnl_attr_nest_end(msg, list);
 	finish(msg);
 	answer(vf_collect, &l, &e);
-	ok(vf_list_find(&l, 5) && vf_list_find(&l, 5)->trust == 1 && vf_list_find(&l, 5)->spoofchk == -1,
+	ok(vf_list_find(&l, 5) && vf_list_find(&l, 5)->attr.trust == 1 && vf_list_find(&l, 5)->attr.spoofchk == -1,
 		"a VF with what its driver says, and what it does not");
 	ok(!vf_list_find(&l, 0) && l.n == 1, "one without its number is not taken for the first");
 	vf_list_free(&l);

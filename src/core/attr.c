@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/attr.h"
+
+#include "core/nic.h"
+#include "core/primary.h"
+#include "net/link.h"
+#include "util/hwaddr.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* libvirt sets the VLAN itself when it attaches: only what it forgets is set after that. */
+static const enum vf_attr_kind before_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS, VF_LINK_STATE,
+	VF_RATE };
+static const enum vf_attr_kind after_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS, VF_LINK_STATE,
+	VF_RATE, VF_VLAN };
+
+struct kinds {
+	const enum vf_attr_kind *v; /* borrowed */
+	size_t n;
+};
+
+#define KINDS(list) ((struct kinds){ list, ARRAY_SIZE(list) })
+
+static int read_vf(struct end *end, size_t i, int *ret_pf, struct vf_info *ret, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_VFS struct vf_list vfs = { 0 };
+	const struct vf_info *vf;
+	struct link pf;
+
+	if (link_get(end->nl, p->pf, &pf, e) < 0 || vf_list_get(end->nl, pf.ifindex, &vfs, e) < 0)
+		return -1;
+	vf = vf_list_find(&vfs, (uint32_t)p->vf_index);
+	if (!vf)
+		return err_set(e, "%s says nothing about its VF %d", p->pf, (int)p->vf_index);
+	*ret_pf = pf.ifindex;
+	*ret = *vf;
+	return 0;
+}
+
+static bool differs(enum vf_attr_kind kind, const struct vf_attr *now, const struct vf_attr *wanted)
+{
+	return vf_attr_is_said(kind, wanted) && !vf_attr_is_same(kind, now, wanted);
+}
+
+/* What is asked for and was not told about before. */
+static void add_missing(struct end *end, size_t i, enum vf_attr_kind kind, const struct vf_attr *wanted,
+	const char *why, struct str_buf *missing)
+{
+	unsigned int bit = 1u << kind;
+	char text[VF_ATTR_TEXT_SIZE];
+
+	if (end->pairs[i].attr_told & bit)
+		return;
+	end->pairs[i].attr_told |= bit;
+	vf_attr_format(kind, wanted, text);
+	str_buf_add(missing, "%s%s%s%s%s", missing->len ? ", " : "", text, *why ? " (" : "", why,
+		*why ? ")" : "");
+}
+
+/* Sets what differs and reads it back. MISSING gets what the VF does not show after that. */
+static int set_differing(struct end *end, size_t i, const struct vf_attr *wanted, struct kinds kinds,
+	struct str_buf *missing, struct err *e)
+{
+	char why[VF_ATTRS][256] = { 0 };
+	struct vf_info vf;
+	bool changed = false;
+	int pf;
+
+	if (read_vf(end, i, &pf, &vf, e) < 0)
+		return -1;
+	for (size_t k = 0; k < kinds.n; k++) {
+		enum vf_attr_kind kind = kinds.v[k];
+		struct err failed;
+
+		if (!differs(kind, &vf.attr, wanted))
+			continue;
+		changed = true;
+		if (vf_set_attr(end->nl, pf, vf.index, kind, wanted, &failed) < 0)
+			str_copy(why[kind], sizeof(why[kind]), failed.msg);
+	}
+	if (!changed)
+		return 0;
+	if (read_vf(end, i, &pf, &vf, e) < 0)
+		return -1;
+	for (size_t k = 0; k < kinds.n; k++)
+		if (differs(kinds.v[k], &vf.attr, wanted))
+			add_missing(end, i, kinds.v[k], wanted, why[kinds.v[k]], missing);
+	return 0;
+}
+
+/* ---- the VF that the guest is to have ---- */
+
+/* Remembers what the VF has, the first time only, and in the journal before it is changed. */
+static int note_found(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	struct vf_info vf;
+	struct mac mac;
+	int pf;
+
+	if (s->attr_noted)
+		return 0;
+	if (read_vf(end, i, &pf, &vf, e) < 0)
+		return -1;
+	s->attr_noted = true;
+	s->attr_found = vf.attr;
+	s->had_mac = mac_parse(end->order.pairs[i].mac, &mac) == 0 && mac_equal(&mac, &vf.mac);
+	return end_note_state(end, i, e);
+}
+
+/* Frames for the guest would go to a VF that it does not have yet. */
+static int clear_early_mac(struct end *end, size_t i, struct err *e)
+{
+	return end->pairs[i].had_mac ? vf_mac_clear(end, i, e) : 0;
+}
+
+int attr_carry(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_STR_BUF struct str_buf missing = { 0 };
+
+	if (note_found(end, i, e) < 0 || clear_early_mac(end, i, e) < 0)
+		return -1;
+	if (p->has_attr && set_differing(end, i, &p->attr, KINDS(before_attach), &missing, e) < 0)
+		return -1;
+	if (!missing.len)
+		return 0;
+	if (end->order.strict)
+		return err_hint((err_set_kind(e, ERR_REFUSED, "VF %s does not take what the guest's VF has: %s",
+					 p->vf, missing.s), e), "Without --strict this is a warning.");
+	log_warn("%s: VF %s does not take what the guest's VF had: %s", end->order.name, p->vf, missing.s);
+	return 0;
+}
+
+int attr_restore(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	CLEANUP_STR_BUF struct str_buf missing = { 0 };
+	struct vf_info vf;
+	struct mac mac;
+	int pf;
+
+	if (!s->attr_noted || !end->same_boot)
+		return 0;
+	s->attr_told = 0;
+	if (set_differing(end, i, &s->attr_found, KINDS(before_attach), &missing, e) < 0)
+		return -1;
+	if (missing.len)
+		return err_set(e, "VF %s does not go back to %s", end->order.pairs[i].vf, missing.s);
+	if (s->had_mac && (mac_parse(end->order.pairs[i].mac, &mac) < 0 || read_vf(end, i, &pf, &vf, e) < 0 ||
+				  vf_set_mac(end->nl, pf, vf.index, &mac, e) < 0))
+		return -1;
+	s->attr_noted = false;
+	return end_note_state(end, i, e);
+}
+
+static void set_and_warn(struct end *end, size_t i, const struct vf_attr *wanted, struct kinds kinds)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_STR_BUF struct str_buf missing = { 0 };
+	struct err e;
+
+	if (set_differing(end, i, wanted, kinds, &missing, &e) < 0)
+		log_warn("%s: attributes of VF %s: %s", end->order.name, p->vf, e.msg);
+	else if (missing.len)
+		log_warn("%s: VF %s does not take what it should have: %s", end->order.name, p->vf,
+			missing.s);
+}
+
+void attr_before_attach(struct end *end, size_t i)
+{
+	struct err e;
+
+	if (!end->order.pairs[i].has_attr)
+		return;
+	/* On the source it is the guest's own VF: there is nothing to go back to. */
+	if (!end->order.is_source && note_found(end, i, &e) < 0)
+		log_warn("%s: attributes of VF %s: %s", end->order.name, end->order.pairs[i].vf, e.msg);
+	set_and_warn(end, i, &end->order.pairs[i].attr, KINDS(before_attach));
+}
+
+void attr_after_attach(struct end *end, size_t i)
+{
+	if (end->order.pairs[i].has_attr)
+		set_and_warn(end, i, &end->order.pairs[i].attr, KINDS(after_attach));
+}
+
+/* ---- the VF that the guest has left ---- */
+
+static struct vf_attr defaults_of(const char *pf_driver)
+{
+	return (struct vf_attr){ .spoofchk = nic_spoofchk_default(pf_driver) };
+}
+
+bool attr_is_default(enum vf_attr_kind kind, const struct vf_attr *a, const char *pf_driver)
+{
+	struct vf_attr usual = defaults_of(pf_driver);
+
+	return !vf_attr_is_said(kind, a) || !vf_attr_is_said(kind, &usual) ||
+	       vf_attr_is_same(kind, a, &usual);
+}
+
+void attr_forget(struct end *end, size_t i)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct vf_attr wanted = { -1, -1, -1, -1, -1, -1, -1, -1, -1 }, usual = defaults_of(p->pf_driver);
+	struct err e;
+
+	if (!p->has_attr || !p->vf || !end->same_boot)
+		return;
+	if (vf_check_unused(end, p->vf, &e) < 0) {
+		log_debug("VF %s keeps its attributes: %s", p->vf, e.msg);
+		return;
+	}
+	/* What the guest's VF did not have set is not ours. The VLAN is put back by libvirt. */
+	if (p->attr.trust == 1)
+		wanted.trust = usual.trust;
+	if (p->attr.spoofchk >= 0)
+		wanted.spoofchk = usual.spoofchk;
+	if (p->attr.query_rss == 1)
+		wanted.query_rss = usual.query_rss;
+	if (p->attr.link_state > 0)
+		wanted.link_state = usual.link_state;
+	if (p->attr.min_rate > 0 || p->attr.max_rate > 0)
+		wanted.min_rate = wanted.max_rate = 0;
+	end->pairs[i].attr_told = 0;
+	set_and_warn(end, i, &wanted, KINDS(before_attach));
+}

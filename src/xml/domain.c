@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "xml/domain.h"
+
+#include <stdlib.h>
+
+#include "util/hwaddr.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "xml/tree.h"
+
+void xml_needs_free(struct xml_needs *n)
+{
+	free(n->virt_type);
+	free(n->arch);
+	free(n->machine);
+	free(n->cpu);
+	free(n->cpu_mode);
+	*n = (struct xml_needs){ 0 };
+}
+
+/* An amount of memory in KiB; libvirt prints no other unit, and 0 is what is not understood. */
+static int64_t read_kib(xmlNode *node)
+{
+	CLEANUP_FREE char *text = tree_text(node);
+	uint64_t kib;
+
+	if (!text || !(tree_attr_is(node, "unit", "KiB")) || str_parse_uint(text, INT64_MAX, &kib) < 0)
+		return 0;
+	return (int64_t)kib;
+}
+
+int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	xmlNode *root, *type, *cpu;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	root = xmlDocGetRootElement(doc);
+	type = tree_child(tree_child(root, "os"), "type");
+	cpu = tree_child(root, "cpu");
+	*ret = (struct xml_needs){
+		.memory_kib = read_kib(tree_child(root, "memory")),
+		.hugepages = tree_child(tree_child(root, "memoryBacking"), "hugepages"),
+		.virt_type = tree_attr(root, "type"),
+		.arch = tree_attr(type, "arch"),
+		.machine = tree_attr(type, "machine"),
+		.cpu = cpu ? tree_print(cpu) : NULL,
+		.cpu_mode = tree_attr(cpu, "mode"),
+	};
+	return 0;
+}
+
+static xmlNode *pci_controller(xmlNode *devices, uint64_t bus)
+{
+	for (xmlNode *c = tree_child(devices, "controller"); c; c = tree_next(c, "controller")) {
+		CLEANUP_FREE char *index = tree_attr(c, "index");
+		uint64_t number;
+
+		if (tree_attr_is(c, "type", "pci") && str_parse_uint(index, 0xff, &number) == 0 &&
+			number == bus)
+			return c;
+	}
+	return NULL;
+}
+
+/*
+ * QEMU plugs nothing into or out of pcie.0 itself, nor a port with hotplug switched off. The root
+ * bus of older machines (pci-root) is another matter.
+ */
+char *xml_primary_stuck(const char *live_xml, const char *standby_alias)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	CLEANUP_FREE char *bus_text = NULL;
+	xmlNode *port, *address;
+	struct err ignored;
+	uint64_t bus;
+
+	if (tree_parse(live_xml, "domain", &doc, &ignored) < 0)
+		return NULL;
+	address = tree_child(tree_primary_of(tree_devices(doc), standby_alias), "address");
+	bus_text = tree_attr(address, "bus");
+	if (!tree_attr_is(address, "type", "pci") || !bus_text ||
+		str_parse_uint(bus_text, 0xff, &bus) < 0)
+		return NULL;
+	port = pci_controller(tree_devices(doc), bus);
+	if (tree_attr_is(port, "model", "pcie-root"))
+		return str_printf("it sits on the root bus itself (bus %s)", bus_text);
+	if (tree_attr_is(tree_child(port, "target"), "hotplug", "off"))
+		return str_printf("hotplug is switched off for its port (bus %s)", bus_text);
+	return NULL;
+}
+
+char *xml_domain_macs(const char *domain_xml)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	struct str_buf list = { 0 };
+	struct err ignored;
+
+	str_buf_add(&list, "%s", "");
+	if (tree_parse(domain_xml, "domain", &doc, &ignored) < 0)
+		return list.s;
+	for (xmlNode *n = tree_child(tree_devices(doc), "interface"); n; n = tree_next(n, "interface")) {
+		CLEANUP_FREE char *text = tree_attr(tree_child(n, "mac"), "address");
+		char canonical[MAC_TEXT_SIZE];
+		struct mac mac;
+
+		if (!text || mac_parse(text, &mac) < 0)
+			continue;
+		mac_format(&mac, canonical);
+		str_buf_add(&list, "%s%s", list.len ? "," : "", canonical);
+	}
+	return list.s;
+}
+
+char *xml_host_cpu(const char *capabilities)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	struct err ignored;
+	xmlNode *cpu;
+
+	if (tree_parse(capabilities, "capabilities", &doc, &ignored) < 0)
+		return NULL;
+	cpu = tree_child(tree_child(xmlDocGetRootElement(doc), "host"), "cpu");
+	return cpu ? tree_print(cpu) : NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What else in a domain's definition decides whether it can move. Pure, as pair.h. */
+#ifndef XML_DOMAIN_H
+#define XML_DOMAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+/* What a domain asks of the host it is to run on. */
+struct xml_needs {
+	int64_t memory_kib;  /* 0: not given */
+	bool hugepages;
+	char *virt_type;     /* owned, as all of them; "kvm", "qemu" */
+	char *arch, *machine;
+	char *cpu;           /* the whole element; NULL: none */
+	char *cpu_mode;      /* NULL: none */
+};
+
+void xml_needs_free(struct xml_needs *n);
+#define CLEANUP_NEEDS __attribute__((cleanup(xml_needs_free)))
+int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e);
+
+/*
+ * Why the primary of this standby cannot be unplugged from where it is plugged in; NULL if it
+ * can, or if it cannot be told. Caller frees.
+ */
+char *xml_primary_stuck(const char *live_xml, const char *standby_alias);
+
+/* The MACs of its NICs, canonical, separated by commas. Caller frees. */
+char *xml_domain_macs(const char *domain_xml);
+
+/* The <cpu> element of the host in a capabilities document; NULL: none. Caller frees. */
+char *xml_host_cpu(const char *capabilities);
+
+#endif
