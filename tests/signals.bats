@@ -263,7 +263,12 @@ killed_in() {
 }
 
 @test "the source's agent is killed before the detach: rolled back" {
-	killed_in host-a virDomainDetachDeviceAlias 1
+	fault host-a virDomainDetachDeviceAlias 1 kill
+	run_sm --unplug-watch 12 vm-01 host-b
+	assert_says 'another one goes on'
+	# Nobody knows whether the guest was asked.
+	assert_exit 1
+	await 10 no_agents
 	assert_went_back
 }
 
