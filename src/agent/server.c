@@ -63,9 +63,16 @@ void server_free(struct server *s)
 
 void server_event(struct server *s, const char *event, json_t *data)
 {
+	bool needed = !str_equal(event, "progress") && !str_equal(event, "log");
 	json_t *msg = json_object();
 	struct err ignored; /* a driver that is gone is noticed by the reading thread */
 
+	/* A driver whose output stands still (a pager, ^S) is to have room for its answers. */
+	if (!needed && wire_is_filling(&s->out)) {
+		json_decref(msg);
+		json_decref(data);
+		return;
+	}
 	json_object_set_new(msg, "event", json_string(event));
 	json_object_set_new(msg, "data", data);
 	wire_send(&s->out, msg, &ignored);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "agent/record.h"
@@ -13,7 +15,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { WRITE_LIMIT_MS = 10000, READ_SIZE = 65536 };
+enum { WRITE_LIMIT_MS = 10000, READ_SIZE = 65536, FILLING = 65536 };
 
 static void set_nonblocking(int fd)
 {
@@ -81,6 +83,13 @@ bool wire_is_broken(struct wire_out *w)
 	broken = w->broken;
 	pthread_mutex_unlock(&w->lock);
 	return broken;
+}
+
+bool wire_is_filling(const struct wire_out *w)
+{
+	int queued;
+
+	return ioctl(w->fd, SIOCOUTQ, &queued) == 0 && queued > FILLING;
 }
 
 void wire_in_init(struct wire_in *w, int fd)

@@ -37,6 +37,9 @@ void wire_out_init(struct wire_out *w, int fd);
 int wire_send(struct wire_out *w, json_t *msg, struct err *e);
 
 bool wire_is_broken(struct wire_out *w);
+/* Whether the other end has let so much pile up that what is not needed should not be sent. Sockets
+ * only: of a pipe it is not known. */
+bool wire_is_filling(const struct wire_out *w);
 
 /* Collects what FD has into lines. */
 struct wire_in {

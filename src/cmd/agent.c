@@ -20,6 +20,7 @@
 #include "core/late.h"
 #include "core/primary.h"
 #include "core/settle.h"
+#include "core/standby.h"
 #include "core/steps.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -206,6 +207,7 @@ static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	const struct step *step = step_of(args, e);
 	struct agent *a = ctx;
 
+	a->end.guest_gone = json_is_true(json_object_get(args, "guest_gone"));
 	return step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
 }
 
@@ -252,6 +254,19 @@ static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 			return acts[i].fn(d, e);
 	return err_set(e, "%s of a domain that is %s%s is refused", what ? what : "nothing",
 		virt_state_name(state), job ? ", with a job running," : "");
+}
+
+/* The standby's path of every pair, at once: the guest runs here. */
+static int op_carry(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+
+	if (need_order(a, e) < 0)
+		return -1;
+	for (size_t i = 0; i < a->end.order.n_pairs; i++)
+		if (standby_path_up(&a->end, i, e) < 0)
+			return -1;
+	return 0;
 }
 
 static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -303,7 +318,7 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	bool settled = json_is_true(json_object_get(args, "settled"));
 	struct agent *a = ctx;
-	int64_t left = a->end.open && settled ? late_unplug_left(&a->end) : 0;
+	int64_t left = a->end.open ? late_unplug_left(&a->end) : 0;
 
 	a->watches = left > 0;
 	if (!a->watches) {
@@ -371,6 +386,8 @@ static int op_reopen(void *ctx, const json_t *args, json_t **ret, struct err *e)
 			return -1;
 		clock_sleep_ms(REOPEN_PAUSE_MS);
 	}
+	*ret = json_object();
+	json_object_set_new(*ret, "may_arrive", json_boolean(settle_may_arrive(&a->end)));
 	return 0;
 }
 
@@ -403,6 +420,7 @@ static const struct server_op ops[] = {
 	{ "apply", op_apply },
 	{ "undo", op_undo },
 	{ "act", op_act },
+	{ "carry", op_carry },
 	{ "figures", op_figures },
 	{ "pairs", op_pairs },
 	{ "close", op_close },
@@ -436,12 +454,12 @@ static int run_recover(const char *uuid, const char *libvirt_uri)
 }
 
 /* What this end cannot decide alone, both hosts can, as soon as the other one answers. */
-static void settle_jointly(const char *uuid, const char *libvirt_uri)
+static void settle_jointly(const struct end *end, const char *uuid, const char *libvirt_uri)
 {
 	int64_t limit = clock_ms() + JOINTLY_LIMIT_MS, pause = JOINTLY_PAUSE_MS;
 	int status = STATUS_INCOMPLETE;
 
-	while (clock_ms() < limit && journal_exists(uuid) &&
+	while (clock_ms() < limit && journal_exists(uuid) && !end_is_told_to_stop(end) &&
 		(status == STATUS_INCOMPLETE || status == STATUS_BUSY)) {
 		clock_sleep_ms(pause);
 		pause = pause * 2 < JOINTLY_PAUSE_MAX_MS ? pause * 2 : JOINTLY_PAUSE_MAX_MS;
@@ -450,32 +468,31 @@ static void settle_jointly(const char *uuid, const char *libvirt_uri)
 	}
 }
 
-static int settle_or_watch(struct agent *a, const char *why, int stop_fd, struct err *e)
+static int settle_or_watch(struct agent *a, const char *why, struct err *e)
 {
 	if (!a->watches) {
 		syslog(LOG_NOTICE, "%s: %s; settling this end", a->end.order.name, why);
 		if (settle_alone(&a->end, e) < 0)
 			return -1;
-		stop_fd = -1; /* it may have been told to stop: that is why it is alone */
+		if (late_unplug_left(&a->end) == 0)
+			return 0;
 	}
-	if (late_unplug_left(&a->end) == 0)
-		return 0;
 	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain", a->end.order.name);
-	return late_unplug_watch(&a->end, stop_fd, e);
+	return late_unplug_watch(&a->end, e);
 }
 
 /* The driver is gone: nobody but this process settles this end now. */
-static void settle_left_open(struct agent *a, const char *why, int stop_fd)
+static void settle_left_open(struct agent *a, const char *why)
 {
 	CLEANUP_FREE char *uuid = str_dup(a->end.order.uuid);
-	struct err e;
-	int r = settle_or_watch(a, why, stop_fd, &e);
+	struct err e = { 0 };
+	int r = settle_or_watch(a, why, &e);
 
 	if (r < 0)
 		syslog(LOG_WARNING, "%s: not settled alone: %s", a->end.order.name, e.msg);
 	end_close(&a->end, r == 0);
 	if (r < 0)
-		settle_jointly(uuid, a->libvirt_uri);
+		settle_jointly(&a->end, uuid, a->libvirt_uri);
 }
 
 /* A session of its own: what ends the driver's terminal or login does not end the agent. */
@@ -491,12 +508,12 @@ static int detach_from_login(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	setsid();
-	return signalfd(-1, &set, SFD_CLOEXEC);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 {
-	struct agent a = { 0 };
+	struct agent a = { .end.stop_fd = -1 };
 	const char *why;
 	int stop_fd;
 
@@ -510,8 +527,11 @@ int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 		ARRAY_SIZE(ops), on_switching, &a, &a.cancel);
 	log_init(LOG_LEVEL_WARN, log_to_driver);
 	why = server_run(a.server);
+	/* SIGTERM leaves it alone first; once more, and it stops waiting. */
+	a.end.stop_fd = stop_fd;
+	end_clear_stop(&a.end);
 	if (a.end.open)
-		settle_left_open(&a, why, stop_fd);
+		settle_left_open(&a, why);
 	nl_close(a.end.nl);
 	virt_close(a.end.virt);
 	log_init(LOG_LEVEL_QUIET, NULL);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/end.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "agent/journal.h"
 #include "agent/lock.h"
@@ -25,6 +28,7 @@ static const struct field pair_state_fields[] = {
 	RECORD_BOOL(pair_state, primary_missing),
 	RECORD_INT(pair_state, unplug_asked),
 	RECORD_INT(pair_state, unplug_until),
+	RECORD_INT(pair_state, vf_failed_at),
 	RECORD_BOOL(pair_state, attr_noted),
 	RECORD_ONE(pair_state, attr_found, &vf_attr_record),
 	RECORD_BOOL(pair_state, had_mac),
@@ -54,6 +58,7 @@ static void begin(struct end *end, struct order *order)
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
+	end->guest_gone = end->patient = false;
 	end->open = true;
 }
 
@@ -61,72 +66,6 @@ static void unlock_domain(struct end *end)
 {
 	lock_release(end->domain_lock);
 	end->domain_lock = NULL;
-}
-
-/* What the guest's VF had on the host it came from, which this host cannot know. */
-static void inherit_attributes(const json_t *head, struct order *order)
-{
-	struct order old = { 0 };
-	struct err ignored;
-
-	if (record_decode(&order_record, head, &old, &ignored) < 0)
-		return;
-	for (size_t i = 0; i < order->n_pairs; i++) {
-		struct pair_order *to = &order->pairs[i];
-
-		for (size_t k = 0; k < old.n_pairs && !to->has_attr; k++) {
-			if (!str_equal(old.pairs[k].mac, to->mac))
-				continue;
-			to->has_attr = old.pairs[k].has_attr;
-			to->attr = old.pairs[k].attr;
-		}
-	}
-	record_clear(&order_record, &old);
-}
-
-/*
- * A guest that arrived here but could not be given its VF has left a journal. It lives here
- * still, so this order, which finds what that one left, takes its place.
- */
-static void drop_degraded_mark(struct end *end, struct order *order)
-{
-	const char *uuid = order->uuid;
-	struct journal_content content;
-	struct journal *old = NULL;
-	enum virt_state state;
-	struct err ignored;
-	bool job;
-
-	if (journal_open(uuid, &old, &content, &ignored) < 0)
-		return;
-	if (!json_is_true(json_object_get(content.head, "is_source")) &&
-		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 && state == VIRT_RUNNING) {
-		inherit_attributes(content.head, order);
-		journal_remove(old);
-	} else {
-		journal_close(old);
-	}
-	journal_content_free(&content);
-}
-
-int end_open(struct end *end, struct order *order, struct err *e)
-{
-	json_t *head;
-	int r;
-
-	if (lock_domain(end, order->uuid, order->name, order->owner, e) < 0)
-		return -1;
-	drop_degraded_mark(end, order);
-	head = record_encode(&order_record, order);
-	r = journal_create(order->uuid, head, &end->journal, e);
-	json_decref(head);
-	if (r < 0) {
-		unlock_domain(end);
-		return -1;
-	}
-	begin(end, order);
-	end->same_boot = true;
-	return 0;
 }
 
 static bool *begun_flag(struct end *end, const struct step *step, json_int_t i)
@@ -152,6 +91,7 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	now->had_mac = fresh.had_mac;
 	now->unplug_asked = end->same_boot ? fresh.unplug_asked : 0;
 	now->unplug_until = fresh.unplug_until;
+	now->vf_failed_at = end->same_boot ? fresh.vf_failed_at : 0;
 	return 0;
 }
 
@@ -202,6 +142,107 @@ int end_take_up(struct end *end, const char *uuid, const struct journal_content 
 	end->same_boot = content->same_boot;
 	begin(end, &order);
 	return replay(end, content->lines, e) < 0 ? journal_hint_by_hand(e) : 0;
+}
+
+/* ---- taking the place of an older journal ---- */
+
+static ssize_t same_pair(const struct end *old, const char *mac)
+{
+	for (size_t k = 0; k < old->order.n_pairs; k++)
+		if (str_equal(old->order.pairs[k].mac, mac))
+			return (ssize_t)k;
+	return -1;
+}
+
+/* What the guest's VF had on the host it came from, which this host cannot know, and how its
+ * standby rests. */
+static void inherit_order(const struct end *old, struct order *order)
+{
+	for (size_t i = 0; i < order->n_pairs; i++) {
+		struct pair_order *to = &order->pairs[i];
+		ssize_t k = same_pair(old, to->mac);
+		const struct pair_order *from = k < 0 ? to : &old->order.pairs[k];
+
+		if (!to->has_attr) {
+			to->has_attr = from->has_attr;
+			to->attr = from->attr;
+		}
+		to->link_was_up = from->link_was_up;
+	}
+}
+
+/* The entries that stand because of the old one. */
+static int inherit_state(struct end *end, struct end *old, struct err *e)
+{
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		ssize_t k = same_pair(old, end->order.pairs[i].mac);
+		struct pair_state *to = &end->pairs[i];
+
+		if (k < 0)
+			continue;
+		to->self_added = old->pairs[k].self_added;
+		to->n_found = old->pairs[k].n_found;
+		to->found = TAKE_PTR(old->pairs[k].found);
+		if (end_note_state(end, i, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A guest that arrived here but could not be given its VF, or was not seen to use it, has left a
+ * journal. It lives here still, so this order, which finds what that one left, takes its place.
+ * OLD stays closed where there is none.
+ */
+static void take_up_mark(struct end *end, const char *uuid, struct end *old)
+{
+	struct journal_content content;
+	struct journal *journal = NULL;
+	enum virt_state state;
+	struct err ignored;
+	bool job;
+
+	if (journal_open(uuid, &journal, &content, &ignored) < 0)
+		return;
+	if (!json_is_true(json_object_get(content.head, "is_source")) &&
+		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 && state == VIRT_RUNNING &&
+		end_take_up(old, uuid, &content, &ignored) == 0)
+		journal_remove(journal);
+	else
+		journal_close(journal);
+	journal_content_free(&content);
+}
+
+static int create_journal(struct end *end, const struct order *order, struct err *e)
+{
+	json_t *head = record_encode(&order_record, order);
+	int r = journal_create(order->uuid, head, &end->journal, e);
+
+	json_decref(head);
+	return r;
+}
+
+int end_open(struct end *end, struct order *order, struct err *e)
+{
+	struct end old = { .stop_fd = -1 };
+	int r;
+
+	if (lock_domain(end, order->uuid, order->name, order->owner, e) < 0)
+		return -1;
+	take_up_mark(end, order->uuid, &old);
+	if (old.open)
+		inherit_order(&old, order);
+	r = create_journal(end, order, e);
+	if (r == 0) {
+		end->same_boot = true;
+		begin(end, order);
+		if (old.open && (r = inherit_state(end, &old, e)) < 0)
+			end_close(end, false);
+	} else {
+		unlock_domain(end);
+	}
+	end_close(&old, false);
+	return r;
 }
 
 int end_reopen(struct end *end, const char *uuid, const char *owner, struct err *e)
@@ -267,6 +308,21 @@ int end_note(struct end *end, const char *step, int i, bool begun, struct err *e
 int end_note_state(struct end *end, size_t i, struct err *e)
 {
 	return journal_write(end->journal, new_line(end, (int)i), e);
+}
+
+bool end_is_told_to_stop(const struct end *end)
+{
+	struct pollfd p = { .fd = end->stop_fd, .events = POLLIN };
+
+	return end->stop_fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+void end_clear_stop(const struct end *end)
+{
+	struct signalfd_siginfo info;
+
+	while (end->stop_fd >= 0 && read(end->stop_fd, &info, sizeof(info)) == sizeof(info))
+		;
 }
 
 void end_set_switching(struct end *end)

@@ -35,6 +35,7 @@ struct pair_state {
 	bool primary_missing; /* the VF was taken away and could not be given back */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */
+	int64_t vf_failed_at; /* when it was last given its VF in vain, 0: never */
 	bool attr_noted;      /* what the VF had before, see attr.h: */
 	struct vf_attr attr_found;
 	bool had_mac;         /* the guest's, before the guest had the VF */
@@ -54,6 +55,7 @@ struct end {
 	/* Tells the driver something while a step runs; takes the reference. */
 	void (*tell)(void *arg, const char *event, json_t *data);
 	void *tell_arg;
+	int stop_fd; /* borrowed; readable: this process is to end; -1: none */
 
 	bool open; /* an order is being carried out */
 	struct order order;
@@ -61,6 +63,8 @@ struct end {
 	struct lock *domain_lock; /* owned */
 	struct journal *journal;  /* owned */
 	bool same_boot;           /* since the order was given */
+	bool patient;             /* nobody asked for it: what failed is not tried again at once */
+	bool guest_gone;          /* it ended by itself: what is undone is not done for it any more */
 	atomic_bool switching; /* destination: the source has stopped the guest */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
@@ -90,6 +94,11 @@ enum { END_DOMAIN = -1 };
 int end_note(struct end *end, const char *step, int i, bool begun, struct err *e);
 /* The pair's state alone has changed. */
 int end_note_state(struct end *end, size_t i, struct err *e);
+
+/* For what waits long without a driver. */
+bool end_is_told_to_stop(const struct end *end);
+/* What it was told so far has been heeded. */
+void end_clear_stop(const struct end *end);
 
 /* Told by the driver, from whichever thread: the source has stopped the guest. */
 void end_set_switching(struct end *end);

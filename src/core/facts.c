@@ -141,6 +141,7 @@ struct use {
 	char *address;
 	char *name, *uuid;
 	bool live;
+	bool interrupted; /* a run that has not been settled holds it, not the domain */
 };
 
 struct use_list {
@@ -353,6 +354,10 @@ static void judge_domains(const struct use_list *uses, const char *own, struct v
 			continue;
 		if (u->live)
 			mark_used(f, str_printf("domain %s runs with it", u->name));
+		else if (u->interrupted && !str_equal(u->uuid, own))
+			mark_used(f, str_printf("an interrupted run of domain %s holds it", u->name));
+		else if (u->interrupted)
+			continue;
 		else if (own && str_equal(u->uuid, own))
 			f->own = true;
 		else
@@ -546,7 +551,24 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	return 0;
 }
 
-static void gather_journals(struct host_facts *ret)
+/* The VFs that the order at the head of a journal names stay reserved until it is settled. */
+static void add_reserved(struct use_list *uses, const char *uuid, const json_t *head)
+{
+	const json_t *pair;
+	size_t i;
+
+	json_array_foreach(json_object_get(head, "pairs"), i, pair) {
+		const char *vf = json_string_value(json_object_get(pair, "vf"));
+		struct use *u = vf ? mem_append(&uses->v, &uses->n, sizeof(*u)) : NULL;
+
+		if (u)
+			*u = (struct use){ .address = str_dup(vf), .uuid = str_dup(uuid),
+				.name = str_dup(json_string_value(json_object_get(head, "name"))),
+				.interrupted = true };
+	}
+}
+
+static void gather_journals(struct host_facts *ret, struct use_list *uses)
 {
 	json_t *uuids = journal_list(), *uuid;
 	size_t i;
@@ -559,6 +581,8 @@ static void gather_journals(struct host_facts *ret)
 		f->uuid = str_dup(json_string_value(uuid));
 		if (journal_peek(f->uuid, &head, &e) < 0)
 			f->error = str_dup(e.msg);
+		else
+			add_reserved(uses, f->uuid, head);
 		json_decref(head);
 	}
 	json_decref(uuids);
@@ -570,7 +594,7 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 	struct users users = { 0 };
 	int r = 0;
 
-	gather_journals(ret);
+	gather_journals(ret, &users.uses);
 	ret->clock_ms = clock_wall_ms();
 	if (gather_host(v, ret, e) < 0 || gather_networks(v, ret, e) < 0 ||
 		gather_domains(v, ret, &users.uses, e) < 0 || gather_domain(v, key, ret, e) < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/late.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include "agent/lock.h"
@@ -31,16 +30,8 @@ int64_t late_unplug_left(const struct end *end)
 
 struct watch {
 	struct end *end;
-	int stop_fd;
 	bool *gone; /* owned; by pair */
 };
-
-static bool is_told_to_stop(const struct watch *w)
-{
-	struct pollfd p = { .fd = w->stop_fd, .events = POLLIN };
-
-	return w->stop_fd >= 0 && poll(&p, 1, 0) > 0;
-}
 
 /* Its frames come first: the standby has to carry them from now on. */
 static void let_standby_carry(struct end *end, size_t i)
@@ -60,8 +51,10 @@ static int look_for_late_unplug(void *arg, struct err *e)
 	enum virt_state state;
 	bool job, any = false;
 
-	if (is_told_to_stop(w))
+	if (end_is_told_to_stop(w->end)) {
+		end_clear_stop(w->end);
 		return err_set_kind(e, ERR_TIMEOUT, "told to stop watching");
+	}
 	if (virt_ensure(w->end->virt, e) < 0 ||
 		virt_state_get(w->end->virt, w->end->order.uuid, &state, &job, e) < 0)
 		return 0; /* libvirt may be starting anew */
@@ -124,10 +117,10 @@ static void name_watcher(struct end *end, int64_t left_ms)
 	lock_set_owner(end->domain_lock, owner);
 }
 
-int late_unplug_watch(struct end *end, int stop_fd, struct err *e)
+int late_unplug_watch(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *gone = mem_new(end->order.n_pairs * sizeof(*gone));
-	struct watch w = { .end = end, .stop_fd = stop_fd, .gone = gone };
+	struct watch w = { .end = end, .gone = gone };
 	int64_t left;
 
 	while ((left = late_unplug_left(end)) > 0) {

@@ -28,6 +28,7 @@ enum {
 	QUIET_GAPS = 20,        /* … for so many of the usual gaps between them */
 	BUSY_FACTOR = 3,
 	TAKE_BACK_MS = 10000,
+	NEXT_TRY_MS = 600000,
 	NICS_OF_A_WORKING_PAIR = 3, /* net_failover's master and its two ports */
 };
 
@@ -428,7 +429,7 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		return -1;
 	*ret_had = alias;
 	/* All the more reason to give it a VF if that does not work. */
-	if (!alias && standby_path_up(end, i, e) < 0)
+	if (!alias && standby_path_up_beside_vf(end, i, e) < 0)
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
 	if (!alias)
 		attr_before_attach(end, i);
@@ -516,16 +517,57 @@ static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, st
 	return end_note_state(end, i, e);
 }
 
-int give_vf(struct end *end, size_t i, struct err *e)
+/* A guest without its VF has its standby's path before anything else, and for as long as that lasts. */
+static int let_standby_carry(struct end *end, size_t i, struct err *e)
+{
+	struct err now;
+	bool attached;
+
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	if (attached)
+		return 0;
+	end->pairs[i].primary_missing = true;
+	if (end_note_state(end, i, e) < 0)
+		return -1;
+	if (standby_path_up(end, i, &now) < 0)
+		log_warn("%s: the standby's path is not whole: %s", end->order.name, now.msg);
+	return 0;
+}
+
+/* Where NIC and VF cannot share the MAC, each try costs the guest its network for as long as it takes. */
+static bool is_too_soon(const struct end *end, size_t i)
+{
+	int64_t failed_at = end->pairs[i].vf_failed_at;
+
+	return end->patient && failed_at && clock_ms() < failed_at + NEXT_TRY_MS &&
+	       nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+}
+
+static int give_and_note(struct end *end, size_t i, struct err *e)
 {
 	struct tap_watch watch;
+	struct err ignored;
 	int r;
 
-	/* Recover and settling come here without having reserved it. */
-	if (vf_reserve(end, i, e) < 0 || wait_for_late_unplug(end, i, e) < 0)
-		return -1;
 	tap_watch_start(end, i, &watch);
 	r = give_and_watch(end, i, &watch, e);
 	free(watch.tap);
+	if (r < 0) {
+		end->pairs[i].vf_failed_at = clock_ms();
+		end_note_state(end, i, &ignored);
+	}
 	return r;
+}
+
+int give_vf(struct end *end, size_t i, struct err *e)
+{
+	/* Recover and settling come here without having reserved it. */
+	if (let_standby_carry(end, i, e) < 0 || vf_reserve(end, i, e) < 0 ||
+		wait_for_late_unplug(end, i, e) < 0)
+		return -1;
+	if (is_too_soon(end, i))
+		return err_set(e, "VF %s was not used by the guest a short while ago: it is not tried again "
+				  "so soon", end->order.pairs[i].vf);
+	return give_and_note(end, i, e);
 }

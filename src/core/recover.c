@@ -40,26 +40,42 @@ static enum settle_verdict decide_once(bool is_source, const struct settle_view 
 	return is_source ? settle_decide(here, there) : settle_decide(there, here);
 }
 
-/* That the guest is nowhere else is to be seen twice before it is resumed here. */
-static bool is_settled(enum settle_verdict v, enum settle_verdict before)
+/* How often, and for how long, a verdict has been the same. */
+struct stable {
+	enum settle_verdict verdict;
+	int64_t since;
+};
+
+/*
+ * That the guest is nowhere else is to be seen twice before it is resumed here, and for a while before
+ * what was prepared for it here is taken away.
+ */
+static bool is_settled(enum settle_verdict v, struct stable *before, bool may_arrive)
 {
-	return v != SETTLE_WAIT && (v != SETTLE_RESUME || v == before);
+	bool first = v != before->verdict;
+
+	if (first)
+		*before = (struct stable){ v, clock_ms() };
+	if (v == SETTLE_BACKWARD && may_arrive)
+		return clock_ms() >= before->since + SETTLE_ARRIVAL_MS;
+	return v != SETTLE_WAIT && (v != SETTLE_RESUME || !first);
 }
 
 static enum settle_verdict decide(struct driver *d, struct client *client, struct client *peer,
-	const char *uuid, bool is_source)
+	const char *uuid, bool is_source, bool may_arrive)
 {
 	int64_t deadline = clock_ms() + d->options->settle_timeout * 1000;
-	enum settle_verdict v = SETTLE_WAIT;
+	struct stable before = { .verdict = SETTLE_WAIT };
 
 	for (;;) {
 		struct settle_view here, there;
-		enum settle_verdict before = v;
+		enum settle_verdict v;
+		/* An agent that cannot tell: its libvirt may just be starting. */
+		bool told = driver_look(d, client, uuid, &here) == 0;
 
-		driver_look(d, client, uuid, &here);
-		driver_look(d, peer, uuid, &there);
+		told = driver_look(d, peer, uuid, &there) == 0 && told;
 		v = decide_once(is_source, &here, &there);
-		if (is_settled(v, before) || clock_ms() >= deadline || d->interrupted)
+		if ((told && is_settled(v, &before, may_arrive)) || clock_ms() >= deadline)
 			return v;
 		clock_sleep_ms(DECIDE_PAUSE_MS);
 	}
@@ -122,12 +138,13 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
 	enum settle_verdict v;
 
-	json_t *args = with_text("uuid", uuid);
+	json_t *args = with_text("uuid", uuid), *reply = NULL;
+	bool may_arrive;
 
 	ret->total_ms = ret->standby_ms = ret->downtime_ms = -1;
 	name = name ? name : uuid;
 	json_object_set_new(args, "owner", json_text(d->owner));
-	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), NULL, &ret->err) < 0) {
+	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), &reply, &ret->err) < 0) {
 		if (ret->err.kind == ERR_NOT_FOUND) {
 			ret->err = (struct err){ 0 };
 			say(ret, STATUS_DONE, "settled", name, client_label(client), "settled already");
@@ -139,7 +156,9 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 		return;
 	}
 	d->rolling_back = true; /* a signal does not stop it half-way */
-	v = decide(d, client, peer, uuid, is_source);
+	may_arrive = !peer && json_is_true(json_object_get(reply, "may_arrive"));
+	json_decref(reply);
+	v = decide(d, client, peer, uuid, is_source, may_arrive);
 	if (d->options->dry_run) {
 		say(ret, STATUS_DONE, "would-settle", name, client_label(client), settle_verdict_name(v));
 		driver_close_order(d, client, false);

@@ -37,6 +37,7 @@ struct run {
 	bool ordered[2]; /* an agent there has been given the order … */
 	bool opened[2];  /* … and the present one carries it out */
 	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */
+	bool guest_gone;   /* it ended by itself */
 	int64_t standby_since;
 	struct err undo_err; /* first one; kind ERR_NONE: all undone */
 	size_t n_missing;    /* pairs without VF behind the move */
@@ -172,7 +173,9 @@ static int apply_both_halves(struct run *r, const struct step *step, struct err 
 	int ret;
 
 	start_half(r, step, DESTINATION, &dst);
+	dst.deadline = clock_ms() + driver_request_ms(r->d);
 	wait_half(r, &dst, &r->d->ready);
+	dst.deadline = clock_ms() + limit_of(r, step);
 	if (dst.done && dst.failed) {
 		r->d->under_way[DESTINATION] = NULL;
 		return result_of(&dst, e);
@@ -188,6 +191,8 @@ static int apply_both_halves(struct run *r, const struct step *step, struct err 
 		r->d->under_way[DESTINATION] = NULL;
 		return err_set_kind(e, ERR_CANCELLED, "stopped by a signal");
 	}
+	/* From here on a signal is the source's affair: the guest may come all the same. */
+	r->d->under_way[DESTINATION] = NULL;
 	start_half(r, step, SOURCE, &src);
 	call_wait_any(&r->d->group, both, ARRAY_SIZE(both));
 	/* A destination that cannot do its part (or is gone) stops the source. */
@@ -318,18 +323,38 @@ static void close_ends(struct run *r)
 
 /* ---- back ---- */
 
+static int call_undo_once(struct run *r, const struct step *step, int side, struct err *e)
+{
+	json_t *args = step_args(step);
+
+	json_object_set_new(args, "guest_gone", json_boolean(r->guest_gone));
+	return call_once(&r->d->group, r->ends[side], "undo", args, limit_of(r, step), NULL, e);
+}
+
 /* 0 as well when the agent was lost and has undone everything by itself. */
 static int call_undo(struct run *r, const struct step *step, int side, struct err *e)
 {
 	struct err ignored;
-	int got = call_once(&r->d->group, r->ends[side], "undo", step_args(step), limit_of(r, step),
-		NULL, e);
+	int got = call_undo_once(r, step, side, e);
 
 	if (got == 0 || e->kind != ERR_LOST || revive(r, side, &ignored) < 0)
 		return got;
-	return r->opened[side] ? call_once(&r->d->group, r->ends[side], "undo", step_args(step),
-					 limit_of(r, step), NULL, e) :
-				 0;
+	return r->opened[side] ? call_undo_once(r, step, side, e) : 0;
+}
+
+/* An agent whose place could not be taken has left its part undone, unless it does so by itself. */
+static void retry_lost(struct run *r)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		struct err e;
+
+		if (!r->ordered[side] || revive(r, side, &e) == 0)
+			continue;
+		report_warning(r->d->report, NULL, e.msg, e.hint);
+		r->unsettled[side] = true;
+		if (side == SOURCE && r->undo_err.kind == ERR_NONE)
+			r->undo_err = e;
+	}
 }
 
 static void undo_half(struct run *r, const struct step *step, int side)
@@ -351,10 +376,23 @@ static void undo_half(struct run *r, const struct step *step, int side)
 	report_step(r->d->report, host(r, side), step->name, step->title, clock_ms() - start, true);
 }
 
+static size_t place_of(const char *step)
+{
+	return (size_t)(step_find(step) - steps);
+}
+
+/* Undoes one host's part of the steps from table place LAST down to the first. */
+static void undo_side(struct run *r, int side, size_t last)
+{
+	for (size_t k = last + 1; k-- > 0;)
+		undo_half(r, &steps[k], side);
+}
+
 /* Undoes the steps from table place LAST down to the first. */
 static void roll_back(struct run *r, size_t last)
 {
 	r->d->rolling_back = true;
+	retry_lost(r);
 	for (size_t k = last + 1; k-- > 0;) {
 		undo_half(r, &steps[k], SOURCE);
 		undo_half(r, &steps[k], DESTINATION);
@@ -522,13 +560,11 @@ static void leave_source(struct run *r)
 		report_warning(r->d->report, NULL, e.msg, e.hint);
 }
 
-/* The remains of a guest that ended while it was moved. */
+/* The remains of a guest that ended while it was moved: nothing is given back to it. */
 static void clean_after_end(struct run *r)
 {
-	leave_source(r);
-	undo_half(r, step_find(step_autostart_off), SOURCE);
-	undo_half(r, step_find(step_migrate), DESTINATION);
-	undo_half(r, &steps[0], DESTINATION);
+	r->guest_gone = true;
+	roll_back(r, place_of(step_migrate));
 }
 
 /* ---- forward ---- */
@@ -685,6 +721,17 @@ static void say_forward(struct run *r, const char *done)
 		say_done(r, done);
 }
 
+/* The destination was not told of the switch-over, or no longer waited for the guest. */
+static void let_standby_carry(struct run *r)
+{
+	struct err e;
+
+	if (make_ready(r, step_find(step_give_vf), &e) < 0 ||
+		call_once(&r->d->group, r->ends[DESTINATION], "carry", NULL, driver_request_ms(r->d), NULL,
+			&e) < 0)
+		report_warning(r->d->report, NULL, e.msg, e.hint);
+}
+
 /* ---- whole runs ---- */
 
 /* Behind the move: which way? LAST is the place of the move in the table. */
@@ -699,8 +746,10 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 	switch (v) {
 	case SETTLE_FORWARD:
 		r->d->past_return = true;
-		read_figures(r);
+		if (call_failed)
+			let_standby_carry(r);
 		finish_forward(r, last + 1);
+		read_figures(r);
 		break;
 	case SETTLE_BACKWARD:
 		roll_back(r, last);
@@ -708,7 +757,8 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 		break;
 	case SETTLE_UNVERIFIED:
 		leave_source(r);
-		r->unsettled[SOURCE] = view[SOURCE].state != VIRT_MIGRATED;
+		r->unsettled[SOURCE] = r->unsettled[SOURCE] || view[SOURCE].state != VIRT_MIGRATED;
+		r->unsettled[DESTINATION] = true;
 		say_unknown(r, v, view, why);
 		break;
 	case SETTLE_GUEST_ENDED:
@@ -717,6 +767,7 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 		break;
 	default:
 		say_unknown(r, v, view, why);
+		r->unsettled[SOURCE] = r->unsettled[DESTINATION] = true;
 		/* No "close": left alone, each agent goes on waiting and settles its own end. */
 		if (v != SETTLE_TWICE)
 			r->opened[SOURCE] = r->opened[DESTINATION] = false;
@@ -737,18 +788,13 @@ static void say_not_begun(struct run *r, const struct err *e)
 	snprintf(r->out->text, sizeof(r->out->text), "%s was not touched", order(r, DESTINATION)->name);
 }
 
-static size_t place_of_move(void)
-{
-	return (size_t)(step_find(step_migrate) - steps);
-}
-
 static int take_steps_to(struct run *r, size_t last, size_t *ret_reached, struct err *e)
 {
 	for (size_t k = 0; k <= last; k++) {
 		*ret_reached = k;
 		if (r->d->interrupted)
 			return err_set_kind(e, ERR_CANCELLED, "stopped by a signal");
-		if (str_equal(steps[k].name, "detach-vf"))
+		if (str_equal(steps[k].name, step_detach))
 			r->standby_since = clock_ms();
 		if (take_step(r, &steps[k], e) < 0)
 			return -1;
@@ -765,6 +811,7 @@ static bool guest_has_ended(struct run *r, int side)
 	return view.reachable && !virt_state_is_active(view.state);
 }
 
+/* The source has been left already, and is not looked at again. */
 static void say_moved(struct run *r)
 {
 	struct err e = { 0 };
@@ -773,22 +820,22 @@ static void say_moved(struct run *r)
 		say_forward(r, "moved");
 		return;
 	}
-	r->unsettled[SOURCE] = r->unsettled[DESTINATION] = false;
-	undo_half(r, step_find(step_migrate), DESTINATION);
-	undo_half(r, &steps[0], DESTINATION);
+	r->unsettled[DESTINATION] = false;
+	r->guest_gone = true;
+	undo_side(r, DESTINATION, place_of(step_migrate));
 	say_guest_ended(r, &e);
 }
 
 static void run_opened(struct run *r, int64_t start)
 {
-	size_t move = place_of_move(), reached = 0;
+	size_t move = place_of(step_migrate), reached = 0;
 	struct err e = { 0 };
 	int result = take_steps_to(r, move, &reached, &e);
 
 	if (result < 0 && r->d->interrupted)
 		err_set_kind(&e, ERR_CANCELLED, "stopped by a signal");
 	if (result < 0 && reached < move)
-		revive_both(r);
+		revive_both(r); /* to see whether the guest is still there */
 	if (result < 0 && reached < move && guest_has_ended(r, SOURCE)) {
 		clean_after_end(r);
 		say_guest_ended(r, &e);

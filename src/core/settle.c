@@ -9,7 +9,6 @@
 
 enum {
 	ALONE_DESTINATION_MS = 24 * 3600 * 1000, /* as long as a migration may take */
-	ALONE_ARRIVAL_MS = 15000, /* the source's libvirt connects to this one before a guest is to be seen */
 	ALONE_POLL_MS = 100,
 	ABORT_AFTER_MS = 10000, /* a migration whose driver is dead … */
 	ABORT_AGAIN_MS = 5000,
@@ -188,33 +187,41 @@ static int act_on_domain(struct end *end, int (*act)(struct virt_domain *d, stru
 	return end_domain(end, &d, e) < 0 ? -1 : act(d, e);
 }
 
+static bool was_moved(const struct end *end)
+{
+	return end->begun[step_find(step_migrate) - steps];
+}
+
 /*
- * The guest is not here. On the source its standby's entries go. Autostart is given back to a
- * guest that ended by itself, not to one that libvirt says has left; and one that may have left is not settled before
- * the destination was seen.
+ * The guest is not here, and nothing is given back to it. To one that may have left autostart is not,
+ * before the destination was seen.
  */
 static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 {
+	bool *autostart_off = &end->begun[step_find(step_autostart_off) - steps], was_off = *autostart_off;
 	enum virt_state state;
 	bool job;
+	int r;
 
-	if (!end->order.is_source)
-		return undo_all(end, e);
 	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
 		return -1;
-	if (state == VIRT_MIGRATED || state == VIRT_ABSENT)
+	/* What libvirt says has left needs no other word for it. */
+	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))
 		return finish(end, e);
-	if (apply_half(end, step_find(step_leave_source), e) < 0)
-		return -1;
-	if (v == SETTLE_UNVERIFIED && end->begun[step_find(step_migrate) - steps])
-		return err_set(e, "%s is %s here, and the destination does not answer",
-			end->order.name, virt_state_name(state));
-	return step_undo(end, step_find(step_autostart_off), e);
+	end->guest_gone = true;
+	if (!end->order.is_source || v != SETTLE_UNVERIFIED || !was_moved(end))
+		return undo_all(end, e);
+	*autostart_off = false;
+	r = undo_all(end, e);
+	*autostart_off = was_off;
+	return r < 0 ? -1 : err_set(e, "%s is %s here, and the destination does not answer",
+				    end->order.name, virt_state_name(state));
 }
 
 int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 {
 	forget_lost_world(end);
+	end->patient = true;
 	switch (v) {
 	case SETTLE_RESUME:
 		if (end->order.is_source && act_on_domain(end, virt_domain_resume, e) < 0)
@@ -244,6 +251,12 @@ int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 
 /* ---- alone ---- */
 
+/* The source's libvirt connects to this one before a guest is to be seen. */
+bool settle_may_arrive(const struct end *end)
+{
+	return !end->order.is_source && was_moved(end);
+}
+
 struct alone {
 	struct end *end;
 	struct settle_view view;
@@ -258,7 +271,8 @@ static void abort_in_time(struct alone *a)
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
 	struct err e;
 
-	if (!a->end->order.is_source || clock_ms() < a->next_abort)
+	/* A migration that this run has not begun is somebody else's. */
+	if (!a->end->order.is_source || !was_moved(a->end) || clock_ms() < a->next_abort)
 		return;
 	a->next_abort = clock_ms() + ABORT_AGAIN_MS;
 	if (end_domain(a->end, &d, &e) < 0 || virt_migration_abort(d, &e) < 0)
@@ -271,8 +285,7 @@ static bool may_arrive(struct alone *a)
 	enum side side = side_of(&a->view);
 
 	a->seen = a->seen || side == RUNNING || side == MIGRATING;
-	return !a->end->order.is_source && !a->seen &&
-	       a->end->begun[step_find(step_migrate) - steps] && clock_ms() < a->arrives_until;
+	return settle_may_arrive(a->end) && !a->seen && clock_ms() < a->arrives_until;
 }
 
 /* A guest that has left here, and is not known to have arrived: libvirt gets a moment to tell. */
@@ -292,6 +305,8 @@ static int look_alone(void *arg, struct err *e)
 	struct alone *a = arg;
 	struct settle_view *v = &a->view;
 
+	if (end_is_told_to_stop(a->end))
+		return err_set_kind(e, ERR_CANCELLED, "told to stop waiting");
 	v->reachable = virt_ensure(a->end->virt, e) == 0 &&
 		       virt_state_get(a->end->virt, a->end->order.uuid, &v->state, &v->job, e) == 0;
 	if (!v->reachable) {
@@ -328,7 +343,7 @@ int settle_alone(struct end *end, struct err *e)
 {
 	int64_t limit_ms = end->order.is_source ? end->order.settle_ms : ALONE_DESTINATION_MS;
 	struct alone a = { .end = end, .next_abort = clock_ms() + ABORT_AFTER_MS,
-		.arrives_until = clock_ms() + ALONE_ARRIVAL_MS };
+		.arrives_until = clock_ms() + SETTLE_ARRIVAL_MS };
 	enum settle_verdict v;
 
 	cancel_reset(end->cancel);

@@ -39,6 +39,11 @@ int settle_verdict_from_name(const char *name, enum settle_verdict *ret);
 /* What one host can decide without the other. */
 enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view *here);
 
+/* How long a guest is given to come into sight on a destination that stands alone. */
+enum { SETTLE_ARRIVAL_MS = 15000 };
+/* Whether this is a destination that it was sent to. */
+bool settle_may_arrive(const struct end *end);
+
 /* Carries out this end's share of a verdict. -1: something is left to do; E names the first. */
 int settle_act(struct end *end, enum settle_verdict v, struct err *e);
 

@@ -314,13 +314,19 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
-int standby_path_up(struct end *end, size_t i, struct err *e)
+int standby_path_up_beside_vf(struct end *end, size_t i, struct err *e)
 {
 	if (standby_link_up(end, i, e) < 0 || tap_entry_set(end, i, e) < 0)
 		return -1;
-	/* Where NIC and VF cannot share the MAC, the entry was just taken away for the VF. */
 	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST)
 		return 0;
+	return uplink_entry_set(end, i, e);
+}
+
+int standby_path_up(struct end *end, size_t i, struct err *e)
+{
+	if (standby_path_up_beside_vf(end, i, e) < 0)
+		return -1;
 	return uplink_entry_set(end, i, e);
 }
 

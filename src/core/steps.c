@@ -12,7 +12,8 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-const char step_migrate[] = "migrate", step_leave_source[] = "leave-source";
+const char step_detach[] = "detach-vf", step_migrate[] = "migrate";
+const char step_leave_source[] = "leave-source";
 const char step_give_vf[] = "give-vf", step_autostart_off[] = "autostart-off";
 
 static bool nic_replicates(const struct pair_order *p)
@@ -32,30 +33,50 @@ static bool had_primary(const struct pair_order *p)
 
 /*
  * Before the standby may rest, the primary must be back: see pair_state.primary_missing. Until then
- * the undo is put off.
+ * its undo is put off; also while it is not known, because the detach could not be undone.
  */
-static int unless_missing(struct end *end, size_t i,
-	int (*fn)(struct end *end, size_t i, struct err *e), struct err *e)
+static bool needs_standby(const struct end *end, size_t i)
 {
-	return end->pairs[i].primary_missing ? UNDO_PUT_OFF : fn(end, i, e);
+	const struct pair_state *s = &end->pairs[i];
+
+	return s->primary_missing || s->begun[step_find(step_detach) - steps];
 }
 
-/* As long as the guest may still give up its VF, its standby stays ready. */
 static int undo_link(struct end *end, size_t i, struct err *e)
 {
-	if (end->pairs[i].unplug_asked && clock_ms() < end->pairs[i].unplug_until)
+	const struct pair_state *s = &end->pairs[i];
+
+	if (end->guest_gone)
+		return 0;
+	/* As long as the guest may still give up its VF, its standby stays ready. */
+	if (needs_standby(end, i) || (s->unplug_asked && clock_ms() < s->unplug_until))
 		return UNDO_PUT_OFF;
-	return unless_missing(end, i, standby_link_rest, e);
+	return standby_link_rest(end, i, e);
 }
 
 static int undo_tap_entry(struct end *end, size_t i, struct err *e)
 {
-	return unless_missing(end, i, tap_entry_remove, e);
+	if (!end->guest_gone && needs_standby(end, i))
+		return UNDO_PUT_OFF;
+	return tap_entry_remove(end, i, e);
 }
 
 static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
 {
-	return unless_missing(end, i, uplink_entry_remove, e);
+	if (!end->guest_gone && needs_standby(end, i))
+		return UNDO_PUT_OFF;
+	return uplink_entry_remove(end, i, e);
+}
+
+static int undo_detach(struct end *end, size_t i, struct err *e)
+{
+	return end->guest_gone ? 0 : give_vf(end, i, e);
+}
+
+/* The entry is in the way of a guest that is gone, and give_vf's business otherwise. */
+static int undo_late_uplink_entry(struct end *end, size_t i, struct err *e)
+{
+	return end->guest_gone ? uplink_entry_remove(end, i, e) : 0;
 }
 
 /* Whatever leads to the standby here: the guest is not here any more, or never came. */
@@ -101,14 +122,14 @@ const struct step steps[] = {
 	{ "uplink-entry-early", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_uplink_entry },
 		.when = nic_replicates },
-	{ "detach-vf", "take the VF from the guest",
-		.source = { .pair = primary_detach, .undo_pair = give_vf },
+	{ step_detach, "take the VF from the guest",
+		.source = { .pair = primary_detach, .undo_pair = undo_detach },
 		.when = had_primary },
 	{ "clear-mac", "take the guest's MAC off the VF",
 		.source = { .pair = vf_mac_clear }, /* attaching sets it again */
 		.when = had_primary },
 	{ "uplink-entry-source", "let the guest's frames in by the uplink",
-		.source = { .pair = uplink_entry_set }, /* give_vf takes it back */
+		.source = { .pair = uplink_entry_set, .undo_pair = undo_late_uplink_entry },
 		.when = nic_does_not_replicate },
 	/* Not later: a source that goes down behind the move would start a second copy. */
 	{ step_autostart_off, "take autostart from the source",

@@ -38,7 +38,7 @@ struct step {
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
-extern const char step_migrate[], step_leave_source[], step_give_vf[], step_autostart_off[];
+extern const char step_detach[], step_migrate[], step_leave_source[], step_give_vf[], step_autostart_off[];
 
 const struct step *step_find(const char *name);
 /* Whether the host has something to do in this step. */

@@ -115,6 +115,15 @@ int virt_domain_find(struct virt *v, const char *key, struct virt_domain **ret, 
 	return 0;
 }
 
+/* An incoming guest is "starting up" before it is "migrating"; post-copy can be begun by others. */
+static bool is_between_hosts(int paused_reason)
+{
+	return paused_reason == VIR_DOMAIN_PAUSED_MIGRATION ||
+	       paused_reason == VIR_DOMAIN_PAUSED_STARTING_UP ||
+	       paused_reason == VIR_DOMAIN_PAUSED_POSTCOPY ||
+	       paused_reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED;
+}
+
 static enum virt_state classify(int state, int reason)
 {
 	switch (state) {
@@ -122,7 +131,7 @@ static enum virt_state classify(int state, int reason)
 	case VIR_DOMAIN_BLOCKED:
 		return VIRT_RUNNING;
 	case VIR_DOMAIN_PAUSED:
-		return reason == VIR_DOMAIN_PAUSED_MIGRATION ? VIRT_MIGRATING : VIRT_PAUSED;
+		return is_between_hosts(reason) ? VIRT_MIGRATING : VIRT_PAUSED;
 	case VIR_DOMAIN_SHUTOFF:
 		return reason == VIR_DOMAIN_SHUTOFF_MIGRATED ? VIRT_MIGRATED : VIRT_OFF;
 	case VIR_DOMAIN_PMSUSPENDED:
