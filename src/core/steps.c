@@ -79,9 +79,25 @@ static int undo_late_uplink_entry(struct end *end, size_t i, struct err *e)
 	return end->guest_gone ? uplink_entry_remove(end, i, e) : 0;
 }
 
+/* Whoever asks may have lost sight of this host meanwhile. */
+static int check_guest_is_not_here(struct end *end, struct err *e)
+{
+	enum virt_state state;
+	bool job;
+
+	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+		return -1;
+	if (!virt_state_is_active(state))
+		return 0;
+	return err_set(e, "%s is %s here, and needs its standby", end->order.name,
+		virt_state_name(state));
+}
+
 /* Whatever leads to the standby here: the guest is not here any more, or never came. */
 static int leave(struct end *end, size_t i, struct err *e)
 {
+	if (check_guest_is_not_here(end, e) < 0)
+		return -1;
 	if (tap_entry_remove(end, i, e) < 0)
 		return -1;
 	return uplink_entry_remove(end, i, e);
