@@ -106,7 +106,7 @@ static const struct words {
 	[SETTLE_IN_DOUBT] = { STATUS_INCOMPLETE, "in-doubt",
 		"nothing was started, resumed, destroyed or attached" },
 	[SETTLE_TWICE] = { STATUS_INCOMPLETE, "running-twice",
-		"it runs on both; the source's copy was suspended, no VF was touched" },
+		"it runs on both; the source's copy has to stand still, no VF was touched" },
 };
 
 /* Carries the verdict out; the journal goes when nothing is left. */

@@ -769,7 +769,9 @@ static void settle(struct run *r, size_t last, bool call_failed, struct err *why
 		say_unknown(r, v, view, why);
 		r->unsettled[SOURCE] = r->unsettled[DESTINATION] = true;
 		/* No "close": left alone, each agent goes on waiting and settles its own end. */
-		if (v != SETTLE_TWICE)
+		if (v == SETTLE_TWICE)
+			r->unsettled[SOURCE] = r->unsettled[DESTINATION] = true;
+		else
 			r->opened[SOURCE] = r->opened[DESTINATION] = false;
 		break;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/settle.h"
 
+#include "core/standby.h"
 #include "core/steps.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -218,6 +219,19 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 				    end->order.name, virt_state_name(state));
 }
 
+/* The source's copy has to stand still, the other one has its standby until somebody chose. */
+static int settle_twice(struct end *end, struct err *e)
+{
+	if (end->order.is_source && act_on_domain(end, virt_domain_suspend, e) < 0)
+		return err_prefix(e, "%s runs on both hosts, and this copy could not be suspended",
+			end->order.name);
+	for (size_t i = 0; i < end->order.n_pairs && !end->order.is_source; i++)
+		if (end->pairs[i].primary_missing && standby_path_up(end, i, e) < 0)
+			return err_prefix(e, "%s runs on both hosts, and its standby here is not whole",
+				end->order.name);
+	return err_set(e, "%s runs on both hosts", end->order.name);
+}
+
 int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 {
 	forget_lost_world(end);
@@ -239,9 +253,7 @@ int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 	case SETTLE_GUEST_ENDED:
 		return clean_up(end, v, e);
 	case SETTLE_TWICE:
-		if (end->order.is_source)
-			act_on_domain(end, virt_domain_suspend, e);
-		return err_set(e, "%s runs on both hosts", end->order.name);
+		return settle_twice(end, e);
 	case SETTLE_WAIT:
 	case SETTLE_IN_DOUBT:
 		break;
