@@ -62,8 +62,11 @@ static const struct order *order(const struct run *r, int side)
 
 static int64_t limit_of(const struct run *r, const struct step *step)
 {
+	int64_t move_ms = r->d->options->timeout * 1000;
+
+	/* An agent stops at that limit by itself, unless its libvirt does not answer. */
 	if (str_equal(step->name, step_migrate))
-		return MOVE_LIMIT_MS;
+		return move_ms ? move_ms + driver_request_ms(r->d) : MOVE_LIMIT_MS;
 	return driver_step_ms(r->d, order(r, DESTINATION)->n_pairs);
 }
 
