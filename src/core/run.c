@@ -315,12 +315,23 @@ static int make_ready(struct run *r, const struct step *step, struct err *e)
 	return 0;
 }
 
+static void close_end(struct run *r, int side)
+{
+	if (r->opened[side])
+		driver_close_order(r->d, r->ends[side], !r->unsettled[side]);
+	r->opened[side] = false;
+}
+
+/* An agent that is gone by now has left a journal, though nothing may be left to do. */
 static void close_ends(struct run *r)
 {
 	for (int side = SOURCE; side <= DESTINATION; side++) {
-		if (r->opened[side])
-			driver_close_order(r->d, r->ends[side], !r->unsettled[side]);
-		r->opened[side] = false;
+		bool open = r->opened[side];
+		struct err e;
+
+		close_end(r, side);
+		if (open && client_is_lost(r->ends[side]) && revive(r, side, &e) == 0)
+			close_end(r, side);
 	}
 }
 
