@@ -274,6 +274,7 @@ void end_close(struct end *end, bool settled)
 		return;
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
 		lock_release(end->pairs[i].vf_lock);
+		lock_release(end->pairs[i].room_lock);
 		free(end->pairs[i].found);
 	}
 	free(end->pairs);

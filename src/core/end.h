@@ -42,6 +42,7 @@ struct pair_state {
 	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
 	const char *evidence; /* what proved that the guest drives the VF */
 	struct lock *vf_lock; /* owned */
+	struct lock *room_lock; /* owned; keeps room on the uplink */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */
 };
 

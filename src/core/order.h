@@ -22,6 +22,7 @@ struct pair_order {
 	char *uplink; /* the bridge's port on the NIC */
 	char *pf;
 	char *rule;   /* nic_rule_name */
+	int64_t filter_limit; /* MACs that the uplink takes besides its own; 0: not known */
 
 	bool had_primary;    /* the domain runs with the VF now (source) */
 	char *primary_alias; /* NULL: libvirt gives it one */

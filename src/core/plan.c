@@ -97,6 +97,7 @@ static bool place_pair(struct check_view *v, const char *bridge, const char *nam
 	str_set(&o->uplink, v->uplink->name);
 	str_set(&o->pf, v->pf->name);
 	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
+	o->filter_limit = nic_filter_limit(v->uplink->driver);
 	return true;
 }
 

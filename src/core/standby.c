@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/nic.h"
+#include "core/uplink.h"
 #include "net/link.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -268,9 +269,11 @@ static int claim_self_entry(struct end *end, size_t i, struct err *e)
 	return end_note_state(end, i, e);
 }
 
-int uplink_entry_set(struct end *end, size_t i, struct err *e)
+/* *RET_COMPLAINT: what the NIC's driver has against it; caller frees. */
+static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
+	CLEANUP_CLOSE int log = -1;
 	struct link uplink;
 	struct mac mac;
 	bool present;
@@ -283,12 +286,41 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e)
 		s->self_added = s->self_added || end->order.pairs[i].adopt;
 		return 0;
 	}
+	log = uplink_log_mark();
 	if (claim_self_entry(end, i, e) < 0 || fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
 		return -1;
+	*ret_complaint = uplink_complaint(end, i, log);
 	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
 	return present ? 0 : err_set(e, "%s does not list %s after it was added", uplink.name,
 					 end->order.pairs[i].mac);
+}
+
+int uplink_entry_set(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *complaint = NULL;
+
+	if (set_uplink_entry(end, i, &complaint, e) < 0)
+		return -1;
+	if (!complaint)
+		return 0;
+	err_set(e, "the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
+		end->order.pairs[i].uplink, complaint);
+	return err_hint(e, "Is the uplink's VF trusted? Are there too many guests on their standby?");
+}
+
+/* The guest is on its way: nothing can be refused any more. */
+static int set_uplink_entry_or_warn(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *complaint = NULL;
+
+	if (set_uplink_entry(end, i, &complaint, e) < 0)
+		return -1;
+	if (complaint)
+		log_warn("%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost until "
+			 "it has its VF; the kernel says \"%s\"",
+			end->order.name, end->order.pairs[i].uplink, complaint);
+	return 0;
 }
 
 int uplink_entry_remove(struct end *end, size_t i, struct err *e)
@@ -398,7 +430,7 @@ static int look_for_guest(void *arg, struct err *e)
 		!virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL))
 		return 0;
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		if (uplink_entry_set(end, i, e) < 0 || set_tap_entry(end, i, &x->taps[i], e) < 0)
+		if (set_uplink_entry_or_warn(end, i, e) < 0 || set_tap_entry(end, i, &x->taps[i], e) < 0)
 			return -1;
 	return 1;
 }

@@ -7,6 +7,7 @@
 #include "core/nic.h"
 #include "core/primary.h"
 #include "core/standby.h"
+#include "core/uplink.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -93,6 +94,18 @@ static int check_guest_is_not_here(struct end *end, struct err *e)
 		virt_state_name(state));
 }
 
+/* The VF, and the place of the guest's MAC on the uplink. */
+static int reserve(struct end *end, size_t i, struct err *e)
+{
+	return vf_reserve(end, i, e) < 0 ? -1 : uplink_room_take(end, i, e);
+}
+
+static int release(struct end *end, size_t i, struct err *e)
+{
+	uplink_room_release(end, i);
+	return vf_release(end, i, e);
+}
+
 /* Whatever leads to the standby here: the guest is not here any more, or never came. */
 static int leave(struct end *end, size_t i, struct err *e)
 {
@@ -127,8 +140,8 @@ static int rest_standby(struct end *end, size_t i, struct err *e)
  */
 const struct step steps[] = {
 	{ "reserve-vf", "reserve the VF",
-		.source = { .pair = vf_reserve, .undo_pair = vf_release },
-		.destination = { .pair = vf_reserve, .undo_pair = vf_release } },
+		.source = { .pair = reserve, .undo_pair = release },
+		.destination = { .pair = reserve, .undo_pair = release } },
 	{ "vf-attributes", "give the VF what the guest's VF has set",
 		.destination = { .pair = attr_carry, .undo_pair = attr_restore } },
 	{ "standby-up", "standby link up",

@@ -249,3 +249,44 @@ char *pci_group_trouble(const struct pci_address *address)
 	free(names);
 	return why;
 }
+
+/* ---- network devices ---- */
+
+static bool read_device_name(const char *netdev, const char *name, char *ret, size_t size)
+{
+	CLEANUP_FREE char *path = str_printf("/sys/class/net/%s/device%s", netdev, name);
+	CLEANUP_FREE char *real = realpath(path, NULL);
+	const char *end = real ? strrchr(real, '/') : NULL;
+
+	if (!end)
+		return false;
+	str_copy(ret, size, end + 1);
+	return true;
+}
+
+int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e)
+{
+	struct pci_address address;
+	char name[64];
+
+	if (!read_device_name(netdev, "", name, sizeof(name)) || pci_parse(name, &address) < 0)
+		return err_set_kind(e, ERR_NOT_FOUND, "%s is no PCI device", netdev);
+	pci_format(&address, ret);
+	return 0;
+}
+
+int pci_vf_of_netdev(const char *pf, const char *netdev)
+{
+	char wanted[PCI_TEXT_SIZE], name[64], link[32];
+	struct err ignored;
+
+	if (pci_of_netdev(netdev, wanted, &ignored) < 0)
+		return -1;
+	for (int i = 0;; i++) {
+		snprintf(link, sizeof(link), "/virtfn%d", i);
+		if (!read_device_name(pf, link, name, sizeof(name)))
+			return -1;
+		if (str_equal(name, wanted))
+			return i;
+	}
+}

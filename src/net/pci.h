@@ -41,6 +41,11 @@ int pci_pf_list_get(struct pci_pf_list *ret, struct err *e);
 bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const struct pci_pf **ret_pf,
 	const struct pci_vf **ret_vf);
 
+/* The PCI function behind a network device, as text. */
+int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e);
+/* The number of the VF of PF that network device NETDEV is; -1: none. */
+int pci_vf_of_netdev(const char *pf, const char *netdev);
+
 /* Name of the driver bound to a function, "" if none is. */
 void pci_driver(const struct pci_address *address, char *ret, size_t size);
 

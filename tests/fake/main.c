@@ -163,6 +163,17 @@ static int cmd_vf_set(char **argv)
 	return 0;
 }
 
+/* HOST PF MAC: who gets frames for it */
+static int cmd_delivers(char **argv)
+{
+	uint8_t mac[6];
+
+	if (!mac_from_text(argv[2], mac))
+		return 1;
+	switch_print(argv[0], argv[1], mac);
+	return 0;
+}
+
 static int cmd_bind(char **argv)
 {
 	/* HOST PF INDEX DRIVER ("" for none) */
@@ -320,6 +331,7 @@ static const struct {
 	{ "vf", cmd_vf, 3 },
 	{ "vf-set", cmd_vf_set, 5 },
 	{ "bind", cmd_bind, 4 },
+	{ "delivers", cmd_delivers, 3 },
 	{ "show", cmd_show, 1 },
 	{ "drive", cmd_drive, 3 },
 	{ "undo-plug", cmd_undo_plug, 3 },

@@ -264,6 +264,39 @@ static int neighbour_error(const struct nlmsghdr *msg, int *ret_late)
 		what, ret_late);
 }
 
+/* The NIC is asked by the uplink for a MAC, or not any more. */
+static void tell_switch(const struct nlmsghdr *msg)
+{
+	const struct ndmsg *ndm = mnl_nlmsg_get_payload(msg);
+	const struct nlattr *a = find_attr(msg, sizeof(*ndm), NDA_LLADDR);
+	char dev[IF_NAMESIZE], pf[IF_NAMESIZE];
+
+	if (!(ndm->ndm_flags & NTF_SELF) || !a || mnl_attr_get_payload_len(a) != 6 ||
+		!if_indextoname((unsigned int)ndm->ndm_ifindex, dev) ||
+		!switch_of_netdev(world_host(), dev, pf))
+		return;
+	(msg->nlmsg_type == RTM_NEWNEIGH ? switch_ask : switch_drop)(
+		world_host(), pf, mnl_attr_get_payload(a), "uplink");
+}
+
+/*
+ * Setting kmsg=TEXT: the PF's driver says that in the kernel log when an uplink is asked to take a
+ * MAC, and takes it not.
+ */
+static void complain(const struct nlmsghdr *msg)
+{
+	const struct ndmsg *ndm = mnl_nlmsg_get_payload(msg);
+	CLEANUP_TEXT char *said = world_text(world_host(), "kmsg", "");
+	CLEANUP_TEXT char *path = world_path("%s/kmsg", world_host());
+	CLEANUP_TEXT char *line = NULL;
+
+	said[strcspn(said, "\n")] = '\0';
+	if (!*said || msg->nlmsg_type != RTM_NEWNEIGH || !(ndm->ndm_flags & NTF_SELF))
+		return;
+	line = text("4,1000,%lld,-;%s\n SUBSYSTEM=pci\n", (long long)now_ms() * 1000, said);
+	world_append(path, line);
+}
+
 EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, size_t len)
 {
 	ssize_t (*real)(const struct mnl_socket *, const void *, size_t) =
@@ -301,6 +334,8 @@ EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, s
 			return send_nothing(nl, msg, error, real);
 		if (late)
 			expect(nl, msg->nlmsg_seq, true, late);
+		complain(msg);
+		tell_switch(msg);
 		break;
 	case RTM_GETLINK:
 		a = find_attr(msg, sizeof(*ifi), IFLA_EXT_MASK);

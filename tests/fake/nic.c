@@ -547,6 +547,7 @@ static bool count_down(const char *host, const char *key)
 int vf_set_mac(const struct vf *vf, const uint8_t mac[6])
 {
 	static const uint8_t zero[6];
+	CLEANUP_TEXT char *owner = NULL;
 	struct vf_attr attr;
 	char shown[18];
 	long error = world_number(vf->host, "vf.error", 0);
@@ -562,9 +563,130 @@ int vf_set_mac(const struct vf *vf, const uint8_t mac[6])
 	if (world_number(vf->host, "vf.deaf", 0))
 		return 0;
 	vf_get(vf, &attr);
+	owner = text("vf%d", vf->index);
+	switch_drop(vf->host, vf->pf, attr.mac, owner);
+	if (memcmp(mac, zero, sizeof(zero)) != 0)
+		switch_ask(vf->host, vf->pf, mac, owner);
 	memcpy(attr.mac, mac, 6);
 	vf_put(vf, &attr);
 	return 0;
+}
+
+/* ---- the embedded switch ---- */
+
+/* A file for each MAC: a line for each who asked, in that order, "OWNER granted|refused". */
+static char *switch_path(const char *host, const char *pf, const uint8_t mac[6])
+{
+	char shown[18];
+
+	mac_text(mac, shown);
+	return world_path("%s/vf/%s/for-%s", host, pf, shown);
+}
+
+static bool switch_is(const char *host, const char *pf, const char *behaviour)
+{
+	static const struct {
+		const char *driver, *behaviour;
+	} known[] = {
+		{ "ixgbe", "uplink-wins" },
+		{ "mlx5_core", "refuses" },
+	};
+	CLEANUP_TEXT char *told = world_text(host, "nic.behaves", "");
+	CLEANUP_TEXT char *link = world_path("%s/sys/class/net/%s/device/driver", host, pf);
+	const char *is = "replicates";
+	char driver[64] = "";
+
+	read_link_end(link, driver, sizeof(driver));
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(known[i].driver, driver) == 0)
+			is = known[i].behaviour;
+	told[strcspn(told, "\n")] = '\0';
+	return strcmp(*told ? told : is, behaviour) == 0;
+}
+
+/* The list without OWNER; caller frees. */
+static char *list_without(const char *list, const char *owner)
+{
+	CLEANUP_TEXT char *copy = strdup(list ? list : "");
+	char *rest = NULL, *kept = strdup("");
+
+	for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		size_t len = strlen(owner);
+		char *longer;
+
+		if (strncmp(line, owner, len) == 0 && line[len] == ' ')
+			continue;
+		longer = text("%s%s\n", kept, line);
+		free(kept);
+		kept = longer;
+	}
+	return kept;
+}
+
+void switch_ask(const char *host, const char *pf, const uint8_t mac[6], const char *owner)
+{
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_TEXT char *path = switch_path(host, pf, mac);
+	CLEANUP_TEXT char *list = world_read(path);
+	CLEANUP_TEXT char *others = list_without(list, owner);
+	bool taken = strstr(others, " granted") != NULL;
+	CLEANUP_TEXT char *now = text("%s%s %s\n", others, owner,
+		taken && switch_is(host, pf, "refuses") ? "refused" : "granted");
+
+	world_write(path, now);
+}
+
+void switch_drop(const char *host, const char *pf, const uint8_t mac[6], const char *owner)
+{
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_TEXT char *path = switch_path(host, pf, mac);
+	CLEANUP_TEXT char *list = world_read(path);
+	CLEANUP_TEXT char *now = list_without(list, owner);
+
+	if (list)
+		world_write(path, now);
+}
+
+static bool vf_is_driven(const char *host, const char *pf, const char *owner)
+{
+	CLEANUP_TEXT char *driver = NULL;
+	struct vf vf;
+
+	if (!vf_by_index(host, pf, atoi(owner + strlen("vf")), &vf))
+		return false;
+	driver = vf_driver(&vf);
+	return strcmp(driver, "vfio-pci") == 0 && vf_get_command(&vf) == COMMAND_GUEST_DRIVES;
+}
+
+void switch_print(const char *host, const char *pf, const uint8_t mac[6])
+{
+	CLEANUP_TEXT char *path = switch_path(host, pf, mac);
+	CLEANUP_TEXT char *list = world_read(path);
+	bool uplink_wins = list && switch_is(host, pf, "uplink-wins") &&
+			   strstr(list, "uplink granted");
+	char *rest = NULL;
+
+	for (char *line = list ? strtok_r(list, "\n", &rest) : NULL; line;
+		line = strtok_r(NULL, "\n", &rest)) {
+		bool uplink = strncmp(line, "uplink ", 7) == 0;
+
+		if (!strstr(line, " granted") || (uplink_wins && !uplink))
+			continue;
+		puts(uplink ? "uplink" : vf_is_driven(host, pf, line) ? "vf" : "nobody");
+	}
+}
+
+bool switch_of_netdev(const char *host, const char *netdev, char ret_pf[IF_NAMESIZE])
+{
+	CLEANUP_TEXT char *path = world_path("%s/sys/class/net/%s/device/physfn", host, netdev);
+	char pf_address[ADDRESS_SIZE];
+
+	if (read_link_end(path, pf_address, sizeof(pf_address)))
+		return name_of_pf(host, pf_address, ret_pf);
+	if (!pf_count_vfs(host, netdev))
+		return false;
+	snprintf(ret_pf, IF_NAMESIZE, "%s", netdev);
+	return true;
 }
 
 /* ---- what libvirt does ---- */

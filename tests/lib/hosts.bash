@@ -108,6 +108,7 @@ hold() {
 	mkdir -p "$FAKE_DIR/$host"/{domains,networks,sys,vf,hostdevmgr}
 	printf '%s\n' "$host" >"$FAKE_DIR/$host/names"
 	echo "$uuid" >"$FAKE_DIR/$host/uuid"
+	: >"$FAKE_DIR/$host/kmsg"
 	"$@" "$FAKE_PROGRAM" hold "$host" </dev/null >/dev/null 2>&1 3>&- &
 	echo $! >>"$FAKE_DIR/holders"
 	disown # or the shell tells how it ended
@@ -127,6 +128,7 @@ mount_host() {
 	local host=$1
 	on "$host" sh -e -c "
 		mount --bind '$FAKE_DIR/$host/sys' /sys
+		mount --bind '$FAKE_DIR/$host/kmsg' /dev/kmsg
 		mount -t tmpfs none /run
 		mount -t tmpfs none /var/lib
 		mount -t tmpfs none /usr/local/sbin
@@ -541,13 +543,9 @@ link_state_of() {
 
 # ---- frames ----
 
-# Where the NIC of HOST delivers a frame for MAC: "vf", "uplink", both or nothing. As igb does it.
+# Where the NIC of HOST delivers a frame for MAC: "vf", "uplink", both or nothing; see tests/fake/nic.h
 nic_delivers() {
-	local host=$1 mac=$2
-	fake show "$host" "$(pf_of "$host")" | grep -qE "^vf .* mac $mac .* driver vfio-pci command 0507" &&
-		echo vf
-	fdb_entries "$host" "$mac" | grep -q "dev $(uplink_of "$host") self" && echo uplink
-	return 0
+	fake delivers "$1" "$(pf_of "$1")" "$2" | grep -v nobody || :
 }
 
 # Whether a frame from outside that comes in by the uplink really leaves by the guest's tap.

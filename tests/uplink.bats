@@ -1,0 +1,124 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Uplinks take few MACs besides their own: runs count them, and listen to what the driver says.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+# add_filters HOST N: as many MACs of others on its uplink
+add_filters() {
+	local i
+	for i in $(seq "$2"); do
+		on "$1" bridge fdb add 02:00:00:00:77:0"$i" dev "$(uplink_of "$1")" self permanent
+	done
+}
+
+@test "two runs at once and room for one: the second is refused, the first one moves" {
+	add_filters host-b 2
+	set_fake detach.ms 4000
+	start_sm vm-01 host-b
+	await 10 assert_called host-a virDomainDetachDeviceAlias >/dev/null
+	run_sm vm-02 host-b
+	[ "$status" = 3 ] || [ "$status" = 6 ] || assert_exit 3
+	assert_says 'wan0.*3 MACs'
+	assert_state host-a vm-02 1
+	wait_sm
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "two runs at once and room for both" {
+	add_filters host-b 1
+	set_fake detach.ms 2000
+	start_sm vm-01 host-b
+	await 10 assert_called host-a virDomainDetachDeviceAlias >/dev/null
+	run_sm vm-02 host-b
+	assert_exit 0
+	wait_sm
+	assert_exit 0
+}
+
+@test "room that is gone between plan and reservation: refused, before the guest loses its VF" {
+	hook full "for i in 1 2 3; do
+		ip link show wan0 >/dev/null && bridge fdb add 02:00:00:00:77:0\$i dev wan0 self permanent; done"
+	fault host-b virConnectListAllDomains 2 hook:full
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'wan0.* takes 3 MACs'
+	refute_called host-a virDomainDetach
+	assert_same host-a "$FAKE_DIR/before.a"
+}
+
+@test "a driver without a known limit is not counted" {
+	# The PF itself as the uplink.
+	on host-b ip link set wan0 nomaster
+	on host-b ip link set enp65s0 master br0
+	local i
+	for i in 1 2 3 4 5; do
+		on host-b bridge fdb add 02:00:00:00:77:0$i dev enp65s0 self permanent
+	done
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "a degraded guest's MAC counts" {
+	add_filters host-b 1
+	fault host-b virDomainAttachDeviceFlags '*' error
+	run_sm vm-01 host-b
+	assert_exit 4
+	no_faults
+	run_sm check vm-02 host-b
+	assert_exit 0
+	on host-b bridge fdb add 02:00:00:00:77:09 dev wan0 self permanent
+	run_sm --json check vm-02 host-b
+	assert_exit 3
+	assert_says '"code":"filters-full"'
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+}
+
+@test "the source's NIC refuses the uplink the MAC: stopped before the guest loses its VF" {
+	set_fake host-a.kmsg 'igb 0000:01:00.0: VF 0 requested MAC filter but is administratively denied'
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'uplink0.*VF 0 requested MAC filter'
+	assert_unchanged
+	refute_called host-a virDomainDetach
+}
+
+@test "the destination's NIC refuses the uplink the MAC: a warning, as the guest is on its way" {
+	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_says 'warning.*wan0.*no space for it'
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "what the kernel says of another VF is none of ours" {
+	set_fake host-a.kmsg 'igb 0000:01:00.0: VF 4 requested MAC filter but is administratively denied'
+	run_sm vm-01 host-b
+	assert_exit 0
+	refute_says 'refuses'
+}
+
+@test "what the kernel said before is none of ours" {
+	echo '4,1,1,-;igb 0000:01:00.0: VF 0 requested MAC filter but is administratively denied' \
+		>>"$FAKE_DIR/host-a/kmsg"
+	run_sm vm-01 host-b
+	assert_exit 0
+}
+
+@test "a kernel log that cannot be read stops nothing" {
+	on host-a umount /dev/kmsg
+	on host-a mount --bind "$FAKE_DIR/hooks" /run
+	on host-a sh -c 'mount -t tmpfs none /run; mkdir /run/lock; mknod /run/nothing p; mount --bind /run/nothing /dev/kmsg'
+	run_sm vm-01 host-b
+	assert_exit 0
+}
