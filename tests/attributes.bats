@@ -216,6 +216,7 @@ start_with_nic() {
 	assert_exit 4
 	assert_degraded vm-01 "$MAC1"
 	assert_vf host-a pf0 1 "trust 0" "max_tx_rate 0"
+	assert_vf host-b enp65s0 1 "trust 0" "max_tx_rate 0"
 	no_faults
 	run_sm_on host-b reattach vm-01
 	assert_exit 0

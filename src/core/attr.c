@@ -22,19 +22,33 @@ struct kinds {
 
 #define KINDS(list) ((struct kinds){ list, ARRAY_SIZE(list) })
 
-static int read_vf(struct end *end, size_t i, int *ret_pf, struct vf_info *ret, struct err *e)
+/* Which VF: by its PF's ifindex and its number. */
+struct which {
+	int pf;
+	uint32_t vf;
+};
+
+/* The VF of the order; libvirt may have chosen another one meanwhile, which then stands there. */
+static int find_vf(struct end *end, size_t i, struct which *ret, struct err *e)
 {
-	const struct pair_order *p = &end->order.pairs[i];
-	CLEANUP_VFS struct vf_list vfs = { 0 };
-	const struct vf_info *vf;
 	struct link pf;
 
-	if (link_get(end->nl, p->pf, &pf, e) < 0 || vf_list_get(end->nl, pf.ifindex, &vfs, e) < 0)
+	if (link_get(end->nl, end->order.pairs[i].pf, &pf, e) < 0)
 		return -1;
-	vf = vf_list_find(&vfs, (uint32_t)p->vf_index);
+	*ret = (struct which){ pf.ifindex, (uint32_t)end->order.pairs[i].vf_index };
+	return 0;
+}
+
+static int read_vf(struct end *end, const struct which *which, struct vf_info *ret, struct err *e)
+{
+	CLEANUP_VFS struct vf_list vfs = { 0 };
+	const struct vf_info *vf;
+
+	if (vf_list_get(end->nl, which->pf, &vfs, e) < 0)
+		return -1;
+	vf = vf_list_find(&vfs, which->vf);
 	if (!vf)
-		return err_set(e, "%s says nothing about its VF %d", p->pf, (int)p->vf_index);
-	*ret_pf = pf.ifindex;
+		return err_set(e, "the PF says nothing about its VF %u", which->vf);
 	*ret = *vf;
 	return 0;
 }
@@ -60,15 +74,14 @@ static void add_missing(struct end *end, size_t i, enum vf_attr_kind kind, const
 }
 
 /* Sets what differs and reads it back. MISSING gets what the VF does not show after that. */
-static int set_differing(struct end *end, size_t i, const struct vf_attr *wanted, struct kinds kinds,
-	struct str_buf *missing, struct err *e)
+static int set_differing(struct end *end, size_t i, const struct which *which,
+	const struct vf_attr *wanted, struct kinds kinds, struct str_buf *missing, struct err *e)
 {
 	char why[VF_ATTRS][256] = { 0 };
 	struct vf_info vf;
 	bool changed = false;
-	int pf;
 
-	if (read_vf(end, i, &pf, &vf, e) < 0)
+	if (read_vf(end, which, &vf, e) < 0)
 		return -1;
 	for (size_t k = 0; k < kinds.n; k++) {
 		enum vf_attr_kind kind = kinds.v[k];
@@ -77,12 +90,12 @@ static int set_differing(struct end *end, size_t i, const struct vf_attr *wanted
 		if (!differs(kind, &vf.attr, wanted))
 			continue;
 		changed = true;
-		if (vf_set_attr(end->nl, pf, vf.index, kind, wanted, &failed) < 0)
+		if (vf_set_attr(end->nl, which->pf, vf.index, kind, wanted, &failed) < 0)
 			str_copy(why[kind], sizeof(why[kind]), failed.msg);
 	}
 	if (!changed)
 		return 0;
-	if (read_vf(end, i, &pf, &vf, e) < 0)
+	if (read_vf(end, which, &vf, e) < 0)
 		return -1;
 	for (size_t k = 0; k < kinds.n; k++)
 		if (differs(kinds.v[k], &vf.attr, wanted))
@@ -93,19 +106,20 @@ static int set_differing(struct end *end, size_t i, const struct vf_attr *wanted
 /* ---- the VF that the guest is to have ---- */
 
 /* Remembers what the VF has, the first time only, and in the journal before it is changed. */
-static int note_found(struct end *end, size_t i, struct err *e)
+static int note_found(struct end *end, size_t i, const struct which *which, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
 	struct vf_info vf;
 	struct mac mac;
-	int pf;
 
 	if (s->attr_noted)
 		return 0;
-	if (read_vf(end, i, &pf, &vf, e) < 0)
+	if (read_vf(end, which, &vf, e) < 0)
 		return -1;
 	s->attr_noted = true;
 	s->attr_found = vf.attr;
+	s->attr_pf = which->pf;
+	s->attr_vf = which->vf;
 	s->had_mac = mac_parse(end->order.pairs[i].mac, &mac) == 0 && mac_equal(&mac, &vf.mac);
 	return end_note_state(end, i, e);
 }
@@ -120,10 +134,12 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
+	struct which which;
 
-	if (note_found(end, i, e) < 0 || clear_early_mac(end, i, e) < 0)
+	if (find_vf(end, i, &which, e) < 0 || note_found(end, i, &which, e) < 0 ||
+		clear_early_mac(end, i, e) < 0)
 		return -1;
-	if (p->has_attr && set_differing(end, i, &p->attr, KINDS(before_attach), &missing, e) < 0)
+	if (p->has_attr && set_differing(end, i, &which, &p->attr, KINDS(before_attach), &missing, e) < 0)
 		return -1;
 	if (!missing.len)
 		return 0;
@@ -137,54 +153,77 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 int attr_restore(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
+	struct which which = { (int)s->attr_pf, (uint32_t)s->attr_vf };
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
-	struct vf_info vf;
 	struct mac mac;
-	int pf;
 
 	if (!s->attr_noted || !end->same_boot)
 		return 0;
 	s->attr_told = 0;
-	if (set_differing(end, i, &s->attr_found, KINDS(before_attach), &missing, e) < 0)
+	if (set_differing(end, i, &which, &s->attr_found, KINDS(before_attach), &missing, e) < 0)
 		return -1;
 	if (missing.len)
-		return err_set(e, "VF %s does not go back to %s", end->order.pairs[i].vf, missing.s);
-	if (s->had_mac && (mac_parse(end->order.pairs[i].mac, &mac) < 0 || read_vf(end, i, &pf, &vf, e) < 0 ||
-				  vf_set_mac(end->nl, pf, vf.index, &mac, e) < 0))
+		return err_set(e, "VF %u does not go back to %s", which.vf, missing.s);
+	if (s->had_mac && (mac_parse(end->order.pairs[i].mac, &mac) < 0 ||
+				  vf_set_mac(end->nl, which.pf, which.vf, &mac, e) < 0))
 		return -1;
 	s->attr_noted = false;
 	return end_note_state(end, i, e);
 }
 
-static void set_and_warn(struct end *end, size_t i, const struct vf_attr *wanted, struct kinds kinds)
+static void set_and_warn(struct end *end, size_t i, const struct which *which,
+	const struct vf_attr *wanted, struct kinds kinds)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
 	struct err e;
 
-	if (set_differing(end, i, wanted, kinds, &missing, &e) < 0)
+	if (set_differing(end, i, which, wanted, kinds, &missing, &e) < 0)
 		log_warn("%s: attributes of VF %s: %s", end->order.name, p->vf, e.msg);
 	else if (missing.len)
 		log_warn("%s: VF %s does not take what it should have: %s", end->order.name, p->vf,
 			missing.s);
 }
 
-void attr_before_attach(struct end *end, size_t i)
+/*
+ * On the source it is the guest's own VF: there is nothing to go back to. Where libvirt chose another
+ * VF than was foreseen, that one goes back to what it was.
+ */
+static int note_on_destination(struct end *end, size_t i, const struct which *which, struct err *e)
 {
+	const struct pair_state *s = &end->pairs[i];
+
+	if (end->order.is_source)
+		return 0;
+	if (s->attr_noted && (s->attr_pf != which->pf || s->attr_vf != which->vf) &&
+		attr_restore(end, i, e) < 0)
+		return -1;
+	return note_found(end, i, which, e);
+}
+
+static void set_around_attach(struct end *end, size_t i, struct kinds kinds)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct which which;
 	struct err e;
 
-	if (!end->order.pairs[i].has_attr)
+	if (!p->has_attr)
 		return;
-	/* On the source it is the guest's own VF: there is nothing to go back to. */
-	if (!end->order.is_source && note_found(end, i, &e) < 0)
-		log_warn("%s: attributes of VF %s: %s", end->order.name, end->order.pairs[i].vf, e.msg);
-	set_and_warn(end, i, &end->order.pairs[i].attr, KINDS(before_attach));
+	if (find_vf(end, i, &which, &e) < 0 || note_on_destination(end, i, &which, &e) < 0) {
+		log_warn("%s: attributes of VF %s: %s", end->order.name, p->vf, e.msg);
+		return;
+	}
+	set_and_warn(end, i, &which, &p->attr, kinds);
+}
+
+void attr_before_attach(struct end *end, size_t i)
+{
+	set_around_attach(end, i, KINDS(before_attach));
 }
 
 void attr_after_attach(struct end *end, size_t i)
 {
-	if (end->order.pairs[i].has_attr)
-		set_and_warn(end, i, &end->order.pairs[i].attr, KINDS(after_attach));
+	set_around_attach(end, i, KINDS(after_attach));
 }
 
 /* ---- the VF that the guest has left ---- */
@@ -206,9 +245,10 @@ void attr_forget(struct end *end, size_t i)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	struct vf_attr wanted = { -1, -1, -1, -1, -1, -1, -1, -1, -1 }, usual = defaults_of(p->pf_driver);
+	struct which which;
 	struct err e;
 
-	if (!p->has_attr || !p->vf || !end->same_boot)
+	if (!p->has_attr || !p->vf || !end->same_boot || find_vf(end, i, &which, &e) < 0)
 		return;
 	if (vf_check_unused(end, p->vf, &e) < 0) {
 		log_debug("VF %s keeps its attributes: %s", p->vf, e.msg);
@@ -226,5 +266,5 @@ void attr_forget(struct end *end, size_t i)
 	if (p->attr.min_rate > 0 || p->attr.max_rate > 0)
 		wanted.min_rate = wanted.max_rate = 0;
 	end->pairs[i].attr_told = 0;
-	set_and_warn(end, i, &wanted, KINDS(before_attach));
+	set_and_warn(end, i, &which, &wanted, KINDS(before_attach));
 }

@@ -31,6 +31,8 @@ static const struct field pair_state_fields[] = {
 	RECORD_INT(pair_state, vf_failed_at),
 	RECORD_BOOL(pair_state, attr_noted),
 	RECORD_ONE(pair_state, attr_found, &vf_attr_record),
+	RECORD_INT(pair_state, attr_pf),
+	RECORD_INT(pair_state, attr_vf),
 	RECORD_BOOL(pair_state, had_mac),
 };
 static RECORD_DEFINE(pair_state_record, pair_state);
@@ -88,6 +90,8 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	now->primary_missing = fresh.primary_missing;
 	now->attr_noted = fresh.attr_noted;
 	now->attr_found = fresh.attr_found;
+	now->attr_pf = fresh.attr_pf;
+	now->attr_vf = fresh.attr_vf;
 	now->had_mac = fresh.had_mac;
 	now->unplug_asked = end->same_boot ? fresh.unplug_asked : 0;
 	now->unplug_until = fresh.unplug_until;

@@ -38,6 +38,7 @@ struct pair_state {
 	int64_t vf_failed_at; /* when it was last given its VF in vain, 0: never */
 	bool attr_noted;      /* what the VF had before, see attr.h: */
 	struct vf_attr attr_found;
+	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */
 	bool had_mac;         /* the guest's, before the guest had the VF */
 	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
 	const char *evidence; /* what proved that the guest drives the VF */

@@ -456,7 +456,15 @@ static void take_back(struct end *end, size_t i)
 	if (detach_and_wait(end, i, alias, TAKE_BACK_MS, &e) < 0 || vf_mac_clear(end, i, &e) < 0)
 		log_warn("%s: VF %s is attached but not used by the guest: %s", end->order.name,
 			end->order.pairs[i].vf, e.msg);
-	else if (attr_restore(end, i, &e) < 0)
+}
+
+/* A VF that the guest does not have in the end is as it was before. */
+static void leave_vf_as_found(struct end *end, size_t i)
+{
+	bool attached;
+	struct err e;
+
+	if (primary_is_attached(end, i, &attached, &e) == 0 && !attached && attr_restore(end, i, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
@@ -482,15 +490,19 @@ static int still_attached(struct end *end, size_t i, struct err *e)
 static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, bool *ret_had,
 	struct err *e)
 {
-	if (attach_and_verify(end, i, ret_had, e) < 0)
+	if (attach_and_verify(end, i, ret_had, e) < 0) {
+		leave_vf_as_found(end, i);
 		return -1;
+	}
 	if (wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
 		(*ret_had || wait_for_changeover(end, watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
-	if (!*ret_had && e->kind != ERR_CANCELLED)
+	if (!*ret_had && e->kind != ERR_CANCELLED) {
 		take_back(end, i);
+		leave_vf_as_found(end, i);
+	}
 	return -1;
 }
 
