@@ -332,8 +332,7 @@ static int load(const char *uuid, int flags, char **ret_path, int *ret_fd, struc
 	if (read_all(fd, path, &text, &len, e) < 0 || journal_parse(path, text, len, ret, e) < 0)
 		return -1;
 	*ret_path = TAKE_PTR(path);
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -355,7 +354,7 @@ int journal_open(const char *uuid, struct journal **ret, struct journal_content 
 
 int journal_peek(const char *uuid, json_t **ret_head, struct err *e)
 {
-	struct journal_content content;
+	struct journal_content content = { 0 };
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_CLOSE int fd = -1;
 

@@ -91,8 +91,7 @@ int lock_take(const char *name, const char *what, const char *owner, struct lock
 			return -1;
 		*ret = mem_new(sizeof(**ret));
 		(*ret)->path = TAKE_PTR(path);
-		(*ret)->fd = fd;
-		fd = -1;
+		(*ret)->fd = TAKE_FD(fd);
 		return 0;
 	}
 	return err_set_kind(e, ERR_BUSY, "%s is being taken and released all the time", what);

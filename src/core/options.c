@@ -118,7 +118,7 @@ static int parse_flag(const char *value, bool *ret)
 	static const char *const no[] = { "no", "false", "off", "0" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (strcasecmp(value, yes[i]) && strcasecmp(value, no[i]))
+		if (strcasecmp(value, yes[i]) != 0 && strcasecmp(value, no[i]) != 0)
 			continue;
 		*ret = strcasecmp(value, yes[i]) == 0;
 		return 0;

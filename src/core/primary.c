@@ -348,7 +348,7 @@ static bool tap_is_busy(const struct tap_watch *w)
 
 static int wait_for_changeover(struct end *end, struct tap_watch *w, struct err *e)
 {
-	int64_t start = clock_ms(), limit = end->order.carrier_ms;
+	int64_t start = clock_ms(), limit;
 
 	do {
 		clock_sleep_ms(QUIET_POLL_MS);

@@ -28,7 +28,7 @@ static enum fdb_kind kind_of(const struct ndmsg *ndm)
 		return FDB_SELF;
 	if (ndm->ndm_state & NUD_PERMANENT)
 		return FDB_LOCAL;
-	return ndm->ndm_state & NUD_NOARP ? FDB_STATIC : FDB_LEARNT;
+	return (ndm->ndm_state & NUD_NOARP) ? FDB_STATIC : FDB_LEARNT;
 }
 
 int fdb_collect_entry(const struct nlmsghdr *msg, void *arg)

@@ -204,7 +204,7 @@ static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
 			continue;
 		}
 		add_vlan_range(list,
-			info.flags & BRIDGE_VLAN_INFO_RANGE_END ? first : info.vid, info.vid);
+			(info.flags & BRIDGE_VLAN_INFO_RANGE_END) ? first : info.vid, info.vid);
 	}
 }
 

@@ -25,6 +25,7 @@ void vf_list_free(struct vf_list *l)
 }
 
 /* Every answer starts with the VF's number and is a fixed kernel structure. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a type and a name cannot stand in them */
 #define READ_VF(a, type, var)                                                            \
 	type var = { 0 };                                                                \
 	memcpy(&var, mnl_attr_get_payload(a),                                            \

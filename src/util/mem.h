@@ -23,6 +23,15 @@
 		take_p_;                                                                 \
 	})
 
+/* The same for a descriptor. */
+#define TAKE_FD(fd)                                                                      \
+	({                                                                               \
+		int *take_pfd_ = &(fd);                                                  \
+		int take_fd_ = *take_pfd_;                                               \
+		*take_pfd_ = -1;                                                         \
+		take_fd_;                                                                \
+	})
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Zeroed memory; never NULL. Free with free(). */

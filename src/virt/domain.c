@@ -80,6 +80,7 @@ int virt_domains(struct virt *v, struct virt_domain_list *ret, struct err *e)
 	if (n < 0)
 		return virt_err(e, "list of domains");
 	for (int i = 0; i < n; i++)
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): it is a list of pointers */
 		*(struct virt_domain **)mem_append(&list.v, &list.n, sizeof(*list.v)) =
 			wrap(v, doms[i]);
 	free(doms);

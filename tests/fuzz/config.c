@@ -94,7 +94,8 @@ static void in_range(const struct options *o, const struct option_desc *d)
 	case OPTION_COUNT_OR_0:
 	case OPTION_SECONDS:
 		must(number_in(o, d) == number_in(&defaults, d) ||
-			(number_in(o, d) >= (d->type != OPTION_COUNT_OR_0) && number_in(o, d) <= max));
+			(number_in(o, d) >= (d->type != OPTION_COUNT_OR_0) &&
+				number_in(o, d) <= max));
 		break;
 	}
 }

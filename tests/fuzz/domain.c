@@ -45,7 +45,8 @@ static void check_pair(const struct xml_pair *p, const char *text)
 {
 	must(p->problem || (p->standby_alias && p->mac));
 	if (p->problem) /* a word that was missing, unless the input has it, plain or encoded */
-		must(!strstr(p->problem, "(null)") || strstr(text, "null") || strstr(text, "&#"));
+		must(!strstr(p->problem, "(null)") || strstr(text, "null") ||
+			strstr(text, "&#"));
 	if (p->mac)
 		must_be_mac(p->mac);
 	must(p->problem || !p->primary.mac || str_equal(p->mac, p->primary.mac));

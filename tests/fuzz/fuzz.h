@@ -20,13 +20,13 @@ extern const char fuzz_name[];
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What must hold, whatever the input. */
-#define must(condition)                                                                  \
-	do {                                                                             \
-		if (!(condition)) {                                                      \
-			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__,          \
-				__LINE__, #condition);                                   \
-			abort();                                                         \
-		}                                                                        \
+#define must(condition) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, \
+				#condition); \
+			abort(); \
+		} \
 	} while (0)
 
 /* The input as text that ends with a NUL; in memory of its own, so that reading on is noticed. */

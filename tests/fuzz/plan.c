@@ -13,7 +13,8 @@ const char fuzz_name[] = "plan";
 static void check_problems(const struct problem_list *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		must(!str_is_empty(l->v[i].code) && !str_is_empty(l->v[i].text) && l->v[i].hint);
+		must(!str_is_empty(l->v[i].code) && !str_is_empty(l->v[i].text) &&
+			l->v[i].hint);
 	}
 }
 
@@ -40,7 +41,8 @@ static void check_plan(struct plan *p, bool with_source)
 	if (!plan_is_refused(p)) {
 		if (with_source && p->kind == PLAN_MOVE) {
 			check_order(&p->source);
-			must(p->source.is_source && p->source.n_pairs == p->destination.n_pairs);
+			must(p->source.is_source &&
+				p->source.n_pairs == p->destination.n_pairs);
 		}
 		check_order(&p->destination);
 		must(!p->destination.is_source);
@@ -68,8 +70,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct host_facts here = { 0 }, there = { 0 };
 	struct options options;
 	struct err e = { 0 };
-	struct plan_request r = { .domain = "vm-01", .dest_uri = "qemu+ssh://host-b/system",
-		.peer = peer, .owner = "somebody", .options = &options };
+	struct plan_request r = { .domain = "vm-01",
+		.dest_uri = "qemu+ssh://host-b/system",
+		.peer = peer,
+		.owner = "somebody",
+		.options = &options };
 
 	options_init(&options);
 	r.advise = json_is_true(json_object_get(json, "advise"));

@@ -123,7 +123,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(write(ends[0], data, size) == (ssize_t)size);
 	shutdown(ends[0], SHUT_WR);
 	cancel_init(&cancel);
-	s = server_new(ends[1], ends[1], -1, ops, ARRAY_SIZE(ops), on_switching, &switched, &cancel);
+	s = server_new(ends[1], ends[1], -1, ops, ARRAY_SIZE(ops), on_switching, &switched,
+		&cancel);
 	must(server_run(s));
 	server_free(s);
 	close(ends[1]);

@@ -56,7 +56,8 @@ static void comes_out(const char *text, const char *wanted, const char *what)
 	if (!tap_result(wanted ? got && strstr(got, wanted) : l.n && !got, "%s", what))
 		printf("# %s\n", got ? got : "not a word");
 	xml_domain_with_vfs(text, NULL, 0, &out, &e);
-	printf("# %d ms, at most %ld MiB so far\n", (int)(clock_ms() - start), peak_kib() / 1024);
+	printf("# %d ms, at most %ld MiB so far\n", (int)(clock_ms() - start),
+		peak_kib() / 1024);
 	ok(clock_ms() - start < TIME_MAX_MS && peak_kib() < MEMORY_MAX_KIB,
 		"within its time and memory");
 }
@@ -102,7 +103,8 @@ static void test_include(void)
 	CLEANUP_FREE char *out = NULL;
 	struct err e;
 
-	ok(xml_domain_with_vfs(text, NULL, 0, &out, &e) == 0 && strstr(out, "href=\"/etc/hostname\""),
+	ok(xml_domain_with_vfs(text, NULL, 0, &out, &e) == 0 &&
+			strstr(out, "href=\"/etc/hostname\""),
 		"nothing is included");
 }
 
@@ -121,17 +123,21 @@ static char *repeat(const char *start, const char *middle, size_t n, const char 
 static void test_sizes(void)
 {
 	CLEANUP_FREE char *deep = repeat("<domain><devices>", "<a>", 100000, "");
-	CLEANUP_FREE char *wide = repeat("<domain><devices>", STANDBY(MAC_A, "ua-a"), 20000,
-		"</devices></domain>");
+	CLEANUP_FREE char *wide = repeat(
+		"<domain><devices>", STANDBY(MAC_A, "ua-a"), 20000, "</devices></domain>");
 	CLEANUP_FREE char *primaries = repeat("<domain><devices>",
 		PRIMARY(MAC_A, "0x2", "ua-a"), 20000, "</devices></domain>");
 	CLEANUP_FREE char *many = repeat("<domain><devices>",
-		STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a"), 500, "</devices></domain>");
-	CLEANUP_FREE char *others = repeat("<domain><devices>", "<disk><target dev='a'/></disk>",
-		200000, STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a") "</devices></domain>");
+		STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a"), 500,
+		"</devices></domain>");
+	CLEANUP_FREE char *others = repeat("<domain><devices>",
+		"<disk><target dev='a'/></disk>", 200000,
+		STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a") "</devices></domain>");
 	CLEANUP_FREE char *attributes = repeat("<domain ", "a='1' ", 100000, "/>");
-	CLEANUP_FREE char *value = repeat("<domain a='", "aaaaaaaaaaaaaaaaaaaaaaaa", 1000000, "'/>");
-	CLEANUP_FREE char *comments = repeat(DOMAIN(STANDBY(MAC_A, "ua-a")), "<!---->", 1000000, "");
+	CLEANUP_FREE char *value =
+		repeat("<domain a='", "aaaaaaaaaaaaaaaaaaaaaaaa", 1000000, "'/>");
+	CLEANUP_FREE char *comments =
+		repeat(DOMAIN(STANDBY(MAC_A, "ua-a")), "<!---->", 1000000, "");
 
 	comes_out(deep, "malformed", "100000 elements, one in the other");
 	comes_out(wide, "more than", "20000 standbys");

@@ -41,8 +41,8 @@ static void finish(const struct nlmsghdr *msg)
 static void put_number(uint16_t type, int32_t number)
 {
 	int32_t *extra;
-	struct nlmsghdr *msg = start(type, type == NLMSG_ERROR ? sizeof(struct nlmsgerr) : 4,
-		(void **)&extra);
+	struct nlmsghdr *msg = start(
+		type, type == NLMSG_ERROR ? sizeof(struct nlmsgerr) : 4, (void **)&extra);
 
 	*extra = number;
 	finish(msg);
@@ -63,22 +63,26 @@ static void test_ends(void)
 	ok(answer(NULL, NULL, &e) == 0, "a dump ends");
 	begin();
 	put_number(NLMSG_DONE, -ENODEV);
-	ok(answer(NULL, NULL, &e) == -1 && e.sys == ENODEV, "a dump that failed half-way is an error");
+	ok(answer(NULL, NULL, &e) == -1 && e.sys == ENODEV,
+		"a dump that failed half-way is an error");
 	begin();
 	put_number(NLMSG_ERROR, 0);
 	ok(answer(NULL, NULL, &e) == 0, "an acknowledgement");
 	begin();
 	put_number(NLMSG_ERROR, -EPERM);
-	ok(answer(NULL, NULL, &e) == -1 && e.sys == EPERM, "an error has the kernel's number");
+	ok(answer(NULL, NULL, &e) == -1 && e.sys == EPERM,
+		"an error has the kernel's number");
 	begin();
 	put_number(NLMSG_ERROR, INT_MIN);
-	ok(answer(NULL, NULL, &e) == -1 && e.sys == EBADMSG, "one that is no errno is still an error");
+	ok(answer(NULL, NULL, &e) == -1 && e.sys == EBADMSG,
+		"one that is no errno is still an error");
 	((struct nlmsghdr *)(void *)buf)->nlmsg_seq = SEQ - 1;
 	ok(answer(NULL, NULL, &e) == 1, "answers to earlier questions are passed over");
 }
 
 /* The text behind the request that the kernel gives back, or alone when it was left out. */
-static void explained(uint16_t flags, uint32_t request_len, const char *wanted, const char *what)
+static void explained(
+	uint16_t flags, uint32_t request_len, const char *wanted, const char *what)
 {
 	struct nlmsgerr *er;
 	struct nlmsghdr *msg;
@@ -93,7 +97,8 @@ static void explained(uint16_t flags, uint32_t request_len, const char *wanted, 
 		mnl_nlmsg_put_extra_header(msg, 12);
 	mnl_attr_put_strz(msg, NLMSGERR_ATTR_MSG, "no such thing");
 	finish(msg);
-	ok(answer(NULL, NULL, &e) == -1 && (strstr(e.msg, "no such thing") != NULL) == (wanted != NULL),
+	ok(answer(NULL, NULL, &e) == -1 &&
+			(strstr(e.msg, "no such thing") != NULL) == (wanted != NULL),
 		"%s", what);
 }
 
@@ -215,9 +220,11 @@ static void test_vfs(void)
 	mnl_attr_nest_end(msg, list);
 	finish(msg);
 	answer(vf_collect, &l, &e);
-	ok(vf_list_find(&l, 5) && vf_list_find(&l, 5)->attr.trust == 1 && vf_list_find(&l, 5)->attr.spoofchk == -1,
+	ok(vf_list_find(&l, 5) && vf_list_find(&l, 5)->attr.trust == 1 &&
+			vf_list_find(&l, 5)->attr.spoofchk == -1,
 		"a VF with what its driver says, and what it does not");
-	ok(!vf_list_find(&l, 0) && l.n == 1, "one without its number is not taken for the first");
+	ok(!vf_list_find(&l, 0) && l.n == 1,
+		"one without its number is not taken for the first");
 	vf_list_free(&l);
 }
 
