@@ -222,18 +222,6 @@ assert_arrived()
 	fi
 }
 
-no_agent_left()
-{
-	local host
-
-	for host in "${lab_hosts[@]}"; do
-		# by what it executes: the local agent's name is not the program's
-		# shellcheck disable=SC2016
-		[ -z "$(on "$host" 'find /proc -maxdepth 2 -path "/proc/[0-9]*/exe" \
-			-lname "*/sriov-migrate" 2>/dev/null; true')" ] || return 1
-	done
-}
-
 # Degraded, then mended: $1 breaks the destination's VF while memory is copied, $2 mends it.
 degraded_and_mended()
 {

@@ -350,6 +350,23 @@ signal_driver()
 	on "$1" "kill -$2 \$(cat /run/lab/driver.pid)"
 }
 
+no_agent_left()
+{
+	local host
+
+	for host in "${lab_hosts[@]}"; do
+		no_agent_on "$host" || return 1
+	done
+}
+
+no_agent_on()
+{
+	# by what it executes: the local agent's name is not the program's
+	# shellcheck disable=SC2016
+	[ -z "$(on "$1" 'find /proc -maxdepth 2 -path "/proc/[0-9]*/exe" \
+		-lname "*/sriov-migrate" 2>/dev/null; true')" ]
+}
+
 # SECONDS JQ-CONDITION: until an event fulfils it.
 wait_for_event()
 {
