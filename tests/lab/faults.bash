@@ -4,8 +4,8 @@
 # A fault at a named instant of a migration, and what must be true afterwards, whatever it
 # was. "soak" and faults.bats are made of fault_case.
 
-# What the guest may be without an answer, once, from the fault on: of somebody's death, and of
-# a silent cut while it is between the hosts. Before the switch-over a cut must not be felt:
+# What the guest may be without an answer, once, from the fault on: of somebody's death (of
+# libvirtd's: from when it answers again), and of a silent cut while it is between the hosts. Before the switch-over a cut must not be felt:
 # it may cost no more than a migration does.
 export DEATH_MAX_MS=5000 CUT_MAX_MS=40000 UNFELT_MAX_MS=1500
 fault_probe_ms=10
@@ -111,6 +111,7 @@ trap_begin()
 	: >"$notes"
 	lab run "$host" "[ ! -e /run/lab/trap.pid ] || kill \$(cat /run/lab/trap.pid)
 		: >/run/lab/libvirtd.log; : >/run/lab/driver.err; : >/run/lab/client.log; : >/run/lab/syslog
+		rm -f /run/lab/libvirtd.back
 		exec $line" </dev/null 2>&1 3>&- | while read -r line; do
 		printf '%s %s\n' "$EPOCHREALTIME" "$line" >>"$notes"
 	done 3>&- &
@@ -268,9 +269,27 @@ ran_twice()
 silent_after()
 {
 	jq -r --argjson at "$1" '[.outages[]
-		| (.start + .ms / 1000) as $end
-		| select($end > $at)
-		| ($end - ([.start, $at] | max)) * 1000 | round] | max // 0' <<<"$probe_report"
+		| (.start + .ms / 1000) as $until
+		| select($until > $at)
+		| ($until - ([.start, $at] | max)) * 1000 | round] | max // 0' <<<"$probe_report"
+}
+
+# How long after the fault libvirtd answered again.
+libvirt_was_gone_ms()
+{
+	local host back
+
+	case $1 in
+	source-libvirtd | source-restart) host=$src ;;
+	destination-libvirtd | destination-restart) host=$dst ;;
+	*)
+		echo 0
+		return
+		;;
+	esac
+	back=$(on "$host" cat /run/lab/libvirtd.back) || back=0
+	awk -v at="$fault_at" -v back="$back" 'BEGIN {
+		print back > at && at > 0 ? int((back - at) * 1000) : 0 }'
 }
 
 fault_silence_limit()
@@ -278,7 +297,7 @@ fault_silence_limit()
 	local instant=$1 victim=$2
 
 	if [ "$victim" != cut ]; then
-		echo "$DEATH_MAX_MS"
+		echo $((DEATH_MAX_MS + $(libvirt_was_gone_ms "$victim")))
 	elif fault_is_in_switch_over "$instant" || fault_is_behind_switch_over "$instant"; then
 		echo "$CUT_MAX_MS"
 	elif [[ $instant == at-*-ms ]]; then # may have hit the switch-over
@@ -299,10 +318,24 @@ check_status()
 	esac
 }
 
+# The file of a lock that its owner's death has released is nothing that is left: whoever wants the
+# lock takes it.
+forget_free_locks()
+{
+	local host
+
+	for host in "${lab_hosts[@]}"; do
+		on "$host" 'for lock in /run/sriov-migrate/*.lock; do
+			[ ! -e "$lock" ] || flock -n "$lock" rm "$lock"
+		done' || complain "a lock is held on $host"
+	done
+}
+
 check_remains()
 {
 	local where=$1
 
+	forget_free_locks
 	if [ "$where" = "$src" ]; then
 		assert_untouched "$guest" "$src" 2>>"$BATS_TEST_TMPDIR/checks" ||
 			complain "the source is not as it was"
