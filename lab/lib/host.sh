@@ -187,6 +187,8 @@ host_start()
 	[ -e "$disk" ] || qemu-img create -q -f qcow2 -F raw \
 		-b "$image/disk.img" "$disk" || return 1
 	: >"$LAB_STATE/$host.console"
+	# On a busy machine the emulated timer is late, and the kernel would take it for broken:
+	# no_timer_check.
 	# 2 GiB and no more: with more memory the firmware opens a 64-bit window, and the
 	# VFs of some QEMU releases cannot live there.
 	in_switch_background "$LAB_STATE/$host.pid" qemu-system-x86_64 \
@@ -195,7 +197,7 @@ host_start()
 		-accel tcg,tb-size=256 \
 		-device intel-iommu,intremap=on \
 		-kernel "$image/vmlinuz" -initrd "$image/initrd" \
-		-append "console=ttyS0 quiet intel_iommu=on iommu=pt net.ifnames=0 mitigations=off" \
+		-append "console=ttyS0 quiet intel_iommu=on iommu=pt net.ifnames=0 mitigations=off no_timer_check" \
 		-fw_cfg "name=opt/lab/seed,file=$LAB_STATE/$host.seed" \
 		-drive "file=$disk,if=virtio,format=qcow2,cache=unsafe,discard=unmap" \
 		-netdev "tap,id=mgmt,ifname=mgmt-$letter,script=no,downscript=no" \
