@@ -357,6 +357,38 @@ cure_degraded()
 		>>"$BATS_TEST_TMPDIR/recover.log" 2>&1 || complain "reattach fails"
 }
 
+# A host that goes down takes the guest that is on it along. Nobody starts it elsewhere; it is
+# its own host's to start, and only that one's.
+may_have_gone_down()
+{
+	case $2 in
+	source-off) ! fault_is_behind_switch_over "$1" ;;
+	destination-off) fault_is_behind_switch_over "$1" ;;
+	*) false ;;
+	esac
+}
+
+runs_nowhere()
+{
+	[ -z "$(list_domains | awk -v guest="$guest" '$3 == guest && $4 != "shut"')" ]
+}
+
+check_gone_guest()
+{
+	local host mac autostarts
+
+	mac=$(sed -n "s/.*<mac address='\([^']*\)'.*/\1/p" "$lab_dir/guest/$guest.xml" | head -n 1)
+	note_later "went down with its host"
+	for host in "${lab_hosts[@]}"; do
+		autostarts+=$(on "$host" "virsh -q list --all --autostart --name | grep -x $guest" | sed "s/.*/ $host/")
+		on "$host" "! ls /var/lib/sriov-migrate/*.journal && ! bridge fdb show | grep $mac" \
+			>>"$BATS_TEST_TMPDIR/checks" 2>&1 || complain "something is left on $host"
+	done
+	[[ $autostarts =~ ^\ host-.$ ]] || complain "it is started at boot on:${autostarts:- none}"
+	on "$src" virsh start "$guest" >>"$BATS_TEST_TMPDIR/checks" 2>&1 || complain "it does not start"
+	wait_for 60 answers_to outside "$(guest_address "$guest")" 2>/dev/null || complain "no answer"
+}
+
 # INSTANT VICTIM: everything that must be true now.
 fault_judge()
 {
@@ -366,6 +398,13 @@ fault_judge()
 	recover_on "$src"
 	recover_on "$dst"
 	where=$(find_guest "$guest") || where=""
+	if [ -z "$where" ] && may_have_gone_down "$instant" "$victim" && runs_nowhere; then
+		probe_end 2>/dev/null || true
+		trap_end
+		went_to=off
+		check_gone_guest
+		return 0
+	fi
 	[ -n "$where" ] || complain "$(list_domains | grep " $guest " | tr -s ' ' | paste -sd, -)"
 	wait_for 30 answers_to outside "$(guest_address "$guest")" 2>/dev/null || complain "no answer"
 	probe_end 2>/dev/null || complain "no report of the prober"
@@ -423,7 +462,7 @@ fault_keep_evidence()
 fault_case()
 {
 	local guest=$1 instant=$2 victim=$3 mode=$4 began=$SECONDS fault_at missed
-	local silent_ms=- gap_ms=- total_ms=- went_to=-
+	local silent_ms=- gap_ms=- total_ms=- went_to=- host
 	complaints=() remarks=() recovered=() trap_pids=()
 
 	rm -f "$BATS_TEST_TMPDIR"/*
@@ -454,7 +493,9 @@ fault_case()
 		fault_mend
 		return 1
 	fi
-	[ "$went_to" = "$src" ] || flush_nic "$src" >/dev/null 2>&1
-	[[ $victim != *-off ]] || on "$went_to" virsh -q autostart --disable "$guest"
+	[[ $went_to == "$src" || $went_to == off ]] || flush_nic "$src" >/dev/null 2>&1
+	[[ $victim != *-off ]] || for host in "${lab_hosts[@]}"; do
+		on "$host" virsh -q autostart --disable "$guest" 2>/dev/null || true
+	done
 	[ -n "$fault_at" ] && [ -z "$missed" ] || return 2
 }
