@@ -79,7 +79,7 @@ void world_free_text(char **s)
 	free(*s);
 }
 
-static char *vtext(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *vtext(const char *fmt, va_list ap)
 {
 	char *s;
 
