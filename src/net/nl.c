@@ -68,12 +68,14 @@ void nl_cleanup(struct nl **nl)
 
 struct nlmsghdr *nl_message(char *buf, uint16_t type, uint16_t flags, size_t size, void **ret_extra)
 {
-	struct nlmsghdr *msg = mnl_nlmsg_put_header(buf);
+	struct nlmsghdr *msg;
 
+	/* What libmnl leaves out to align attributes goes to the kernel as well. */
+	memset(buf, 0, NL_BUF_SIZE);
+	msg = mnl_nlmsg_put_header(buf);
 	msg->nlmsg_type = type;
 	msg->nlmsg_flags = NLM_F_REQUEST | flags;
 	*ret_extra = mnl_nlmsg_put_extra_header(msg, size);
-	memset(*ret_extra, 0, size);
 	return msg;
 }
 

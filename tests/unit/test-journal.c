@@ -223,7 +223,7 @@ int main(void)
 {
 	test_format_1();
 	if (!ns_new(CLONE_NEWNS) ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("none", "/var/lib", "tmpfs", 0, disk_size) < 0) {
 		printf("ok %d - journals on a disk # SKIP the kernel lets nobody mount "
 		       "here\n",
