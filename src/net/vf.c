@@ -25,11 +25,12 @@ void vf_list_free(struct vf_list *l)
 }
 
 /* Every answer starts with the VF's number and is a fixed kernel structure. */
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): a type and a name cannot stand in them */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type and a name cannot stand in them */
 #define READ_VF(a, type, var)                                                            \
 	type var = { 0 };                                                                \
 	memcpy(&var, mnl_attr_get_payload(a),                                            \
 		mnl_attr_get_payload_len(a) < sizeof(var) ? mnl_attr_get_payload_len(a) : sizeof(var))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The kernel's way of saying that the driver did not answer. */
 static int64_t said(uint32_t value)
@@ -377,7 +378,7 @@ int vf_set_attr(struct nl *nl, int pf, uint32_t index, enum vf_attr_kind kind,
 	const struct vf_attr *value, struct err *e)
 {
 	char text[VF_ATTR_TEXT_SIZE];
-	struct setting s;
+	struct setting s = { 0 };
 
 	vf_attr_format(kind, value, text);
 	fill_setting(&s, index, kind, value);
