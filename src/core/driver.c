@@ -384,7 +384,10 @@ int driver_ask_fit(struct driver *d, struct err *e)
 		return 0;
 	call_start(&call, d->there, "fit", args, driver_request_ms(d));
 	r = finish_calls(d, &call, 1, e);
-	if (r == 0) {
+	/* An agent that cannot say is no reason to stop; one that is gone is noticed next time. */
+	if (r < 0 && e->kind != ERR_CANCELLED) {
+		r = 0;
+	} else if (r == 0) {
 		d->facts_there.fit = json_integer_value(json_object_get(call.result, "fit"));
 		str_set(&d->facts_there.misfit,
 			json_string_value(json_object_get(call.result, "reason")));
