@@ -122,3 +122,12 @@ add_filters() {
 	run_sm vm-01 host-b
 	assert_exit 0
 }
+
+@test "a guest that is there already, on its VF, needs no room" {
+	run_sm vm-01 host-b
+	assert_exit 0
+	add_filters host-b 3
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_says 'already'
+}

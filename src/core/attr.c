@@ -160,8 +160,9 @@ int attr_restore(struct end *end, size_t i, struct err *e)
 	if (!s->attr_noted || !end->same_boot)
 		return 0;
 	s->attr_told = 0;
+	/* A PF that is gone took its VFs with it. */
 	if (set_differing(end, i, &which, &s->attr_found, KINDS(before_attach), &missing, e) < 0)
-		return -1;
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (missing.len)
 		return err_set(e, "VF %u does not go back to %s", which.vf, missing.s);
 	if (s->had_mac && (mac_parse(end->order.pairs[i].mac, &mac) < 0 ||

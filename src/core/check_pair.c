@@ -179,6 +179,9 @@ void check_filters(const struct check_view *v)
 	int limit = nic_filter_limit(v->uplink->driver);
 	size_t used = count_words(v->uplink->filters) + count_planned(v);
 
+	/* A guest that stays here, on its VF, needs none. */
+	if (!v->peer && v->order->had_primary)
+		return;
 	if (limit < 0 || options_list_has(v->uplink->filters, v->order->mac) || used < (size_t)limit)
 		return;
 	check_found(v, v->host,

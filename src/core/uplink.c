@@ -75,6 +75,9 @@ int uplink_room_take(struct end *end, size_t i, struct err *e)
 
 	if (p->filter_limit <= 0 || end->pairs[i].room_lock)
 		return 0;
+	/* A guest that is here already, on its VF. */
+	if (!end->order.is_source && p->had_primary)
+		return 0;
 	while (lock_take(name, what, end->order.owner, &counting, e) < 0) {
 		if (e->kind != ERR_BUSY || clock_ms() >= deadline)
 			return -1;

@@ -14,7 +14,8 @@ static int find_family(const struct nlmsghdr *msg, void *arg)
 	const struct nlattr *a;
 
 	mnl_attr_for_each(a, msg, sizeof(struct genlmsghdr))
-		if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID)
+		if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID &&
+			mnl_attr_get_payload_len(a) == sizeof(uint16_t))
 			*(uint16_t *)arg = mnl_attr_get_u16(a);
 	return MNL_CB_OK;
 }
@@ -24,7 +25,8 @@ static int find_mode(const struct nlmsghdr *msg, void *arg)
 	const struct nlattr *a;
 
 	mnl_attr_for_each(a, msg, sizeof(struct genlmsghdr))
-		if (mnl_attr_get_type(a) == DEVLINK_ATTR_ESWITCH_MODE)
+		if (mnl_attr_get_type(a) == DEVLINK_ATTR_ESWITCH_MODE &&
+			mnl_attr_get_payload_len(a) == sizeof(uint16_t))
 			*(enum eswitch_mode *)arg = mnl_attr_get_u16(a) == DEVLINK_ESWITCH_MODE_SWITCHDEV ?
 							    ESWITCH_SWITCHDEV :
 							    ESWITCH_LEGACY;

@@ -4,6 +4,7 @@
 #include "util/hwaddr.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/domain.h"
 #include "xml/pair.h"
 
 const char fuzz_name[] = "domain";
@@ -77,6 +78,22 @@ static void read_devices(const char *text)
 		must_be_pci(devices.v[i]);
 }
 
+/* What the checks ask for. */
+static void read_needs(const char *text)
+{
+	CLEANUP_NEEDS struct xml_needs needs = { 0 };
+	CLEANUP_FREE char *stuck = xml_primary_stuck(text, "ua-standby");
+	CLEANUP_FREE char *macs = xml_domain_macs(text);
+	CLEANUP_FREE char *cpu = xml_host_cpu(text);
+	struct err e = { 0 };
+
+	if (xml_needs_read(text, &needs, &e) < 0)
+		must(e.msg[0] && !needs.cpu);
+	must(needs.memory_kib >= 0);
+	for (char *rest = NULL, *mac = strtok_r(macs, ",", &rest); mac; mac = strtok_r(NULL, ",", &rest))
+		must_be_mac(mac);
+}
+
 static void read_others(const char *text)
 {
 	struct xml_network network = { 0 };
@@ -97,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	read_pairs(text);
 	read_devices(text);
+	read_needs(text);
 	read_others(text);
 	return 0;
 }
