@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/attr.h"
 
+#include "core/form.h"
 #include "core/nic.h"
 #include "core/primary.h"
 #include "net/link.h"
@@ -255,7 +256,11 @@ void attr_forget(struct end *end, size_t i)
 		log_debug("VF %s keeps its attributes: %s", p->vf, e.msg);
 		return;
 	}
-	/* What the guest's VF did not have set is not ours. The VLAN is put back by libvirt. */
+	/* What the guest's VF did not have set is not ours. */
+	if (p->attr.vlan > 0 && !form_by_name(p->form)->libvirt_sets_mac) {
+		wanted.vlan = wanted.qos = 0; /* else libvirt has put it back */
+		wanted.protocol = p->attr.protocol;
+	}
 	if (p->attr.trust == 1)
 		wanted.trust = usual.trust;
 	if (p->attr.spoofchk >= 0)
@@ -267,5 +272,5 @@ void attr_forget(struct end *end, size_t i)
 	if (p->attr.min_rate > 0 || p->attr.max_rate > 0)
 		wanted.min_rate = wanted.max_rate = 0;
 	end->pairs[i].attr_told = 0;
-	set_and_warn(end, i, &which, &wanted, KINDS(before_attach));
+	set_and_warn(end, i, &which, &wanted, KINDS(after_attach));
 }

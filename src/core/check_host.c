@@ -254,6 +254,20 @@ void check_memory_free(const struct check_view *v)
 			(long long)needed / 1024, (long long)v->peer->memory_available / 1024);
 }
 
+/* libvirt finds that out only when it is told to migrate, and the VF is gone by then. */
+void check_other_devices(const struct check_view *v)
+{
+	for (size_t i = 0; v->peer && i < v->host->domain.n_others; i++) {
+		const struct other_device *o = &v->host->domain.others[i];
+
+		/* Drivers made for a device may know how to migrate it; QEMU will tell. */
+		if (str_equal(o->driver, "vfio-pci"))
+			check_found(v, v->host, "Detach it first, or make it part of a pair.",
+				"domain %s has the PCI device %s, which is of no pair and cannot come along",
+				v->host->domain.name, o->address);
+	}
+}
+
 /* ---- the domain on the destination ---- */
 
 /* The I-th domain of the destination if it has this one's name or UUID, else NULL. */

@@ -5,6 +5,7 @@
 
 #include "core/attr.h"
 #include "core/check_priv.h"
+#include "core/form.h"
 #include "core/nic.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -18,21 +19,6 @@ void check_standby_model(const struct check_view *v)
 	if (!v->pair->standby_model || !str_starts(v->pair->standby_model, "virtio"))
 		check_found(v, v->host, "", "the standby %s is not a virtio NIC",
 			v->pair->standby_alias);
-}
-
-void check_primary_form(const struct check_view *v)
-{
-	enum primary_form form = v->pair->primary.form;
-
-	/* The live definition shows a pool's VF as if it had been given by address. */
-	if (v->defined && v->defined->primary.form != PRIMARY_NONE)
-		form = v->defined->primary.form;
-	if (form == PRIMARY_POOL || form == PRIMARY_HOSTDEV)
-		check_found(v, v->host, "",
-			"the primary of %s is given as %s, which is not supported; "
-			"<interface type='hostdev'> is",
-			v->pair->standby_alias,
-			form == PRIMARY_POOL ? "a network of VFs" : "a plain <hostdev>");
 }
 
 /* libvirt takes no other alias for the name of a primary's standby. */
@@ -59,7 +45,7 @@ void check_port(const struct check_view *v)
 
 void check_bridge_up(const struct check_view *v)
 {
-	if (!v->bridge->up)
+	if (v->bridge && !v->bridge->up)
 		check_found(v, v->host, "", "bridge %s is down", v->bridge->name);
 }
 
@@ -75,7 +61,8 @@ void check_uplink_up(const struct check_view *v)
 	const struct uplink_fact *u = v->uplink;
 
 	if (!u->up || !u->running)
-		check_found(v, v->host, "", "uplink %s of %s %s", u->name, v->bridge->name,
+		check_found(v, v->host, "", "uplink %s of %s %s", u->name,
+			v->bridge ? v->bridge->name : v->pair->standby_alias,
 			u->up ? "has no carrier" : "is down");
 }
 
@@ -83,7 +70,7 @@ void check_forwarding(const struct check_view *v)
 {
 	const struct uplink_fact *u = v->uplink;
 
-	if (u->up && u->running && !u->forwarding)
+	if (v->bridge && u->up && u->running && !u->forwarding)
 		check_found(v, v->host, "", "uplink %s of %s is not forwarding", u->name,
 			v->bridge->name);
 }
@@ -205,9 +192,35 @@ void check_nic_known(const struct check_view *v)
 
 /* ---- the VF ---- */
 
+/* Nobody but the VF itself tells the MAC of a plain <hostdev>; on the destination it is set. */
+void check_vf_mac(const struct check_view *v)
+{
+	const struct pair_order *o = v->order;
+	CLEANUP_FREE char *hint = NULL;
+
+	if (form_by_name(o->form)->libvirt_sets_mac || !o->had_primary || str_is_empty(v->vf->mac) ||
+		str_equal(v->vf->mac, o->mac))
+		return;
+	hint = str_printf("With the domain shut off: ip link set %s vf %" PRId64 " mac %s", v->pf->name,
+		v->vf->index, o->mac);
+	check_found(v, v->host, hint,
+		"the MACs of the pair differ: standby %s has %s, its primary, VF %s, has %s",
+		o->standby_alias, o->mac, v->vf->address, v->vf->mac);
+}
+
+/* A bond stands on several. */
+static bool is_below_uplink(const struct check_view *v)
+{
+	for (size_t i = 0; i < v->host->n_devices; i++)
+		if (str_equal(v->host->devices[i].name, v->uplink->name) &&
+			str_equal(v->host->devices[i].pf, v->pf->name))
+			return true;
+	return false;
+}
+
 void check_other_pf(const struct check_view *v)
 {
-	if (!str_equal(v->pf->name, v->uplink->pf))
+	if (!is_below_uplink(v))
 		check_found(v, v->host, "The standby's frames leave by another port than the VF's.",
 			"VF %s is of %s, but the uplink %s is of %s", v->vf->address, v->pf->name,
 			v->uplink->name, v->uplink->pf);

@@ -137,7 +137,7 @@ int end_take_up(struct end *end, const char *uuid, const struct journal_content 
 	complete = str_equal(order.uuid, uuid) && order.name && order.owner;
 	for (size_t i = 0; i < order.n_pairs; i++)
 		complete = complete && order.pairs[i].mac && order.pairs[i].standby_alias &&
-			   order.pairs[i].bridge && order.pairs[i].uplink && order.pairs[i].pf;
+			   order.pairs[i].uplink && order.pairs[i].pf;
 	if (!complete) {
 		record_clear(&order_record, &order);
 		err_set(e, "the journal's order is not complete, or of another domain");

@@ -31,6 +31,7 @@ static const struct field vf_fact_fields[] = {
 	RECORD_BOOL(vf_fact, has_attr),
 	RECORD_ONE(vf_fact, attr, &vf_attr_record),
 	RECORD_STR(vf_fact, user),
+	RECORD_BOOL(vf_fact, host_uses),
 	RECORD_BOOL(vf_fact, own),
 };
 static RECORD_DEFINE(vf_fact_record, vf_fact);
@@ -67,11 +68,26 @@ static const struct field bridge_fact_fields[] = {
 };
 static RECORD_DEFINE(bridge_fact_record, bridge_fact);
 
+static const struct field pool_vf_fields[] = {
+	RECORD_STR(pool_vf, address),
+};
+static RECORD_DEFINE(pool_vf_record, pool_vf);
+
+static const struct field pool_device_fields[] = {
+	RECORD_STR(pool_device, name),
+};
+static RECORD_DEFINE(pool_device_record, pool_device);
+
 static const struct field network_fact_fields[] = {
 	RECORD_STR(network_fact, name),
 	RECORD_STR(network_fact, forward),
 	RECORD_STR(network_fact, bridge),
+	RECORD_STR(network_fact, virtualport),
+	RECORD_LIST(network_fact, devices, &pool_device_record),
 	RECORD_BOOL(network_fact, libvirt_owns_fdb),
+	RECORD_STR(network_fact, pf),
+	RECORD_LIST(network_fact, vfs, &pool_vf_record),
+	RECORD_BOOL(network_fact, managed),
 };
 static RECORD_DEFINE(network_fact_record, network_fact);
 
@@ -80,6 +96,11 @@ static const struct field guest_nic_fields[] = {
 	RECORD_INT(guest_nic, count),
 };
 static RECORD_DEFINE(guest_nic_record, guest_nic);
+static const struct field other_device_fields[] = {
+	RECORD_STR(other_device, address),
+	RECORD_STR(other_device, driver),
+};
+static RECORD_DEFINE(other_device_record, other_device);
 
 static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, name),
@@ -89,7 +110,9 @@ static const struct field domain_fact_fields[] = {
 	RECORD_BOOL(domain_fact, persistent),
 	RECORD_BOOL(domain_fact, autostart),
 	RECORD_STR(domain_fact, live),
+	RECORD_STR(domain_fact, migratable),
 	RECORD_STR(domain_fact, inactive),
+	RECORD_LIST(domain_fact, others, &other_device_record),
 	RECORD_STR(domain_fact, lock_owner),
 	RECORD_BOOL(domain_fact, agent),
 	RECORD_LIST(domain_fact, guest_nics, &guest_nic_record),
@@ -126,6 +149,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_STR(host_facts, unreachable),
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
+	RECORD_LIST(host_facts, devices, &uplink_fact_record),
 	RECORD_LIST(host_facts, networks, &network_fact_record),
 	RECORD_LIST(host_facts, domains, &domain_name_record),
 	RECORD_LIST(host_facts, journals, &journal_fact_record),
@@ -133,6 +157,9 @@ static const struct field host_facts_fields[] = {
 	RECORD_ONE(host_facts, domain, &domain_fact_record),
 };
 RECORD_DEFINE(host_facts_record, host_facts);
+
+/* Devices that may stand on one another: a VLAN device on a bond on a VF is two. */
+enum { STACK_MAX = 4 };
 
 /* ---- domains ---- */
 
@@ -218,9 +245,30 @@ static int gather_domains(struct virt *v, struct host_facts *f, struct use_list 
 	return r;
 }
 
+static int gather_other_devices(struct domain_fact *f, struct err *e)
+{
+	CLEANUP_STRINGS struct xml_strings addresses = { 0 };
+
+	if (xml_other_devices(f->live, &addresses, e) < 0)
+		return err_prefix(e, "domain %s", f->name);
+	for (size_t i = 0; i < addresses.n; i++) {
+		struct other_device *o = mem_append(&f->others, &f->n_others, sizeof(*o));
+		struct pci_address address;
+		char driver[32] = "";
+
+		if (pci_parse(addresses.v[i], &address) == 0)
+			pci_driver(&address, driver, sizeof(driver));
+		o->address = TAKE_PTR(addresses.v[i]);
+		o->driver = str_dup(driver);
+	}
+	return 0;
+}
+
 static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool active, struct err *e)
 {
-	if (active && virt_domain_xml(d, VIRT_XML_LIVE, &f->live, e) < 0)
+	if (active && (virt_domain_xml(d, VIRT_XML_LIVE, &f->live, e) < 0 ||
+			      virt_domain_xml(d, VIRT_XML_MIGRATABLE, &f->migratable, e) < 0 ||
+			      gather_other_devices(f, e) < 0))
 		return -1;
 	if (!f->persistent)
 		return 0;
@@ -339,7 +387,7 @@ static void judge_driver(const struct net_view *net, const struct pci_vf *vf, st
 
 	if (l)
 		judge_netdev(net, l, f);
-	else if (vf->driver[0] && !str_equal(vf->driver, "vfio-pci"))
+	else if (vf->driver[0] && !pci_driver_is_vfio(vf->driver))
 		mark_used(f, str_printf("driver %s, but no network device here: another network "
 					"namespace or program has it", vf->driver));
 }
@@ -400,6 +448,7 @@ static void gather_vf(const struct net_view *net, const struct users *users, con
 	f->user = str_dup("");
 	judge_group(vf, f);
 	judge_driver(net, vf, f);
+	f->host_uses = !str_is_empty(f->user);
 	judge_domains(&users->uses, users->own, f);
 	judge_lock(f);
 }
@@ -446,31 +495,71 @@ static char *filters_of(const struct net_view *net, const struct link *uplink)
 	return list.s;
 }
 
+struct uplink_list {
+	struct uplink_fact *v; /* borrowed by whoever it is gathered for */
+	size_t n;
+};
+
+/* A VLAN device or macvtap has one device below; IFLA_LINK of others means other things. */
+static bool stands_on(const struct link *l, const struct link *below)
+{
+	static const char *const kinds[] = { "vlan", "macvlan", "macvtap" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (str_equal(l->kind, kinds[i]))
+			return l->lower == below->ifindex;
+	return (str_equal(l->kind, "bond") || str_equal(l->kind, "team")) && below->master == l->ifindex;
+}
+
+/* Adds TOP once for each SR-IOV function that L is, or stands on. */
+static void add_functions(const struct net_view *net, const struct link *top, const struct link *l,
+	int depth, struct uplink_list *list)
+{
+	const struct pci_pf *pf;
+	const struct pci_vf *vf;
+
+	if (pci_find_netdev(&net->pfs, l->name, &pf, &vf)) {
+		*(struct uplink_fact *)mem_append(&list->v, &list->n, sizeof(*list->v)) =
+			(struct uplink_fact){
+				.name = str_dup(top->name),
+				.pf = str_dup(pf->netdev),
+				.vf_index = vf ? (int64_t)vf->index : -1,
+				.up = top->up,
+				.running = top->running,
+				.forwarding = top->port_state == BR_STATE_FORWARDING,
+				.driver = str_dup(vf ? vf->driver : pf->driver),
+				.filters = filters_of(net, top),
+			};
+		return;
+	}
+	for (size_t i = 0; depth > 0 && i < net->links.n; i++)
+		if (stands_on(l, &net->links.v[i]))
+			add_functions(net, top, &net->links.v[i], depth - 1, list);
+}
+
 static void gather_bridge(const struct net_view *net, const struct link *bridge, struct bridge_fact *f)
 {
+	struct uplink_list list = { 0 };
+
 	f->name = str_dup(bridge->name);
 	f->up = bridge->up;
 	f->mtu = bridge->mtu;
 	f->vlan_filtering = bridge->vlan_filtering;
-	for (size_t i = 0; i < net->links.n; i++) {
-		const struct link *port = &net->links.v[i];
-		const struct pci_pf *pf;
-		const struct pci_vf *vf;
-		struct uplink_fact *u;
+	for (size_t i = 0; i < net->links.n; i++)
+		if (net->links.v[i].master == bridge->ifindex)
+			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+	f->uplinks = list.v;
+	f->n_uplinks = list.n;
+}
 
-		if (port->master != bridge->ifindex ||
-			!pci_find_netdev(&net->pfs, port->name, &pf, &vf))
-			continue;
-		u = mem_append(&f->uplinks, &f->n_uplinks, sizeof(*u));
-		u->name = str_dup(port->name);
-		u->pf = str_dup(pf->netdev);
-		u->vf_index = vf ? (int64_t)vf->index : -1;
-		u->up = port->up;
-		u->running = port->running;
-		u->forwarding = port->port_state == BR_STATE_FORWARDING;
-		u->driver = str_dup(vf ? vf->driver : pf->driver);
-		u->filters = filters_of(net, port);
-	}
+static void gather_devices(const struct net_view *net, struct host_facts *f)
+{
+	struct uplink_list list = { 0 };
+
+	for (size_t i = 0; i < net->links.n; i++)
+		add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+	f->devices = list.v;
+	f->n_devices = list.n;
 }
 
 static int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, struct err *e)
@@ -491,11 +580,26 @@ static int gather_net(struct nl *nl, const struct users *users, struct host_fact
 		if (str_equal(net.links.v[i].kind, "bridge"))
 			gather_bridge(&net, &net.links.v[i],
 				mem_append(&f->bridges, &f->n_bridges, sizeof(*f->bridges)));
+	gather_devices(&net, f);
 	net_view_free(&net);
 	return r;
 }
 
 /* ---- host ---- */
+
+static void take_lists(struct xml_network *net, struct network_fact *n)
+{
+	for (size_t k = 0; k < net->devices.n; k++) {
+		struct pool_device *device = mem_append(&n->devices, &n->n_devices, sizeof(*device));
+
+		device->name = TAKE_PTR(net->devices.v[k]);
+	}
+	for (size_t k = 0; k < net->vfs.n; k++) {
+		struct pool_vf *vf = mem_append(&n->vfs, &n->n_vfs, sizeof(*vf));
+
+		vf->address = TAKE_PTR(net->vfs.v[k]);
+	}
+}
 
 static int gather_networks(struct virt *v, struct host_facts *f, struct err *e)
 {
@@ -515,6 +619,11 @@ static int gather_networks(struct virt *v, struct host_facts *f, struct err *e)
 		n->forward = TAKE_PTR(net.forward);
 		n->bridge = TAKE_PTR(net.bridge);
 		n->libvirt_owns_fdb = net.libvirt_owns_fdb;
+		n->virtualport = TAKE_PTR(net.virtualport);
+		n->pf = TAKE_PTR(net.pf);
+		n->managed = net.managed;
+		take_lists(&net, n);
+		xml_network_free(&net);
 	}
 	virt_texts_free(&texts);
 	return 0;
@@ -662,6 +771,14 @@ const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *n
 	for (size_t i = 0; i < f->n_bridges; i++)
 		if (name && str_equal(f->bridges[i].name, name))
 			return &f->bridges[i];
+	return NULL;
+}
+
+const struct uplink_fact *facts_device(const struct host_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_devices; i++)
+		if (name && str_equal(f->devices[i].name, name))
+			return &f->devices[i];
 	return NULL;
 }
 

@@ -24,6 +24,7 @@ struct vf_fact {
 	bool has_attr; /* the PF tells about it: */
 	struct vf_attr attr;
 	char *user; /* why it is not free, for people; "" when it is */
+	bool host_uses; /* … and that is because the host itself uses it, not a domain */
 	bool own;   /* the domain asked for is defined with it; that alone makes it not used */
 };
 
@@ -35,13 +36,17 @@ struct pf_fact {
 	size_t n_vfs;
 };
 
-/* A bridge port that belongs to an SR-IOV NIC. */
+/*
+ * A network device that belongs to an SR-IOV NIC, or stands above one that does (VLAN, macvtap).
+ * Above several, as a bond does, it is there once for each.
+ */
 struct uplink_fact {
 	char *name;
 	char *pf;         /* name of the PF it belongs to; it may be that PF itself */
 	int64_t vf_index; /* -1: the PF itself */
-	bool up, running, forwarding;
-	char *driver;     /* of the uplink itself */
+	bool up, running;
+	bool forwarding;  /* as a bridge port */
+	char *driver;     /* of the function itself */
 	char *filters;    /* MACs that it has to accept besides its own, separated by commas */
 };
 
@@ -53,9 +58,30 @@ struct bridge_fact {
 	size_t n_uplinks;
 };
 
+struct pool_vf {
+	char *address;
+};
+
+struct pool_device {
+	char *name;
+};
+
 struct network_fact {
-	char *name, *forward, *bridge;
+	char *name, *forward, *bridge, *virtualport;
 	bool libvirt_owns_fdb;
+	/* Devices that macvtaps stand on. */
+	struct pool_device *devices;
+	size_t n_devices;
+	/* Networks of VFs, see xml_network. */
+	char *pf;
+	struct pool_vf *vfs;
+	size_t n_vfs;
+	bool managed;
+};
+
+/* A PCI device passed through that is of no pair. */
+struct other_device {
+	char *address, *driver;
 };
 
 /* How many of the guest's network devices have a pair's MAC, as the guest agent counts them. */
@@ -69,7 +95,10 @@ struct domain_fact {
 	char *state; /* virt_state_name */
 	bool job, persistent, autostart;
 	char *live;       /* XML; NULL unless active */
+	char *migratable; /* XML; likewise: what of it came from where */
 	char *inactive;   /* XML; NULL unless persistent */
+	struct other_device *others;
+	size_t n_others;
 	char *lock_owner; /* NULL: no run holds it */
 	bool agent;       /* a guest agent is connected */
 	struct guest_nic *guest_nics; /* for each pair */
@@ -102,6 +131,8 @@ struct host_facts {
 	size_t n_pfs;
 	struct bridge_fact *bridges;
 	size_t n_bridges;
+	struct uplink_fact *devices; /* all of them, those in bridges included */
+	size_t n_devices;
 	struct network_fact *networks;
 	size_t n_networks;
 	struct domain_name *domains;
@@ -125,6 +156,8 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 int facts_decode(const json_t *json, struct host_facts *ret, struct err *e);
 
 const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *name);
+/* The first one of that name. */
+const struct uplink_fact *facts_device(const struct host_facts *f, const char *name);
 const struct network_fact *facts_network(const struct host_facts *f, const char *name);
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name);
 /* By host PCI address; *ret_pf (may be NULL) gets its PF. */

@@ -18,15 +18,17 @@ struct pair_order {
 	char *mac;
 	char *standby_alias;
 	char *tap;    /* name of the standby's host device; NULL: generated, ask libvirt */
-	char *bridge;
-	char *uplink; /* the bridge's port on the NIC */
+	char *bridge; /* NULL: the standby is a macvtap */
+	char *uplink; /* the bridge's port on the NIC, or the device below the macvtap */
+	bool macvtap_was_up; /* resting state of that device */
 	char *pf;
 	char *rule;   /* nic_rule_name */
 	int64_t filter_limit; /* MACs that the uplink takes besides its own; 0: not known */
 
+	char *form;          /* of the primary, see form.h */
 	bool had_primary;    /* the domain runs with the VF now (source) */
 	char *primary_alias; /* NULL: libvirt gives it one */
-	char *vf;            /* host PCI address */
+	char *vf;            /* host PCI address; source, without a primary: what it had, if known */
 	int64_t vf_index;
 	char *primary_xml;   /* the device to attach here */
 	bool has_attr;       /* it is known what the guest's VF has: */

@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/form.h"
 #include "core/nic.h"
+#include "net/pci.h"
 #include "util/hwaddr.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -27,9 +29,13 @@ void plan_free(struct plan *p)
 
 /* ---- one pair on one host ---- */
 
+/* A bond is one uplink, whatever is in it. */
 static const struct uplink_fact *only_uplink(const struct bridge_fact *b)
 {
-	return b->n_uplinks == 1 ? &b->uplinks[0] : NULL;
+	for (size_t i = 1; i < b->n_uplinks; i++)
+		if (!str_equal(b->uplinks[i].name, b->uplinks[0].name))
+			return NULL;
+	return b->n_uplinks ? &b->uplinks[0] : NULL;
 }
 
 static const struct uplink_fact *named_uplink(const struct bridge_fact *b, const char *names)
@@ -45,7 +51,8 @@ static char *list_uplinks(const struct bridge_fact *b)
 	struct str_buf list = { 0 };
 
 	for (size_t i = 0; i < b->n_uplinks; i++)
-		str_buf_add(&list, "%s%s", i ? ", " : "", b->uplinks[i].name);
+		if (i == 0 || !str_equal(b->uplinks[i].name, b->uplinks[i - 1].name))
+			str_buf_add(&list, "%s%s", i ? ", " : "", b->uplinks[i].name);
 	return list.s ? list.s : str_dup("");
 }
 
@@ -72,11 +79,35 @@ static const struct uplink_fact *choose_uplink(const struct check_view *v, const
 	return NULL;
 }
 
-/* Fills in bridge, uplink, PF and rule, in V as well; false when one of them is missing. */
-static bool place_pair(struct check_view *v, const char *bridge, const char *names,
-	const char *option, struct pair_order *o)
+/* Fills in uplink, PF and rule, in V as well; false when the PF is missing. */
+static bool use_uplink(struct check_view *v, const struct uplink_fact *u, struct pair_order *o)
 {
 	bool known;
+
+	v->order = o;
+	/* A bond is there once for each function below. */
+	for (size_t i = 0; i < v->host->n_devices; i++) {
+		v->uplink = &v->host->devices[i];
+		v->pf = facts_pf(v->host, v->uplink->pf);
+		if (str_equal(v->uplink->name, u->name))
+			check_run(CHECK_UPLINK, v);
+	}
+	v->uplink = u;
+	v->pf = facts_pf(v->host, u->pf);
+	if (!v->pf)
+		return false;
+	str_set(&o->uplink, u->name);
+	str_set(&o->pf, v->pf->name);
+	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
+	o->filter_limit = nic_filter_limit(u->driver);
+	return true;
+}
+
+/* Fills in the bridge, and what use_uplink does; false when one of them is missing. */
+static bool place_on_bridge(struct check_view *v, const char *bridge, const char *names,
+	const char *option, struct pair_order *o)
+{
+	const struct uplink_fact *u;
 
 	v->bridge = facts_bridge(v->host, bridge);
 	if (!v->bridge) {
@@ -85,20 +116,11 @@ static bool place_pair(struct check_view *v, const char *bridge, const char *nam
 			"there is no bridge %s", bridge);
 		return false;
 	}
-	v->uplink = choose_uplink(v, names, option);
-	if (!v->uplink)
-		return false;
-	v->pf = facts_pf(v->host, v->uplink->pf);
-	v->order = o;
-	check_run(CHECK_UPLINK, v);
-	if (!v->pf)
+	u = choose_uplink(v, names, option);
+	if (!u)
 		return false;
 	str_set(&o->bridge, v->bridge->name);
-	str_set(&o->uplink, v->uplink->name);
-	str_set(&o->pf, v->pf->name);
-	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
-	o->filter_limit = nic_filter_limit(v->uplink->driver);
-	return true;
+	return use_uplink(v, u, o);
 }
 
 /* ---- the VF on the destination ---- */
@@ -114,7 +136,7 @@ static bool vf_is_taken_by_plan(const struct order *o, const char *address)
 /* A VF bound to vfio-pci that no domain has is somebody else's, unless that is how it is to be. */
 static bool driver_fits(const struct vf_fact *vf, bool managed)
 {
-	return str_equal(vf->driver, "vfio-pci") != managed;
+	return pci_driver_is_vfio(vf->driver) != managed;
 }
 
 static bool vf_is_usable(const struct order *o, const struct vf_fact *vf, bool managed)
@@ -192,6 +214,115 @@ static char *why_none_is_free(const struct pf_fact *pf, bool managed)
 	return why.s ? why.s : str_dup("it has none");
 }
 
+/* Of the PFs below the uplink, in their order, the first that has a VF for it. */
+static const struct vf_fact *pick_below(const struct check_view *v, const struct order *taken,
+	int64_t like, bool managed)
+{
+	for (size_t i = 0; i < v->host->n_devices; i++) {
+		const struct uplink_fact *d = &v->host->devices[i];
+		const struct pf_fact *pf = facts_pf(v->host, d->pf);
+		const struct vf_fact *vf = NULL;
+
+		if (pf && str_equal(d->name, v->uplink->name))
+			vf = pick_vf(taken, pf, like, managed);
+		if (vf)
+			return vf;
+	}
+	return NULL;
+}
+
+/* ---- networks of VFs ---- */
+
+/* The VFs of a network as libvirt tries them; a network that lists none has all of its PF. */
+static const struct vf_fact *vf_of_network(const struct host_facts *f, const struct network_fact *n,
+	size_t k)
+{
+	const struct pf_fact *pf = facts_pf(f, n->pf);
+
+	if (n->n_vfs)
+		return k < n->n_vfs ? facts_vf(f, n->vfs[k].address, NULL) : NULL;
+	return pf && k < pf->n_vfs ? &pf->vfs[k] : NULL;
+}
+
+static size_t count_vfs_of_network(const struct host_facts *f, const struct network_fact *n)
+{
+	const struct pf_fact *pf = facts_pf(f, n->pf);
+
+	return n->n_vfs ? n->n_vfs : pf ? pf->n_vfs : 0;
+}
+
+/* The network there that VFs are taken from. NULL: problem noted. */
+static const struct network_fact *find_pool(const struct check_view *v, const char *name)
+{
+	const struct network_fact *n = facts_network(v->host, name);
+
+	if (!n)
+		problem_add(v->problems, "no-network", v->host,
+			"The pair's VF is taken from the network of that name.",
+			"there is no active network \"%s\"", name ? name : "");
+	else if (!str_equal(n->forward, "hostdev"))
+		problem_add(v->problems, "no-pool", v->host, "",
+			"network \"%s\" has no VFs (its forward mode is \"%s\")", name, n->forward);
+	else
+		return n;
+	return NULL;
+}
+
+/* libvirt does not look who else uses a VF: it would pull it away from under this host. */
+static void check_pool(const struct check_view *v, const struct network_fact *n)
+{
+	for (size_t k = 0; k < count_vfs_of_network(v->host, n); k++) {
+		const struct vf_fact *vf = vf_of_network(v->host, n, k);
+
+		if (vf && vf->host_uses)
+			problem_add(v->problems, "pool-vf-in-use", v->host,
+				"Take it out of the network: list the others in it.",
+				"libvirt may take VF %s of network \"%s\", but it is not free: %s",
+				vf->address, n->name, vf->user);
+	}
+}
+
+static const struct vf_fact *pick_from_pool(const struct check_view *v, const struct network_fact *n,
+	const struct order *taken)
+{
+	CLEANUP_STR_BUF struct str_buf why = { 0 };
+
+	for (size_t k = 0; k < count_vfs_of_network(v->host, n); k++) {
+		const struct vf_fact *vf = vf_of_network(v->host, n, k);
+
+		if (vf && vf_is_usable(taken, vf, n->managed))
+			return vf;
+		if (vf)
+			str_buf_add(&why, "%s%s: %s", why.s ? "; " : "", vf->address,
+				!str_is_empty(vf->user)      ? vf->user :
+				!driver_fits(vf, n->managed) ? "wrong driver" :
+							       "taken by another pair");
+	}
+	problem_add(v->problems, "no-free-vf", v->host, "Free a VF there.",
+		"no VF of network \"%s\" is free (%s)", n->name, why.s ? why.s : "it has none");
+	return NULL;
+}
+
+/*
+ * libvirt chooses when it attaches. What is chosen here keeps a place in the network against
+ * other runs, and stands in the order until the attach shows which VF it has become.
+ */
+static const struct vf_fact *choose_from_pool(const struct check_view *v, const struct order *taken,
+	const char *wanted, const char *network)
+{
+	const struct network_fact *n = find_pool(v, network);
+
+	if (!n)
+		return NULL;
+	if (wanted)
+		problem_add(v->problems, "bad-vf", v->host, "Leave it out of --vf.",
+			"libvirt chooses the VF, from network \"%s\"", network);
+	check_pool(v, n);
+	return pick_from_pool(v, n, taken);
+}
+
+/* ---- the VF, wherever it is from ---- */
+
 /* The pair's VF is known: what can be said of it. */
 static void note_vf(struct check_view *v, const struct vf_fact *vf, const struct pf_fact *pf,
 	struct pair_order *o)
@@ -206,15 +337,24 @@ static void note_vf(struct check_view *v, const struct vf_fact *vf, const struct
 	o->vf_index = vf->index;
 }
 
-/* Fills in VF address and number; false when there is a problem. */
-static bool choose_vf(struct check_view *v, const struct order *taken, const char *wanted, int64_t like,
-	struct pair_order *o)
+/*
+ * Fills in VF address and number; false when there is a problem. PRIMARY: how it is given (may
+ * be NULL). LIKE: its number on the source.
+ */
+static bool choose_vf(struct check_view *v, const struct order *taken, const char *wanted,
+	const struct xml_primary *primary, int64_t like, struct pair_order *o)
 {
+	bool from_pool = form_by_name(o->form)->libvirt_picks_vf;
 	const struct pf_fact *pf = v->pf;
-	const struct vf_fact *vf = wanted ? named_vf(v, wanted, taken, o->managed) :
-					    pick_vf(taken, pf, like, o->managed);
+	const struct vf_fact *vf;
 
-	if (!vf && !wanted) {
+	if (from_pool)
+		vf = choose_from_pool(v, taken, wanted, primary->network);
+	else if (wanted)
+		vf = named_vf(v, wanted, taken, o->managed);
+	else
+		vf = pick_below(v, taken, like, o->managed);
+	if (!vf && !wanted && !from_pool) {
 		CLEANUP_FREE char *why = why_none_is_free(pf, o->managed);
 
 		problem_add(v->problems, "no-free-vf", v->host,
@@ -229,6 +369,12 @@ static bool choose_vf(struct check_view *v, const struct order *taken, const cha
 }
 
 /* ---- pairs ---- */
+
+static bool is_open_vswitch(const struct network_fact *n, const struct xml_pair *pair)
+{
+	return str_equal(pair->virtualport, "openvswitch") ||
+	       (n && str_equal(n->virtualport, "openvswitch"));
+}
 
 /* The bridge behind a standby, by its own name or by its network's. NULL: problem noted. */
 static const char *bridge_of(const struct check_view *v)
@@ -245,6 +391,12 @@ static const char *bridge_of(const struct check_view *v)
 	if (n && n->libvirt_owns_fdb)
 		problem_add(v->problems, "libvirt-owns-fdb", v->host, "",
 			"libvirt manages the forwarding entries of network \"%s\"", n->name);
+	if (is_open_vswitch(n, pair)) {
+		problem_add(v->problems, "openvswitch", v->host, "",
+			"the standby %s is on a bridge of Open vSwitch, which is not supported",
+			pair->standby_alias);
+		return NULL;
+	}
 	if (n ? n->bridge : pair->bridge)
 		return n ? n->bridge : pair->bridge;
 	problem_add(v->problems, "no-bridge", v->host, "Only standbys on a Linux bridge are supported.",
@@ -252,21 +404,106 @@ static const char *bridge_of(const struct check_view *v)
 	return NULL;
 }
 
-/* The pair's primary: from the live definition, or where it is unplugged from the other one. */
-static const struct xml_primary *primary_of(const struct xml_pair *live,
-	const struct xml_pair_list *defined)
+static bool is_macvtap(const struct xml_pair *pair)
 {
-	const struct xml_pair *d;
+	return str_equal(pair->standby_type, "direct");
+}
 
-	if (live->primary.form != PRIMARY_NONE)
-		return &live->primary;
-	d = xml_pairs_by_alias(defined, live->standby_alias);
-	return d && d->primary.form != PRIMARY_NONE ? &d->primary : NULL;
+/* The device below the macvtap on this host. NULL: problem noted. */
+static const char *device_below(const struct check_view *v)
+{
+	const struct network_fact *n = facts_network(v->host, v->pair->network);
+
+	if (!v->pair->network)
+		return v->pair->lower;
+	if (n && n->n_devices == 1)
+		return n->devices[0].name;
+	problem_add(v->problems, "no-network", v->host,
+		"The standby must reach the same network on both hosts.",
+		n ? "the network \"%s\" does not have one device for macvtaps" :
+		    "there is no active network \"%s\"",
+		v->pair->network);
+	return NULL;
+}
+
+/* Fills in uplink, PF and rule for a standby that is a macvtap; false when one is missing. */
+static bool place_macvtap(struct check_view *v, struct pair_order *o)
+{
+	const char *lower = device_below(v);
+	const struct uplink_fact *u = facts_device(v->host, lower);
+
+	if (!lower)
+		return false;
+	if (v->pair->mode && str_starts(v->pair->mode, "passt"))
+		problem_add(v->problems, "macvtap-mode", v->host, "",
+			"the standby %s is a macvtap that has %s for itself (mode passthrough)",
+			v->pair->standby_alias, lower);
+	if (!u)
+		problem_add(v->problems, "no-uplink", v->host,
+			"A VF of the guest's NIC, or its PF, must be below the macvtap.",
+			"there is no device %s that belongs to an SR-IOV NIC", lower);
+	return u && use_uplink(v, u, o);
+}
+
+/* Fills in where the standby is on this host; false when something is missing there. */
+static bool place_standby(struct check_view *v, const char *names, const char *option,
+	struct pair_order *o)
+{
+	const char *bridge;
+
+	if (is_macvtap(v->pair))
+		return place_macvtap(v, o);
+	bridge = bridge_of(v);
+	return bridge && place_on_bridge(v, bridge, names, option, o);
+}
+
+struct definitions {
+	struct xml_pair_list live, migratable, defined;
+};
+
+static void definitions_free(struct definitions *d)
+{
+	xml_pair_list_free(&d->live);
+	xml_pair_list_free(&d->migratable);
+	xml_pair_list_free(&d->defined);
+}
+
+static const struct xml_primary *primary_in(const struct xml_pair_list *l, const char *standby_alias)
+{
+	const struct xml_pair *pair = xml_pairs_by_alias(l, standby_alias);
+
+	return pair && pair->primary.form != PRIMARY_NONE ? &pair->primary : NULL;
+}
+
+/*
+ * How the pair is given its primary: as it has it now, or where it is unplugged as the domain
+ * is defined. The live definition shows a network's VF as if it had been given by address; the
+ * migratable one tells where it came from.
+ */
+static const struct xml_primary *primary_of(const struct xml_pair *live, const struct definitions *d)
+{
+	const struct xml_primary *now = primary_in(&d->migratable, live->standby_alias);
+
+	if (live->primary.form == PRIMARY_NONE)
+		return primary_in(&d->defined, live->standby_alias);
+	return now && now->form == PRIMARY_POOL ? now : &live->primary;
 }
 
 static bool is_generated_tap(const char *tap)
 {
-	return str_starts(tap, "vnet");
+	return str_starts(tap, "vnet") || str_starts(tap, "macvtap");
+}
+
+/* What PRIMARY is attached by again, with the alias that QEMU knows it by. */
+static char *primary_xml(const struct xml_pair *live, const struct xml_primary *primary)
+{
+	struct err ignored; /* it was just read */
+	char *xml = NULL;
+
+	if (primary->form != PRIMARY_POOL ||
+		xml_primary_with_alias(primary->xml, live->primary.alias, &xml, &ignored) < 0)
+		xml = str_dup(primary->xml);
+	return xml;
 }
 
 static void fill_pair(const struct xml_pair *live, const struct xml_primary *primary,
@@ -277,24 +514,48 @@ static void fill_pair(const struct xml_pair *live, const struct xml_primary *pri
 	if (live->tap && !is_generated_tap(live->tap))
 		o->tap = str_dup(live->tap);
 	if (primary) {
-		o->primary_alias = str_dup(primary->alias);
-		o->primary_xml = str_dup(primary->xml);
+		o->primary_alias = str_dup(live->primary.alias ? live->primary.alias : primary->alias);
+		o->primary_xml = primary_xml(live, primary);
 	}
+	o->form = str_dup(form_of(primary ? primary->form : PRIMARY_NONE)->name);
 	o->managed = !primary || primary->managed;
 	o->had_primary = live->primary.form != PRIMARY_NONE;
 	/* The resting state: as it is while the VF is there, else as the domain is defined. */
 	o->link_was_up = o->had_primary ? live->link_up : defined && defined->link_up;
 }
 
-/* The pair's VF as the host knows it. */
-static void find_source_vf(struct check_view *v, const struct xml_primary *primary, struct pair_order *o)
+/* A VF that nobody has, with the pair's MAC: the one it had. The NIC still gives it the frames. */
+static void find_stale_vf(const struct check_view *v, struct pair_order *o)
 {
+	for (size_t i = 0; i < v->pf->n_vfs; i++) {
+		const struct vf_fact *vf = &v->pf->vfs[i];
+
+		if (!str_is_empty(vf->user) || !str_equal(vf->mac, o->mac))
+			continue;
+		str_set(&o->vf, vf->address);
+		o->vf_index = vf->index;
+		return;
+	}
+}
+
+/* libvirt leaves macvtaps up; somebody may have reasons to set one down while the VF is there. */
+static bool macvtap_rests_up(const struct check_view *v)
+{
+	const struct uplink_fact *tap = facts_device(v->host, v->pair->tap);
+
+	return v->pair->primary.form == PRIMARY_NONE || !tap || tap->up;
+}
+
+/* The pair's VF as the host knows it. */
+static void find_source_vf(struct check_view *v, struct pair_order *o)
+{
+	const char *address = v->pair->primary.address;
 	const struct pf_fact *pf = NULL;
-	const struct vf_fact *vf = facts_vf(v->host, primary->address, &pf);
+	const struct vf_fact *vf = facts_vf(v->host, address, &pf);
 
 	if (!vf) {
 		problem_add(v->problems, "no-vf", v->host, "", "the primary of %s, %s, is no VF",
-			v->pair->standby_alias, primary->address ? primary->address : "?");
+			v->pair->standby_alias, address ? address : "?");
 		return;
 	}
 	if (str_is_empty(vf->mac))
@@ -306,19 +567,18 @@ static void find_source_vf(struct check_view *v, const struct xml_primary *prima
 	o->attr = vf->attr;
 }
 
-static void place_source_pair(struct check_view *v, const struct xml_pair_list *defined,
-	struct pair_order *o)
+static void place_source_pair(struct check_view *v, const struct definitions *d, struct pair_order *o)
 {
-	const struct xml_primary *primary = primary_of(v->pair, defined);
-	const char *bridge;
-
-	fill_pair(v->pair, primary, v->defined, o);
+	fill_pair(v->pair, primary_of(v->pair, d), v->defined, o);
 	o->adopt = !o->had_primary;
+	o->macvtap_was_up = macvtap_rests_up(v);
 	check_run(CHECK_PAIR, v);
-	bridge = bridge_of(v);
-	if (bridge && place_pair(v, bridge, v->options->source_uplink, "--source-uplink", o) &&
-		o->had_primary)
-		find_source_vf(v, primary, o);
+	if (!place_standby(v, v->options->source_uplink, "--source-uplink", o))
+		return;
+	if (o->had_primary)
+		find_source_vf(v, o);
+	else
+		find_stale_vf(v, o);
 }
 
 static void note_pair_problems(struct plan *p, const struct host_facts *f,
@@ -330,17 +590,7 @@ static void note_pair_problems(struct plan *p, const struct host_facts *f,
 				"Mend the domain's definition and restart it.", "%s", pairs->v[i].problem);
 }
 
-struct definitions {
-	struct xml_pair_list live, defined;
-};
-
-static void definitions_free(struct definitions *d)
-{
-	xml_pair_list_free(&d->live);
-	xml_pair_list_free(&d->defined);
-}
-
-/* Reads both definitions; false when there is nothing in them to go on with. */
+/* Reads the definitions; false when there is nothing in them to go on with. */
 static bool read_definitions(struct plan *p, const struct host_facts *f, struct definitions *ret)
 {
 	const struct domain_fact *d = &f->domain;
@@ -354,6 +604,7 @@ static bool read_definitions(struct plan *p, const struct host_facts *f, struct 
 		return false;
 	}
 	if (xml_pairs_find(d->live, &ret->live, &e) < 0 ||
+		(d->migratable && xml_pairs_find(d->migratable, &ret->migratable, &e) < 0) ||
 		(d->inactive && xml_pairs_find(d->inactive, &ret->defined, &e) < 0)) {
 		problem_add(&p->problems, "bad-xml", f, "", "%s", e.msg);
 		return false;
@@ -391,12 +642,33 @@ static struct pair_order *add_pair(struct order *o)
 
 /* ---- migration ---- */
 
-static void place_destination_pair(struct plan *p, struct check_view *v, const struct pair_order *here)
+/* The device to attach, for the VF that was chosen. */
+static void make_primary(const struct check_view *v, const char *xml, struct pair_order *o)
+{
+	CLEANUP_FREE char *unnamed = NULL;
+	char *made = NULL;
+	struct err e;
+	int r;
+
+	if (!xml)
+		r = xml_primary_new(o->mac, o->vf, o->standby_alias, &made, &e);
+	else
+		r = xml_primary_unnamed(xml, &unnamed, &e);
+	if (unnamed && form_by_name(o->form)->libvirt_picks_vf)
+		made = TAKE_PTR(unnamed);
+	else if (unnamed)
+		r = xml_primary_with_vf(unnamed, o->vf, &made, &e);
+	if (r < 0)
+		problem_add(v->problems, "bad-xml", v->host, "", "%s", e.msg);
+	free(o->primary_xml);
+	o->primary_xml = made;
+}
+
+static void place_destination_pair(struct plan *p, struct check_view *v, const struct definitions *d,
+	const struct pair_order *here)
 {
 	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
 	struct pair_order o = { 0 };
-	const char *bridge;
-	struct err e;
 
 	o.mac = str_dup(here->mac);
 	o.standby_alias = str_dup(here->standby_alias);
@@ -406,17 +678,11 @@ static void place_destination_pair(struct plan *p, struct check_view *v, const s
 	o.managed = here->managed;
 	o.has_attr = here->has_attr;
 	o.attr = here->attr;
-	bridge = bridge_of(v);
-	if (bridge &&
-		place_pair(v, bridge, v->options->destination_uplink, "--destination-uplink", &o) &&
-		choose_vf(v, &p->destination, wanted, here->vf_index, &o)) {
-		int made = here->primary_xml ?
-				   xml_primary_with_vf(here->primary_xml, o.vf, &o.primary_xml, &e) :
-				   xml_primary_new(o.mac, o.vf, o.standby_alias, &o.primary_xml, &e);
-
-		if (made < 0)
-			problem_add(v->problems, "bad-xml", v->host, "", "%s", e.msg);
-	}
+	o.form = str_dup(here->form);
+	o.macvtap_was_up = here->macvtap_was_up;
+	if (place_standby(v, v->options->destination_uplink, "--destination-uplink", &o) &&
+		choose_vf(v, &p->destination, wanted, primary_of(v->pair, d), here->vf_index, &o))
+		make_primary(v, here->primary_xml, &o);
 	*add_pair(&p->destination) = o;
 }
 
@@ -435,6 +701,8 @@ static void make_definition(struct plan *p, const struct domain_fact *d,
 		const struct pair_order *o = &p->destination.pairs[i];
 		const struct xml_pair *pair = xml_pairs_by_alias(defined, o->standby_alias);
 
+		if (pair && pair->primary.form == PRIMARY_POOL)
+			continue; /* names no VF */
 		if (pair && pair->primary.form != PRIMARY_NONE)
 			change[used++] = (struct xml_new_address){ o->standby_alias, o->vf };
 		else
@@ -491,7 +759,7 @@ static void check_domain(struct plan *p, struct check_view *v)
 }
 
 static void plan_pair(struct plan *p, const struct host_facts *src, const struct host_facts *dst,
-	const struct xml_pair *live, const struct xml_pair_list *defined, const struct plan_request *r)
+	const struct xml_pair *live, const struct definitions *d, const struct plan_request *r)
 {
 	struct pair_order *here = add_pair(&p->source);
 	struct check_view a = new_view(p, src, dst, r), b = new_view(p, dst, src, r);
@@ -499,9 +767,9 @@ static void plan_pair(struct plan *p, const struct host_facts *src, const struct
 	a.pair = b.pair = live;
 	a.planned = &p->source;
 	b.planned = &p->destination;
-	a.defined = b.defined = xml_pairs_by_alias(defined, live->standby_alias);
-	place_source_pair(&a, defined, here);
-	place_destination_pair(p, &b, here);
+	a.defined = b.defined = xml_pairs_by_alias(&d->defined, live->standby_alias);
+	place_source_pair(&a, d, here);
+	place_destination_pair(p, &b, d, here);
 	a.order = here;
 	a.peer_order = &p->destination.pairs[p->destination.n_pairs - 1];
 	check_run(CHECK_BOTH, &a);
@@ -512,7 +780,7 @@ static void plan_pairs(struct plan *p, const struct host_facts *src, const struc
 {
 	for (size_t i = 0; i < d->live.n; i++)
 		if (!d->live.v[i].problem)
-			plan_pair(p, src, dst, &d->live.v[i], &d->defined, r);
+			plan_pair(p, src, dst, &d->live.v[i], d, r);
 }
 
 static bool runs_on(const struct host_facts *f)
@@ -586,8 +854,6 @@ static void choose_reattach_vf(struct plan *p, struct check_view *v, const struc
 {
 	const struct pf_fact *pf = NULL;
 	const struct vf_fact *vf = facts_vf(v->host, v->pair->primary.address, &pf);
-	struct err e;
-	int made;
 
 	if (vf) {
 		str_set(&o->vf, vf->address);
@@ -595,31 +861,23 @@ static void choose_reattach_vf(struct plan *p, struct check_view *v, const struc
 		o->vf_index = vf->index;
 		return;
 	}
-	if (!choose_vf(v, &p->destination, wanted, -1, o))
-		return;
-	free(o->primary_xml);
-	o->primary_xml = NULL;
-	made = primary ? xml_primary_with_vf(primary->xml, o->vf, &o->primary_xml, &e) :
-			 xml_primary_new(o->mac, o->vf, o->standby_alias, &o->primary_xml, &e);
-	if (made < 0)
-		problem_add(v->problems, "bad-xml", v->host, "", "%s", e.msg);
+	if (choose_vf(v, &p->destination, wanted, primary, -1, o))
+		make_primary(v, primary ? primary->xml : NULL, o);
 }
 
-static void plan_reattach_pair(struct plan *p, struct check_view *v, const struct xml_pair_list *defined)
+static void plan_reattach_pair(struct plan *p, struct check_view *v, const struct definitions *d)
 {
 	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
-	const struct xml_primary *primary = primary_of(v->pair, defined);
+	const struct xml_primary *primary = primary_of(v->pair, d);
 	struct pair_order o = { 0 };
-	const char *bridge;
 
 	fill_pair(v->pair, primary, v->defined, &o);
 	/* As the domain is defined; what it is now may be what an earlier run left. */
 	o.link_was_up = v->defined && v->defined->link_up;
 	o.adopt = !o.had_primary || v->pair->link_up != o.link_was_up;
+	o.macvtap_was_up = macvtap_rests_up(v);
 	check_run(CHECK_PAIR, v);
-	bridge = bridge_of(v);
-	if (bridge &&
-		place_pair(v, bridge, v->options->destination_uplink, "--destination-uplink", &o))
+	if (place_standby(v, v->options->destination_uplink, "--destination-uplink", &o))
 		choose_reattach_vf(p, v, primary, wanted, &o);
 	*add_pair(&p->destination) = o;
 }
@@ -634,7 +892,7 @@ static void plan_reattach_pairs(struct plan *p, const struct host_facts *here, c
 		v.planned = &p->destination;
 		v.defined = xml_pairs_by_alias(&d->defined, v.pair->standby_alias);
 		if (!v.pair->problem)
-			plan_reattach_pair(p, &v, &d->defined);
+			plan_reattach_pair(p, &v, d);
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent/lock.h"
 #include "core/attr.h"
+#include "core/form.h"
 #include "core/nic.h"
 #include "core/standby.h"
 #include "net/link.h"
@@ -232,24 +233,51 @@ static int pf_index(struct end *end, size_t i, int *ret, struct err *e)
 	return 0;
 }
 
-int vf_mac_clear(struct end *end, size_t i, struct err *e)
+/* The pair's MAC, the index of its PF, and whether the VF has that MAC. */
+static int read_vf_mac(struct end *end, size_t i, struct mac *ret, int *ret_pf, bool *ret_has,
+	struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_VFS struct vf_list vfs = { 0 };
 	const struct vf_info *vf;
-	struct mac mac;
-	int pf;
 
-	if (mac_parse(p->mac, &mac) < 0)
+	if (mac_parse(p->mac, ret) < 0)
 		return err_set(e, "\"%s\" is no MAC address", p->mac);
-	if (pf_index(end, i, &pf, e) < 0 || vf_list_get(end->nl, pf, &vfs, e) < 0)
+	if (pf_index(end, i, ret_pf, e) < 0 || vf_list_get(end->nl, *ret_pf, &vfs, e) < 0)
 		return -1;
 	vf = vf_list_find(&vfs, (uint32_t)p->vf_index);
 	if (!vf)
 		return err_set(e, "%s says nothing about its VF %d", p->pf, (int)p->vf_index);
-	if (!mac_equal(&vf->mac, &mac))
+	*ret_has = mac_equal(&vf->mac, ret);
+	return 0;
+}
+
+int vf_mac_clear(struct end *end, size_t i, struct err *e)
+{
+	struct mac mac;
+	bool has;
+	int pf;
+
+	if (read_vf_mac(end, i, &mac, &pf, &has, e) < 0)
+		return -1;
+	if (!has)
 		return 0;
-	return vf_clear_mac(end->nl, pf, vf->index, &mac, e);
+	return vf_clear_mac(end->nl, pf, (uint32_t)end->order.pairs[i].vf_index, &mac, e);
+}
+
+/* Before the attach, so that the guest's driver finds it when it resets the VF. */
+static int vf_mac_set(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct mac mac;
+	bool has;
+	int pf;
+
+	if (read_vf_mac(end, i, &mac, &pf, &has, e) < 0 ||
+		vf_set_mac(end->nl, pf, (uint32_t)p->vf_index, &mac, e) < 0 ||
+		read_vf_mac(end, i, &mac, &pf, &has, e) < 0)
+		return -1;
+	return has ? 0 : err_set(e, "VF %s does not have %s after it was set", p->vf, p->mac);
 }
 
 /* ---- proof ---- */
@@ -267,7 +295,7 @@ static int look_for_driver(void *arg, struct err *e)
 
 	/* The host's own driver sets the bit as well, once the VF has left the guest. */
 	pci_driver(&x->vf, driver, sizeof(driver));
-	if (!str_equal(driver, "vfio-pci"))
+	if (!pci_driver_is_vfio(driver))
 		return err_set(e, "the VF is not with the guest any more (driver %s)",
 			*driver ? driver : "none");
 	if (pci_is_bus_master(&x->vf, &master, e) < 0)
@@ -299,6 +327,7 @@ static int wait_for_driver(struct end *end, size_t i, struct err *e)
  */
 struct tap_watch {
 	char *tap; /* owned; NULL: cannot be watched */
+	bool is_macvtap; /* counts the guest's frames as sent, not as received */
 	uint64_t first, last;
 	int64_t start, changed;
 };
@@ -307,12 +336,14 @@ static void tap_watch_look(struct end *end, struct tap_watch *w)
 {
 	struct err ignored;
 	struct link tap;
+	uint64_t frames;
 
 	if (!w->tap || link_get(end->nl, w->tap, &tap, &ignored) < 0)
 		return;
-	if (tap.rx_packets != w->last)
+	frames = w->is_macvtap ? tap.tx_packets : tap.rx_packets;
+	if (frames != w->last)
 		w->changed = clock_ms();
-	w->last = tap.rx_packets;
+	w->last = frames;
 }
 
 static void tap_watch_start(struct end *end, size_t i, struct tap_watch *w)
@@ -322,7 +353,7 @@ static void tap_watch_start(struct end *end, size_t i, struct tap_watch *w)
 	const struct xml_pair *pair;
 	struct err ignored;
 
-	*w = (struct tap_watch){ .start = clock_ms() };
+	*w = (struct tap_watch){ .start = clock_ms(), .is_macvtap = !end->order.pairs[i].bridge };
 	if (end_live_xml(end, &xml, &ignored) < 0 || xml_pairs_find(xml, &pairs, &ignored) < 0)
 		return;
 	pair = xml_pairs_by_alias(&pairs, end->order.pairs[i].standby_alias);
@@ -417,11 +448,46 @@ static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
 		look_whether_unplug_is_over, &x, e);
 }
 
+/* Where libvirt leaves the MAC alone it is set before and, if the attach fails, taken back. */
+static int attach(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	bool sets_mac = !form_by_name(p->form)->libvirt_sets_mac;
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct err now;
+
+	if (end_domain(end, &d, e) < 0 || (sets_mac && vf_mac_set(end, i, e) < 0))
+		return -1;
+	if (virt_device_attach(d, p->primary_xml, e) == 0)
+		return 0;
+	if (sets_mac && vf_mac_clear(end, i, &now) < 0)
+		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name, p->vf, now.msg);
+	return -1;
+}
+
+/* libvirt's choice is the pair's VF from now on. */
+static int adopt_vf(struct end *end, size_t i, const char *vf, struct err *e)
+{
+	struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
+	const struct pci_pf *pf;
+	const struct pci_vf *found;
+
+	if (pci_pf_list_get(&pfs, e) < 0)
+		return -1;
+	if (!pci_find_address(&pfs, vf, &pf, &found))
+		return err_set(e, "libvirt gave the domain %s, which is no VF", vf);
+	log_debug("libvirt chose VF %s", vf);
+	str_set(&p->vf, vf);
+	str_set(&p->pf, pf->netdev);
+	p->vf_index = found->index;
+	return 0;
+}
+
 /* *ret_had: the guest had the VF all the time. */
 static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	CLEANUP_DOMAIN struct virt_domain *d = NULL;
 	CLEANUP_FREE char *alias = NULL;
 	CLEANUP_FREE char *vf = NULL;
 
@@ -433,13 +499,14 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
 	if (!alias)
 		attr_before_attach(end, i);
-	if (!alias && (end_domain(end, &d, e) < 0 || virt_device_attach(d, p->primary_xml, e) < 0 ||
-			      live_primary(end, i, &alias, &vf, e) < 0))
+	if (!alias && (attach(end, i, e) < 0 || live_primary(end, i, &alias, &vf, e) < 0))
 		return -1;
 	if (!alias)
 		return err_set(e, "VF %s is not in the live definition after it was attached", p->vf);
-	if (!str_equal(vf, p->vf))
+	if (!str_equal(vf, p->vf) && !form_by_name(p->form)->libvirt_picks_vf)
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
+	if (!str_equal(vf, p->vf) && adopt_vf(end, i, vf, e) < 0)
+		return -1;
 	attr_after_attach(end, i);
 	return 0;
 }
@@ -473,7 +540,7 @@ static int let_vf_hear(struct end *end, size_t i, struct err *e)
 {
 	if (nic_rule_from_name(end->order.pairs[i].rule) != NIC_UPLINK_WINS)
 		return 0;
-	return uplink_entry_remove(end, i, e);
+	return uplink_entry_yield(end, i, e);
 }
 
 /* An unplug under way can end at any time, without a word from the guest. */
@@ -512,12 +579,13 @@ static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, st
 	struct err put_back;
 	bool had = false;
 
-	if (rule == NIC_DROP_FIRST && uplink_entry_remove(end, i, e) < 0)
+	if (rule == NIC_DROP_FIRST && uplink_entry_yield(end, i, e) < 0)
 		return -1;
 	end->pairs[i].primary_missing = true;
 	if (attach_and_prove(end, i, watch, &had, e) < 0) {
-		if (!had && uplink_entry_set(end, i, &put_back) < 0)
-			err_prefix(e, "the uplink entry could not be put back either (%s)",
+		if (!had && (uplink_entry_set(end, i, &put_back) < 0 ||
+				    tap_entry_set(end, i, &put_back) < 0))
+			err_prefix(e, "the standby's entries could not be put back either (%s)",
 				put_back.msg);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}

@@ -95,7 +95,7 @@ void report_plan(struct report *r, const struct plan *p, const char *source, con
 		if (s)
 			fprintf(stderr, "%s: %s VF %s of %s -> %s VF %s of %s, by the standby on %s\n",
 				d->mac, source, s->vf ? s->vf : "none", s->pf, destination, d->vf, d->pf,
-				d->bridge);
+				d->bridge ? d->bridge : d->uplink);
 		else
 			fprintf(stderr, "%s: %s VF %s of %s\n", d->mac, destination, d->vf, d->pf);
 	}

@@ -93,15 +93,23 @@ static int tap_name(struct end *end, size_t i, char **ret, struct err *e)
 	return 0;
 }
 
-/* The tap as a port of its bridge; ERR_NOT_FOUND while it is not. */
+static bool is_macvtap(const struct end *end, size_t i)
+{
+	return !end->order.pairs[i].bridge;
+}
+
+/* The tap, as a port of its bridge unless it is a macvtap; ERR_NOT_FOUND while it is not. */
 static int find_tap(struct end *end, size_t i, struct link *ret, struct err *e)
 {
 	const char *bridge = end->order.pairs[i].bridge;
 	CLEANUP_FREE char *name = NULL;
 	struct link br;
 
-	if (tap_name(end, i, &name, e) < 0 || link_get(end->nl, name, ret, e) < 0 ||
-		link_get(end->nl, bridge, &br, e) < 0)
+	if (tap_name(end, i, &name, e) < 0 || link_get(end->nl, name, ret, e) < 0)
+		return -1;
+	if (is_macvtap(end, i))
+		return 0;
+	if (link_get(end->nl, bridge, &br, e) < 0)
 		return -1;
 	if (ret->master != br.ifindex)
 		return err_set_kind(e, ERR_NOT_FOUND, "%s is no port of %s", name, bridge);
@@ -192,6 +200,8 @@ int tap_entry_set(struct end *end, size_t i, struct err *e)
 {
 	struct link tap;
 
+	if (is_macvtap(end, i))
+		return 0;
 	if (find_tap(end, i, &tap, e) < 0)
 		return -1;
 	return set_tap_entry(end, i, &tap, e);
@@ -233,6 +243,8 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 	struct link tap;
 	struct mac mac;
 
+	if (is_macvtap(end, i))
+		return 0;
 	if (pair_mac(end, i, &mac, e) < 0)
 		return -1;
 	/* A tap that is gone took its entries with it. */
@@ -269,6 +281,47 @@ static int claim_self_entry(struct end *end, size_t i, struct err *e)
 	return end_note_state(end, i, e);
 }
 
+/* Whether the device below has the MAC of the pair's macvtap. */
+static int verify_macvtap(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct link lower;
+	struct mac mac;
+	bool present;
+
+	if (pair_mac(end, i, &mac, e) < 0 || link_get(end->nl, p->uplink, &lower, e) < 0 ||
+		has_self_entry(end, &mac, lower.ifindex, &present, e) < 0)
+		return -1;
+	return present ? 0 : err_set(e, "%s does not list %s although the macvtap is up", p->uplink,
+					 p->mac);
+}
+
+/* Where the second one to ask for a MAC gets nothing, a macvtap that rests up has to ask anew. */
+static int raise_macvtap(struct end *end, size_t i, struct err *e)
+{
+	bool ask_anew = nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+	struct link tap;
+
+	if (find_tap(end, i, &tap, e) < 0)
+		return -1;
+	if (tap.up && ask_anew && link_set_up(end->nl, tap.name, false, e) < 0)
+		return -1;
+	if ((!tap.up || ask_anew) && link_set_up(end->nl, tap.name, true, e) < 0)
+		return -1;
+	return verify_macvtap(end, i, e);
+}
+
+/* One that is gone has gone with the guest. */
+static int set_macvtap(struct end *end, size_t i, bool up, struct err *e)
+{
+	struct link tap;
+	int r = find_tap(end, i, &tap, e);
+
+	if (r == 0 && tap.up != up)
+		r = link_set_up(end->nl, tap.name, up, e);
+	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
+}
+
 /* *RET_COMPLAINT: what the NIC's driver has against it; caller frees. */
 static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, struct err *e)
 {
@@ -278,6 +331,8 @@ static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, str
 	struct mac mac;
 	bool present;
 
+	if (is_macvtap(end, i))
+		return raise_macvtap(end, i, e);
 	if (pair_mac(end, i, &mac, e) < 0 ||
 		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
 		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
@@ -323,13 +378,38 @@ static int set_uplink_entry_or_warn(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
+/*
+ * A bridge that filters VLANs, and whose uplink is its only port that learns and floods, leaves
+ * the uplink out of promiscuous mode; instead it puts every MAC that it has a static or local
+ * entry for on the uplink's list (net/bridge/br_if.c, br_manage_promisc). What is listed then is
+ * the bridge's, and goes with that entry.
+ */
+static int bridge_lists_it(struct end *end, const struct mac *mac, const struct link *uplink, bool *ret,
+	struct err *e)
+{
+	CLEANUP_FDB struct fdb_list found = { 0 };
+	CLEANUP_LINKS struct link_list links = { 0 };
+	const struct link *bridge;
+
+	if (fdb_find(end->nl, mac, &found, e) < 0 || link_list_get(end->nl, &links, e) < 0)
+		return -1;
+	bridge = link_list_by_index(&links, uplink->master);
+	*ret = false;
+	for (size_t k = 0; bridge && bridge->vlan_filtering && k < found.n; k++)
+		*ret = *ret || (found.v[k].bridge == bridge->ifindex && found.v[k].kind != FDB_LEARNT &&
+				       found.v[k].port != uplink->ifindex);
+	return 0;
+}
+
 int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
+	bool present, bridges = false;
 	struct link uplink;
 	struct mac mac;
-	bool present;
 
+	if (is_macvtap(end, i))
+		return set_macvtap(end, i, end->order.pairs[i].macvtap_was_up, e);
 	if (!s->self_added && !end->order.pairs[i].adopt)
 		return 0;
 	if (pair_mac(end, i, &mac, e) < 0)
@@ -337,13 +417,30 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	if (link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
-		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
 		return -1;
-	if (present)
+	if (present && !bridges)
 		return err_set(e, "%s still lists %s after it was removed", uplink.name,
 			end->order.pairs[i].mac);
 	s->self_added = false;
 	return 0;
+}
+
+int uplink_entry_yield(struct end *end, size_t i, struct err *e)
+{
+	bool present, bridges = false;
+	struct link uplink;
+	struct mac mac;
+
+	if (is_macvtap(end, i))
+		return set_macvtap(end, i, false, e);
+	if (uplink_entry_remove(end, i, e) < 0 || pair_mac(end, i, &mac, e) < 0 ||
+		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
+		return -1;
+	return bridges ? tap_entry_remove(end, i, e) : 0;
 }
 
 int standby_path_up_beside_vf(struct end *end, size_t i, struct err *e)
@@ -430,7 +527,8 @@ static int look_for_guest(void *arg, struct err *e)
 		!virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL))
 		return 0;
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		if (set_uplink_entry_or_warn(end, i, e) < 0 || set_tap_entry(end, i, &x->taps[i], e) < 0)
+		if (set_uplink_entry_or_warn(end, i, e) < 0 ||
+			(!is_macvtap(end, i) && set_tap_entry(end, i, &x->taps[i], e) < 0))
 			return -1;
 	return 1;
 }
@@ -460,6 +558,8 @@ static int claim_absent_self_entries(struct end *end, struct err *e)
 		struct mac mac;
 		bool present;
 
+		if (is_macvtap(end, i))
+			continue;
 		if (pair_mac(end, i, &mac, e) < 0 ||
 			link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
 			has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||

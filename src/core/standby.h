@@ -3,6 +3,10 @@
  * The standby's path: its link, the bridge entry that leads to its tap, and the self entry that
  * lets frames for the guest in by the uplink. Each function changes one of them, reads it
  * back, and may be repeated. I is the pair's place in the order.
+ *
+ * A macvtap has no bridge, so it needs no entry there. It makes the device below accept its MAC
+ * while it is up (drivers/net/macvlan.c, macvlan_open), whatever libvirt's link state: to set
+ * it up is its uplink entry.
  */
 #ifndef CORE_STANDBY_H
 #define CORE_STANDBY_H
@@ -21,6 +25,8 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e);
 int uplink_entry_set(struct end *end, size_t i, struct err *e);
 /* Removes it unless it was there before. */
 int uplink_entry_remove(struct end *end, size_t i, struct err *e);
+/* Out of the way of a VF, for as long as there is no proof: a macvtap that rests up, too. */
+int uplink_entry_yield(struct end *end, size_t i, struct err *e);
 
 /* All three: whatever comes next, the standby carries the guest. */
 int standby_path_up(struct end *end, size_t i, struct err *e);

@@ -27,9 +27,21 @@ static bool nic_does_not_replicate(const struct pair_order *p)
 	return !nic_replicates(p);
 }
 
+/* A macvtap is no port of a bridge. */
+static bool is_on_bridge(const struct pair_order *p)
+{
+	return p->bridge;
+}
+
 static bool had_primary(const struct pair_order *p)
 {
 	return p->had_primary;
+}
+
+/* Also of a pair without its primary, where the VF that it had was found. */
+static bool has_vf(const struct pair_order *p)
+{
+	return p->vf;
 }
 
 /*
@@ -147,7 +159,8 @@ const struct step steps[] = {
 	{ "standby-up", "standby link up",
 		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
 	{ "tap-entry", "point the bridge at the standby",
-		.source = { .pair = tap_entry_set, .undo_pair = undo_tap_entry } },
+		.source = { .pair = tap_entry_set, .undo_pair = undo_tap_entry },
+		.when = is_on_bridge },
 	{ "uplink-entry-early", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_uplink_entry },
 		.when = nic_replicates },
@@ -156,7 +169,7 @@ const struct step steps[] = {
 		.when = had_primary },
 	{ "clear-mac", "take the guest's MAC off the VF",
 		.source = { .pair = vf_mac_clear }, /* attaching sets it again */
-		.when = had_primary },
+		.when = has_vf },
 	{ "uplink-entry-source", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_late_uplink_entry },
 		.when = nic_does_not_replicate },

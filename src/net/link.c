@@ -7,6 +7,7 @@
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -100,10 +101,11 @@ static void parse_attr(const struct nlattr *a, struct link *l)
 		parse_info(a, l);
 		break;
 	case IFLA_STATS64:
-		if (mnl_attr_get_payload_len(a) < sizeof(stats.rx_packets))
+		if (mnl_attr_get_payload_len(a) < offsetof(struct rtnl_link_stats64, rx_bytes))
 			break;
-		memcpy(&stats.rx_packets, mnl_attr_get_payload(a), sizeof(stats.rx_packets));
+		memcpy(&stats, mnl_attr_get_payload(a), offsetof(struct rtnl_link_stats64, rx_bytes));
 		l->rx_packets = stats.rx_packets;
+		l->tx_packets = stats.tx_packets;
 		break;
 	}
 }
@@ -163,6 +165,25 @@ int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e)
 		return err_set(e, "network device %s: the kernel gave no answer", name);
 	*ret = list.v[0];
 	return 0;
+}
+
+int link_set_up(struct nl *nl, const char *name, bool up, struct err *e)
+{
+	struct ifinfomsg *ifi;
+	char buf[NL_BUF_SIZE];
+	struct nlmsghdr *msg = nl_message(buf, RTM_SETLINK, 0, sizeof(*ifi), (void **)&ifi);
+	struct link now;
+
+	if (link_get(nl, name, &now, e) < 0)
+		return -1;
+	log_debug("netlink: set %s %s", name, up ? "up" : "down");
+	ifi->ifi_index = now.ifindex;
+	ifi->ifi_flags = up ? IFF_UP : 0;
+	ifi->ifi_change = IFF_UP;
+	if (nl_talk(nl, msg, NULL, NULL, up ? "set up" : "set down", e) < 0 ||
+		link_get(nl, name, &now, e) < 0)
+		return err_prefix(e, "%s", name);
+	return now.up == up ? 0 : err_set(e, "%s is not %s after it was set", name, up ? "up" : "down");
 }
 
 const struct link *link_list_by_name(const struct link_list *l, const char *name)

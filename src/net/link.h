@@ -25,7 +25,7 @@ struct link {
 	char port_kind[16]; /* what it is a port of: "bridge", "bond"; "" for none */
 	uint8_t port_state; /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
 	bool vlan_filtering; /* bridges */
-	uint64_t rx_packets;
+	uint64_t rx_packets, tx_packets;
 };
 
 struct link_list {
@@ -40,6 +40,9 @@ void link_list_free(struct link_list *l);
 int link_list_get(struct nl *nl, struct link_list *ret, struct err *e);
 /* ERR_NOT_FOUND where there is none. */
 int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e);
+
+/* Sets a device up or down, and reads back that it is. */
+int link_set_up(struct nl *nl, const char *name, bool up, struct err *e);
 
 const struct link *link_list_by_name(const struct link_list *l, const char *name);
 const struct link *link_list_by_index(const struct link_list *l, int ifindex);

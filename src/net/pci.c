@@ -176,6 +176,24 @@ bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const stru
 	return false;
 }
 
+bool pci_find_address(const struct pci_pf_list *l, const char *address, const struct pci_pf **ret_pf,
+	const struct pci_vf **ret_vf)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		for (size_t k = 0; k < l->v[i].n_vfs; k++) {
+			char text[PCI_TEXT_SIZE];
+
+			pci_format(&l->v[i].vfs[k].address, text);
+			if (!str_equal(text, address))
+				continue;
+			*ret_pf = &l->v[i];
+			*ret_vf = &l->v[i].vfs[k];
+			return true;
+		}
+	}
+	return false;
+}
+
 void pci_driver(const struct pci_address *address, char *ret, size_t size)
 {
 	char text[PCI_TEXT_SIZE];
@@ -183,6 +201,11 @@ void pci_driver(const struct pci_address *address, char *ret, size_t size)
 	pci_format(address, text);
 	if (!read_link_name(text, "driver", ret, size))
 		ret[0] = '\0';
+}
+
+bool pci_driver_is_vfio(const char *driver)
+{
+	return strstr(driver, "vfio");
 }
 
 int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *e)

@@ -41,6 +41,10 @@ int pci_pf_list_get(struct pci_pf_list *ret, struct err *e);
 bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const struct pci_pf **ret_pf,
 	const struct pci_vf **ret_vf);
 
+/* The VF with this canonical address, and its PF; false: there is none. */
+bool pci_find_address(const struct pci_pf_list *l, const char *address, const struct pci_pf **ret_pf,
+	const struct pci_vf **ret_vf);
+
 /* The PCI function behind a network device, as text. */
 int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e);
 /* The number of the VF of PF that network device NETDEV is; -1: none. */
@@ -54,6 +58,12 @@ void pci_driver(const struct pci_address *address, char *ret, size_t size);
  * shares it with a device that the host uses. NULL: nothing speaks against it. Caller frees.
  */
 char *pci_group_trouble(const struct pci_address *address);
+
+/*
+ * Whether a driver hands its device to a guest: vfio-pci, or one made for a NIC (mlx5_vfio_pci,
+ * ...), which libvirt prefers where there is one (since 10.0). They all are named so.
+ */
+bool pci_driver_is_vfio(const char *driver);
 
 /*
  * Whether a driver has made the function a bus master: command word, offset 4, bit 2 of the

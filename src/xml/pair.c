@@ -16,6 +16,7 @@ static void primary_free(struct xml_primary *p)
 	free(p->mac);
 	free(p->address);
 	free(p->guest_address);
+	free(p->network);
 	free(p->xml);
 }
 
@@ -31,6 +32,9 @@ void xml_pair_list_free(struct xml_pair_list *l)
 		free(p->tap);
 		free(p->bridge);
 		free(p->network);
+		free(p->lower);
+		free(p->mode);
+		free(p->virtualport);
 		free(p->problem);
 		primary_free(&p->primary);
 	}
@@ -73,6 +77,8 @@ static void read_primary(xmlNode *device, struct xml_primary *p)
 	p->mac = nic_mac(device);
 	p->address = tree_pci_address(tree_source_address(device));
 	p->guest_address = tree_pci_address(tree_child(device, "address"));
+	if (p->form == PRIMARY_POOL)
+		p->network = tree_attr(tree_child(device, "source"), "network");
 	p->managed = tree_attr_is(device, "managed", "yes");
 	p->xml = tree_print(device);
 }
@@ -97,6 +103,9 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	p->tap = tree_attr(tree_child(nic, "target"), "dev");
 	p->bridge = tree_attr(source, "bridge");
 	p->network = tree_attr(source, "network");
+	p->lower = tree_attr(source, "dev");
+	p->mode = tree_attr(source, "mode");
+	p->virtualport = tree_attr(tree_child(nic, "virtualport"), "type");
 	p->link_up = !tree_attr_is(tree_child(nic, "link"), "state", "down");
 	if (!p->standby_alias) {
 		p->problem = str_printf("the standby with MAC %s has no alias", p->mac ? p->mac : "?");
@@ -227,27 +236,41 @@ const struct xml_pair *xml_pairs_by_alias(const struct xml_pair_list *l, const c
 	return NULL;
 }
 
-static void add_host_devices(xmlNode *devices, const char *element, struct xml_strings *s)
+static void add_host_devices(xmlNode *devices, const char *element, bool with_pairs,
+	struct xml_strings *s)
 {
 	for (xmlNode *d = tree_child(devices, element); d; d = tree_next(d, element)) {
-		char *address = tree_pci_address(tree_source_address(d));
+		char *address = NULL;
 
+		if (with_pairs || !tree_child(d, "teaming"))
+			address = tree_pci_address(tree_source_address(d));
 		if (address)
 			*(char **)mem_append(&s->v, &s->n, sizeof(address)) = address;
 	}
 }
 
-int xml_host_devices(const char *domain_xml, struct xml_strings *ret, struct err *e)
+static int list_devices(const char *domain_xml, bool with_pairs, struct xml_strings *ret,
+	struct err *e)
 {
 	struct xml_strings s = { 0 };
 	CLEANUP_TREE xmlDoc *doc = NULL;
 
 	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
 		return -1;
-	add_host_devices(tree_devices(doc), "interface", &s);
-	add_host_devices(tree_devices(doc), "hostdev", &s);
+	add_host_devices(tree_devices(doc), "interface", with_pairs, &s);
+	add_host_devices(tree_devices(doc), "hostdev", with_pairs, &s);
 	*ret = s;
 	return 0;
+}
+
+int xml_host_devices(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	return list_devices(domain_xml, true, ret, e);
+}
+
+int xml_other_devices(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	return list_devices(domain_xml, false, ret, e);
 }
 
 bool xml_agent_connected(const char *live_xml)
@@ -270,6 +293,10 @@ void xml_network_free(struct xml_network *n)
 {
 	free(n->forward);
 	free(n->bridge);
+	free(n->pf);
+	free(n->virtualport);
+	xml_strings_free(&n->devices);
+	xml_strings_free(&n->vfs);
 	*n = (struct xml_network){ 0 };
 }
 
@@ -287,7 +314,22 @@ int xml_network_parse(const char *network_xml, struct xml_network *ret, struct e
 		.forward = forward ? tree_attr(forward, "mode") : str_dup(""),
 		.bridge = tree_attr(bridge, "name"),
 		.libvirt_owns_fdb = tree_attr_is(bridge, "macTableManager", "libvirt"),
+		.virtualport = tree_attr(tree_child(root, "virtualport"), "type"),
+		.pf = tree_attr(tree_child(forward, "pf"), "dev"),
+		.managed = tree_attr_is(forward, "managed", "yes"),
 	};
+	for (xmlNode *a = tree_child(forward, "address"); a; a = tree_next(a, "address")) {
+		char *address = tree_pci_address(a);
+
+		if (address)
+			*(char **)mem_append(&ret->vfs.v, &ret->vfs.n, sizeof(address)) = address;
+	}
+	for (xmlNode *i = tree_child(forward, "interface"); i; i = tree_next(i, "interface")) {
+		char *device = tree_attr(i, "dev");
+
+		if (device)
+			*(char **)mem_append(&ret->devices.v, &ret->devices.n, sizeof(device)) = device;
+	}
 	if (!ret->forward) /* <forward/> alone means NAT */
 		ret->forward = str_dup("nat");
 	return 0;

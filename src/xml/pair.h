@@ -26,6 +26,7 @@ struct xml_primary {
 	char *mac;           /* owned; canonical; NULL: none given (plain hostdev) */
 	char *address;       /* owned; host PCI address, canonical; NULL: a pool's choice */
 	char *guest_address; /* owned; NULL: not given */
+	char *network;       /* owned; PRIMARY_POOL: the network of VFs */
 	bool managed;
 	char *xml; /* owned; the whole element */
 };
@@ -38,6 +39,9 @@ struct xml_pair {
 	char *tap;           /* owned; NULL: not given (inactive definitions) */
 	char *bridge;        /* owned; NULL: unknown here */
 	char *network;       /* owned; NULL: none */
+	char *lower;         /* owned; macvtap: the device below it; NULL: none, or a network's */
+	char *mode;          /* owned; macvtap: its mode; NULL likewise */
+	char *virtualport;   /* owned; type of <virtualport>, NULL: none */
 	bool link_up;
 	struct xml_primary primary;
 	char *problem; /* owned; why this is no working pair, NULL if it is one */
@@ -70,6 +74,9 @@ void xml_strings_free(struct xml_strings *s);
 /* Host PCI addresses of all devices the definition passes through, canonical. */
 int xml_host_devices(const char *domain_xml, struct xml_strings *ret, struct err *e);
 
+/* The same without those that belong to a pair. */
+int xml_other_devices(const char *domain_xml, struct xml_strings *ret, struct err *e);
+
 /* Whether the guest agent's channel is connected (live XML). */
 bool xml_agent_connected(const char *live_xml);
 
@@ -77,6 +84,13 @@ struct xml_network {
 	char *forward; /* owned; mode, "" for an isolated network */
 	char *bridge;  /* owned; NULL: none */
 	bool libvirt_owns_fdb; /* macTableManager='libvirt' */
+	char *virtualport;     /* owned; as of a pair */
+	struct xml_strings devices; /* modes other than "hostdev": devices for macvtaps */
+	/* A pool of VFs (mode "hostdev"): the PF it takes them from and, as libvirt lists them in
+	 * the order in which it tries them, the VFs. */
+	char *pf; /* owned; NULL: none named */
+	struct xml_strings vfs;
+	bool managed;
 };
 
 void xml_network_free(struct xml_network *n);

@@ -50,6 +50,38 @@ int xml_primary_with_vf(const char *device_xml, const char *address, char **ret,
 	return 0;
 }
 
+int xml_primary_with_alias(const char *device_xml, const char *alias, char **ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	xmlNode *root;
+
+	if (parse_device(device_xml, &doc, e) < 0)
+		return -1;
+	root = xmlDocGetRootElement(doc);
+	if (alias && !tree_child(root, "alias"))
+		tree_set_attr(xmlNewChild(root, NULL, (const xmlChar *)"alias", NULL), "name", alias);
+	*ret = tree_print_doc(doc);
+	return 0;
+}
+
+int xml_primary_unnamed(const char *device_xml, char **ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	CLEANUP_FREE char *name = NULL;
+	xmlNode *alias;
+
+	if (parse_device(device_xml, &doc, e) < 0)
+		return -1;
+	alias = tree_child(xmlDocGetRootElement(doc), "alias");
+	name = tree_attr(alias, "name");
+	if (alias && !(name && str_starts(name, "ua-"))) {
+		xmlUnlinkNode(alias);
+		xmlFreeNode(alias);
+	}
+	*ret = tree_print_doc(doc);
+	return 0;
+}
+
 int xml_standby_with_link(const char *migratable_xml, const char *standby_alias, bool up,
 	char **ret, struct err *e)
 {

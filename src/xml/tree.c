@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "xml/tree.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <libxml/parser.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/hwaddr.h"
@@ -137,11 +140,21 @@ char *tree_print_doc(xmlDoc *doc)
 	return tree_print(xmlDocGetRootElement(doc));
 }
 
+/* As libvirt reads it: 0x16 and 022 are 16 hexadecimal and 22 octal. */
 static int number_attr(xmlNode *node, const char *name, uint64_t max, uint64_t *ret)
 {
 	CLEANUP_FREE char *text = tree_attr(node, name);
+	unsigned long long n;
+	char *end;
 
-	return str_parse_uint(text, max, ret);
+	if (!text || !isdigit((unsigned char)*text))
+		return -1;
+	errno = 0;
+	n = strtoull(text, &end, 0);
+	if (errno || *end || n > max)
+		return -1;
+	*ret = n;
+	return 0;
 }
 
 char *tree_pci_address(xmlNode *address)

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "domain.h"
+#include "network.h"
 #include "nic.h"
 #include "world.h"
 
@@ -134,11 +135,14 @@ static void spawn(const char *what, const struct dom *d, const char *alias)
 static int plug(const struct dom *d, xmlDoc *live, xmlNode *device)
 {
 	CLEANUP_TEXT char *standby = node_get(node_child(device, "teaming"), "persistent");
-	CLEANUP_TEXT char *address = node_pci(device_source_address(device));
 	CLEANUP_TEXT char *mac = node_get(node_child(device, "mac"), "address");
+	CLEANUP_TEXT char *address = NULL;
 	CLEANUP_TEXT char *alias = NULL;
 	struct vf vf;
 
+	if (node_is(device, "type", "network") && network_plug(d->host, device) < 0)
+		return -1;
+	address = node_pci(device_source_address(device));
 	if (!address)
 		return fail(VIR_ERR_XML_ERROR, "missing source address");
 	if (vf_find(d->host, address, &vf) < 0 || check_vf_unused(d, address) < 0 ||
@@ -282,16 +286,18 @@ static bool unplug(const struct dom *d, const char *alias)
 	CLEANUP_TEXT char *file = text("unplug.%s", alias);
 	CLEANUP_TEXT char *address = NULL;
 	struct vf vf;
+	bool managed;
 
 	if (!device)
 		return false;
+	managed = node_is(device, "managed", "yes");
 	address = node_pci(device_source_address(device));
 	xmlUnlinkNode(device);
 	xmlFreeNode(device);
 	dom_set_live(d, live);
 	dom_remove(d, file);
 	if (address && vf_find(d->host, address, &vf) == 0)
-		vf_take_from_guest(&vf);
+		vf_take_from_guest(&vf, managed);
 	return true;
 }
 
@@ -377,7 +383,14 @@ static void keep_old(xmlNode *old, xmlNode *new)
 		if (had && !node_child(new, kept[i]))
 			xmlAddChild(new, xmlDocCopyNode(had, new->doc, 1));
 	}
-	if (node_is(new, "type", "network")) {
+	if (node_is(new, "type", "network") && node_is(old, "type", "direct")) {
+		CLEANUP_TEXT char *lower = node_get(node_child(old, "source"), "dev");
+		CLEANUP_TEXT char *mode = node_get(node_child(old, "source"), "mode");
+
+		node_set(new, "type", "direct");
+		node_set(node_child(new, "source"), "dev", lower);
+		node_set(node_child(new, "source"), "mode", mode);
+	} else if (node_is(new, "type", "network")) {
 		CLEANUP_TEXT char *bridge = node_get(node_child(old, "source"), "bridge");
 		CLEANUP_TEXT char *port =
 			text("00000000-0000-4000-8000-%012llx", (long long)now_ms());

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "macvtap.h"
+#include "network.h"
 #include "nic.h"
 #include "world.h"
 
@@ -206,14 +208,6 @@ static void drop_attr(xmlNode *node, const char *name)
 		xmlUnsetProp(node, (const xmlChar *)name);
 }
 
-static void drop_node(xmlNode *node)
-{
-	if (!node)
-		return;
-	xmlUnlinkNode(node);
-	xmlFreeNode(node);
-}
-
 static bool attr_starts(xmlNode *node, const char *name, const char *prefix)
 {
 	CLEANUP_TEXT char *value = node_get(node, name);
@@ -227,10 +221,11 @@ static void strip_device(xmlNode *device)
 	xmlNode *alias = node_child(device, "alias"),
 		*target = node_child(device, "target");
 
+	network_as_given(device);
 	if (alias && !attr_starts(alias, "name", "ua-"))
-		drop_node(alias);
-	if (attr_starts(target, "dev", "vnet"))
-		drop_node(target);
+		node_drop(alias);
+	if (attr_starts(target, "dev", "vnet") || attr_starts(target, "dev", "macvtap"))
+		node_drop(target);
 	else
 		drop_attr(target, "state");
 	drop_attr(node_child(device, "source"), "portid");
@@ -270,6 +265,8 @@ char *dom_xml(const struct dom *d, unsigned int flags)
 	}
 	if (flags & (VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_MIGRATABLE))
 		strip_live(doc);
+	for (xmlNode *v = device_next(doc_devices(doc), NULL); v; v = device_next(NULL, v))
+		network_hide_pool(v);
 	if (!(flags & VIR_DOMAIN_XML_SECURE))
 		hide_passwords(doc);
 	return doc_text(doc);
@@ -411,35 +408,20 @@ static void set_guest_address(xmlNode *device, int *bus)
 	node_set(address, "function", "0x0");
 }
 
-static int plug_into_network(const char *host, xmlNode *nic)
-{
-	CLEANUP_TEXT char *name = node_get(node_child(nic, "source"), "network");
-	CLEANUP_TEXT char *path = world_path("%s/networks/%s", host, name ? name : "");
-	CLEANUP_TEXT char *xml = world_read(path);
-	CLEANUP_DOC xmlDoc *doc = xml ? doc_parse(xml) : NULL;
-	CLEANUP_TEXT char *bridge = NULL;
-	CLEANUP_TEXT char *port =
-		text("00000000-0000-4000-8000-%012llx", (long long)now_ms());
-
-	if (!doc)
-		return fail(VIR_ERR_NO_NETWORK, "no network with matching name '%s'", name);
-	bridge = node_get(node_child(xmlDocGetRootElement(doc), "bridge"), "name");
-	node_set(node_child(nic, "source"), "portid", port);
-	node_set(node_child(nic, "source"), "bridge", bridge ? bridge : "");
-	return 0;
-}
-
 static int make_device_live(
 	const char *host, xmlNode *device, int *nics, int *hostdevs, int *bus)
 {
-	bool is_vf = node_is(device, "type", "hostdev") ||
-		     xmlStrEqual(device->name, (const xmlChar *)"hostdev");
+	bool is_vf;
 
+	if (node_is(device, "type", "network") && network_plug(host, device) < 0)
+		return -1;
+	is_vf = node_is(device, "type", "hostdev") ||
+		xmlStrEqual(device->name, (const xmlChar *)"hostdev");
 	set_alias(device, is_vf ? "hostdev" : "net", is_vf ? hostdevs : nics);
 	set_guest_address(device, bus);
 	if (is_vf && !node_child(device, "driver"))
 		node_set(node_add(device, "driver"), "name", "vfio");
-	return node_is(device, "type", "network") ? plug_into_network(host, device) : 0;
+	return 0;
 }
 
 static void connect_agent(const char *host, xmlDoc *doc)
@@ -475,7 +457,7 @@ static void give_back_vfs(const char *host, xmlDoc *live)
 		struct vf vf;
 
 		if (address && vf_find(host, address, &vf) == 0)
-			vf_take_from_guest(&vf);
+			vf_take_from_guest(&vf, node_is(d, "managed", "yes"));
 	}
 }
 
@@ -521,9 +503,11 @@ static int start_with(const struct dom *d, xmlDoc *live)
 {
 	if (make_live(d->host, live) < 0)
 		return -1;
-	if (give_vfs(d->host, live) < 0 || guest_start(d, live) < 0) {
+	if (macvtap_create_all(d, live) < 0 || give_vfs(d->host, live) < 0 ||
+		guest_start(d, live) < 0) {
 		struct failure first = failure;
 
+		macvtap_remove_all(d, live);
 		give_back_vfs(d->host, live);
 		failure = first;
 		return -1;
@@ -549,6 +533,7 @@ int dom_start(const struct dom *d)
 		if (address && vf_find(d->host, address, &vf) == 0)
 			vf_set_command(&vf, COMMAND_GUEST_DRIVES);
 	}
+	macvtap_set_all(d, true);
 	dom_set_state(d, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
 	return 0;
 }
@@ -573,8 +558,10 @@ void dom_stop(const struct dom *d, int reason, int event_detail)
 	CLEANUP_DOC xmlDoc *live = dom_live(d);
 
 	guest_stop(d);
-	if (live)
+	if (live) {
+		macvtap_remove_all(d, live);
 		give_back_vfs(d->host, live);
+	}
 	forget_process(d);
 	dom_remove(d, "live.xml");
 	dom_set_job(d, JOB_NONE);

@@ -30,6 +30,7 @@ char *node_get(xmlNode *node, const char *attr); /* NULL: none; caller frees */
 bool node_is(xmlNode *node, const char *attr, const char *value);
 void node_set(xmlNode *node, const char *attr, const char *value);
 xmlNode *node_add(xmlNode *parent, const char *name);
+void node_drop(xmlNode *node); /* takes NULL */
 xmlNode *doc_devices(xmlDoc *doc);
 /* The PCI address an <address> element names, canonical; caller frees. */
 char *node_pci(xmlNode *address);

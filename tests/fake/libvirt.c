@@ -695,8 +695,25 @@ static bool is_uuid(const char *s)
 	return digits == 32;
 }
 
+/* However it is spelled, in libvirt's way. */
+static void normalise_uuid(const char *s, char ret[VIR_UUID_STRING_BUFLEN])
+{
+	size_t n = 0;
+
+	for (; *s; s++) {
+		if (!isxdigit((unsigned char)*s))
+			continue;
+		if (n == 8 || n == 13 || n == 18 || n == 23)
+			ret[n++] = '-';
+		ret[n++] = (char)tolower((unsigned char)*s);
+	}
+	ret[n] = '\0';
+}
+
 EXPORT virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
 {
+	char canonical[VIR_UUID_STRING_BUFLEN];
+
 	if (enter("virDomainLookupByUUIDString", NULL, "%s", uuid) < 0)
 		return NULL;
 	if (!is_uuid(uuid)) {
@@ -704,7 +721,8 @@ EXPORT virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *
 			"uuidstr in virDomainLookupByUUIDString must be a valid UUID");
 		return NULL;
 	}
-	return look_up(conn, uuid, false);
+	normalise_uuid(uuid, canonical);
+	return look_up(conn, canonical, false);
 }
 
 EXPORT int virDomainRef(virDomainPtr domain)

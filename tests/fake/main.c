@@ -100,6 +100,16 @@ static int cmd_stop(char **argv)
 	return 0;
 }
 
+/* HOST DOMAIN ALIAS: an unplug by somebody else, at once. */
+static int cmd_detach(char **argv)
+{
+	struct dom d;
+
+	find_or_die(argv[0], argv[1], &d);
+	dom_finish_detach(&d, argv[2]);
+	return 0;
+}
+
 static int cmd_autostart(char **argv)
 {
 	struct dom d;
@@ -326,6 +336,7 @@ static const struct {
 	{ "start", cmd_start, 2 },
 	{ "create", cmd_create, 2 },
 	{ "stop", cmd_stop, 2 },
+	{ "detach", cmd_detach, 3 },
 	{ "autostart", cmd_autostart, 2 },
 	{ "xml", cmd_xml, 3 },
 	{ "vf", cmd_vf, 3 },

@@ -32,6 +32,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "macvtap.h"
 #include "nic.h"
 #include "world.h"
 
@@ -180,7 +181,9 @@ static int check_devices(struct run *m)
 
 	for (xmlNode *d = device_next(doc_devices(live), NULL); d;
 		d = device_next(NULL, d)) {
-		if (!device_source_address(d))
+		CLEANUP_TEXT char *address = node_pci(device_source_address(d));
+
+		if (!address)
 			continue;
 		n++;
 		if (!node_child(d, "teaming"))
@@ -303,6 +306,7 @@ static void suspend_source(const struct run *m)
 {
 	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
 
+	macvtap_set_all(&m->source, false);
 	dom_set_state(&m->source, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION);
 	world_event(m->source.host, m->source.uuid, "lifecycle %d %d",
 		VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED);
@@ -312,6 +316,7 @@ static void resume_source(const struct run *m)
 {
 	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
 
+	macvtap_set_all(&m->source, true);
 	dom_set_state(
 		&m->source, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_MIGRATION_CANCELED);
 	world_event(m->source.host, m->source.uuid, "lifecycle %d %d",
@@ -351,6 +356,7 @@ static int finish(struct run *m)
 		return -1;
 	note_completed(m, &m->destination);
 	dom_set_job(&m->destination, JOB_NONE);
+	macvtap_set_all(&m->destination, true);
 	dom_set_state(&m->destination, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_MIGRATED);
 	world_event(m->there, m->destination.uuid, "lifecycle %d %d",
 		VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED);

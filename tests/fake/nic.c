@@ -744,8 +744,14 @@ static int program_mac(const struct vf *vf, const char *mac)
 
 int vf_give_to_guest(const struct vf *vf, const char *mac, bool managed)
 {
-	int before = netns_enter(vf->host), r = 0;
+	CLEANUP_TEXT char *driver = vf_driver(vf);
+	int before, r = 0;
 
+	if (!managed && strcmp(driver, "vfio-pci") != 0)
+		return fail(VIR_ERR_OPERATION_INVALID,
+			"Unmanaged PCI device %s must be manually detached from the host",
+			vf->address);
+	before = netns_enter(vf->host);
 	if (managed)
 		vf_bind(vf, "vfio-pci");
 	if (mac)
@@ -761,7 +767,7 @@ int vf_give_to_guest(const struct vf *vf, const char *mac, bool managed)
 	return r;
 }
 
-void vf_take_from_guest(const struct vf *vf)
+void vf_take_from_guest(const struct vf *vf, bool managed)
 {
 	static const uint8_t instead_of_zero[6] = { 0x02 };
 	CLEANUP_TEXT char *path = saved_path(vf);
@@ -776,5 +782,6 @@ void vf_take_from_guest(const struct vf *vf)
 	}
 	unlink(path);
 	vf_set_command(vf, COMMAND_RESET);
-	vf_bind(vf, own);
+	if (managed)
+		vf_bind(vf, own);
 }

@@ -77,7 +77,7 @@ bool switch_of_netdev(const char *host, const char *netdev, char ret_pf[IF_NAMES
 
 /* What libvirt does around a guest's use of a VF: MAC may be NULL (plain hostdev). */
 int vf_give_to_guest(const struct vf *vf, const char *mac, bool managed);
-void vf_take_from_guest(const struct vf *vf);
+void vf_take_from_guest(const struct vf *vf, bool managed);
 
 /*
  * Moves this (single-threaded) process into the network namespace of HOST; the value is for

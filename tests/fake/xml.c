@@ -84,6 +84,14 @@ xmlNode *node_add(xmlNode *parent, const char *name)
 	return xmlNewChild(parent, NULL, XC(name), NULL);
 }
 
+void node_drop(xmlNode *node)
+{
+	if (!node)
+		return;
+	xmlUnlinkNode(node);
+	xmlFreeNode(node);
+}
+
 xmlNode *doc_devices(xmlDoc *doc)
 {
 	return node_child(xmlDocGetRootElement(doc), "devices");
@@ -101,10 +109,10 @@ char *node_pci(xmlNode *address)
 	char canonical[ADDRESS_SIZE];
 
 	if (!address || !node_is(address, "type", "pci")) {
-		CLEANUP_TEXT char *bus = node_get(address, "bus");
+		CLEANUP_TEXT char *slot = node_get(address, "slot");
 
 		/* The source of a plain <hostdev> leaves the type out. */
-		if (!bus || node_is(address, "type", "drive"))
+		if (!slot)
 			return NULL;
 	}
 	snprintf(canonical, sizeof(canonical), "%04x:%02x:%02x.%x",

@@ -485,6 +485,26 @@ assert_untouched() {
 		'virDomain(Detach|Attach|Update|Migrate|Define|Undefine|Destroy|Suspend|Resume|SetAutostart|Abort)'
 }
 
+# assert_problem CODE REGEXP: among what --json said
+assert_problem() {
+	assert_says "\"event\":\"problem\".*\"code\":\"$1\".*$2"
+}
+
+# assert_refused CODE REGEXP [ARGUMENTS…]: by check and by migrate alike
+assert_refused() {
+	local code=$1 words=$2
+	shift 2
+	[ $# -gt 0 ] || set -- vm-01 host-b
+	remember
+	run_sm --json check "$@"
+	assert_exit 3
+	assert_problem "$code" "$words"
+	run_sm migrate "$@"
+	assert_exit 3
+	assert_says "$words"
+	assert_untouched
+}
+
 domain_state() {
 	fake show "$1" | sed -n "s/^domain $2 [0-9a-f-]* state \([0-9]*.*\) job.*/\1/p"
 }

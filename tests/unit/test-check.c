@@ -31,6 +31,7 @@ static void make_host(struct host_facts *f, const char *name)
 	struct pf_fact *pf = mem_append(&f->pfs, &f->n_pfs, sizeof(*pf));
 	struct bridge_fact *b = mem_append(&f->bridges, &f->n_bridges, sizeof(*b));
 	struct uplink_fact *u = mem_append(&b->uplinks, &b->n_uplinks, sizeof(*u));
+	struct uplink_fact *d = mem_append(&f->devices, &f->n_devices, sizeof(*d));
 
 	f->hostname = str_dup(name);
 	f->uuid = str_dup(name);
@@ -47,6 +48,10 @@ static void make_host(struct host_facts *f, const char *name)
 	u->pf = str_dup("pf0");
 	u->vf_index = -1;
 	u->up = u->running = u->forwarding = true;
+	d->name = str_dup("pf0");
+	d->pf = str_dup("pf0");
+	d->vf_index = -1;
+	d->up = d->running = d->forwarding = true;
 }
 
 static void make_domain(struct host_facts *f, const char *live, const char *inactive)
@@ -89,8 +94,8 @@ static void test_definitions(void)
 	is_found("bad-xml", "a live definition that is cut off");
 	make_plan(GOOD, "nonsense");
 	is_found("bad-xml", "a persistent definition that is none");
-	make_plan(GOOD, DOMAIN(STANDBY(MAC, "ua-backup0") PRIMARY_PLAIN("0x2", "ua-backup0")));
-	is_found("primary-form", "a plain <hostdev>");
+	make_plan(DOMAIN(STANDBY(MAC, "ua-backup0") PRIMARY_PLAIN("0x2", "ua-backup0")), GOOD);
+	is_found("vf-mac-differs", "a plain <hostdev> whose VF has another MAC");
 }
 
 static void test_table(void)

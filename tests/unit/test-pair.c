@@ -54,6 +54,7 @@ static void test_other_forms(void)
 			pool.n == 1 && pool.v[0].primary.form == PRIMARY_POOL &&
 			!pool.v[0].primary.address,
 		"a VF of a pool is a primary without an address");
+	is_text(pool.v[0].primary.network, "vfs", "but with its network");
 	ok(find(DOMAIN(STANDBY(MAC_A, "ua-a")), &alone) && alone.n == 1 &&
 			alone.v[0].primary.form == PRIMARY_NONE,
 		"a standby may be alone");
@@ -187,6 +188,38 @@ static void test_odd_but_legal(void)
 		"an alias given twice");
 }
 
+#define SPELLED(attributes) \
+	DOMAIN(STANDBY(MAC_A, "ua-a") "<hostdev mode='subsystem' type='pci'><source><address " \
+		attributes "/></source><teaming type='transient' persistent='ua-a'/></hostdev>")
+
+/* libvirt takes numbers in C's spelling, with or without the zeros, and leaves domain and function. */
+static void test_pci_spellings(void)
+{
+	static const struct {
+		const char *xml, *address;
+	} all[] = {
+		{ SPELLED("domain='0x0000' bus='0x01' slot='0x10' function='0x2'"), "0000:01:10.2" },
+		{ SPELLED("domain='0' bus='1' slot='16' function='2'"), "0000:01:10.2" },
+		{ SPELLED("bus='0x3B' slot='0X1f' function='0x7'"), "0000:3b:1f.7" },
+		{ SPELLED("type='pci' bus='0xfe' slot='0'"), "0000:fe:00.0" },
+		{ SPELLED("domain='0x10000' bus='01' slot='020' function='0x1'"), "10000:01:10.1" },
+		{ SPELLED("bus='0x100' slot='0x10'"), NULL },
+		{ SPELLED("bus='0x01' slot='0x20'"), NULL },
+		{ SPELLED("bus='0x01' slot='-1'"), NULL },
+		{ SPELLED("bus='one' slot='0x10'"), NULL },
+		{ SPELLED("slot='0x10'"), NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		CLEANUP_PAIRS struct xml_pair_list l;
+
+		if (find(all[i].xml, &l) && l.n == 1)
+			is_text(l.v[0].primary.address, all[i].address, "the address of a VF");
+		else
+			ok(false, "a pair whose VF has an address in another spelling");
+	}
+}
+
 static void test_host_devices(void)
 {
 	CLEANUP_STRINGS struct xml_strings s = { 0 };
@@ -206,7 +239,7 @@ static void test_host_devices(void)
 
 static void test_network(void)
 {
-	struct xml_network bridge = { 0 }, nat = { 0 }, isolated = { 0 };
+	struct xml_network bridge = { 0 }, nat = { 0 }, isolated = { 0 }, pool = { 0 };
 	struct err e;
 
 	ok(xml_network_parse("<network><forward mode='bridge'/>"
@@ -222,6 +255,17 @@ static void test_network(void)
 	ok(xml_network_parse("<network/>", &isolated, &e) == 0, "no <forward>");
 	is_text(isolated.forward, "", "is isolated");
 	ok(!isolated.bridge, "and may have no bridge");
+	ok(xml_network_parse("<network><forward mode='hostdev' managed='yes'><pf dev='pf0'/>"
+			     "<address type='pci' domain='0' bus='1' slot='16' function='4'/>"
+			     "<address type='pci' domain='0x0000' bus='0x01' slot='0x10' "
+			     "function='0x2'/></forward></network>",
+		   &pool, &e) == 0 &&
+			pool.managed && pool.vfs.n == 2,
+		"a network of VFs");
+	is_text(pool.pf, "pf0", "its PF");
+	is_text(pool.vfs.v[0], "0000:01:10.4", "its VFs, in its order");
+	is_text(pool.vfs.v[1], "0000:01:10.2", "however they are written");
+	xml_network_free(&pool);
 	xml_network_free(&bridge);
 	xml_network_free(&nat);
 	xml_network_free(&isolated);
@@ -265,6 +309,7 @@ int main(void)
 	test_case_and_link();
 	test_hostile();
 	test_odd_but_legal();
+	test_pci_spellings();
 	test_host_devices();
 	test_network();
 	test_agent();

@@ -152,6 +152,32 @@ static void test_primary(void)
 		"a primary is made from nothing");
 }
 
+static void test_alias(void)
+{
+	CLEANUP_FREE char *given = NULL;
+	CLEANUP_FREE char *kept = NULL;
+	CLEANUP_FREE char *none = NULL;
+	CLEANUP_FREE char *unnamed = NULL;
+	CLEANUP_FREE char *user = NULL;
+	struct err e;
+
+	ok(xml_primary_with_alias(PRIMARY_OF_POOL(MAC_A, "ua-a"), "hostdev3", &given, &e) == 0 &&
+			strstr(given, "<alias name=\"hostdev3\"/>"),
+		"a primary gets the alias that QEMU knows it by");
+	ok(xml_primary_with_alias(PRIMARY(MAC_A, "0x2", "ua-a"), "hostdev3", &kept, &e) == 0 &&
+			strstr(kept, "hostdev0") && !strstr(kept, "hostdev3"),
+		"one that it has stays");
+	ok(xml_primary_with_alias(PRIMARY_OF_POOL(MAC_A, "ua-a"), NULL, &none, &e) == 0 &&
+			!strstr(none, "<alias"),
+		"and none is made up");
+	ok(xml_primary_unnamed(PRIMARY(MAC_A, "0x2", "ua-a"), &unnamed, &e) == 0 &&
+			!strstr(unnamed, "<alias") && strstr(unnamed, "ua-a") && strstr(unnamed, MAC_A),
+		"for another QEMU it goes, if it is libvirt's own");
+	ok(xml_primary_unnamed("<hostdev><alias name='ua-vf'/></hostdev>", &user, &e) == 0 &&
+			strstr(user, "ua-vf"),
+		"a user's stays");
+}
+
 int main(void)
 {
 	test_domain();
@@ -159,5 +185,6 @@ int main(void)
 	test_several();
 	test_standby();
 	test_primary();
+	test_alias();
 	return tap_done();
 }

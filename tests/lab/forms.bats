@@ -1,0 +1,160 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The forms in which a guest can be given its pair, with libvirt as it is. Each moves there and
+# back under a prober, and nothing is left. The tests of a guest follow one another.
+
+# shellcheck disable=SC2154 # what lib.bash sets
+bats_require_minimum_version 1.5.0
+load lib
+
+# For lib.bash: whoever runs when another guest is wanted is stopped.
+lab_guests+=(vm-04 vm-05 vm-06 vm-07)
+
+guest_mac()
+{
+	sed -n "s/.*<mac address='\([^']*\)'.*/\1/p" "$lab_dir/guest/$1.xml" | head -n 1
+}
+
+# start_form GUEST [SHELL-LINE]: on host-a, on VFs made anew; the line is run there before.
+start_form()
+{
+	local guest=$1 one list host
+
+	list=$(list_domains)
+	for one in "${lab_guests[@]}"; do
+		[[ $list != *" $one "* ]] || lab guest stop "$one"
+	done
+	for host in "${lab_hosts[@]}"; do
+		flush_nic "$host"
+	done
+	[ -z "${2-}" ] || on host-a "$2"
+	lab guest start "$guest" host-a
+}
+
+# Lines of a host's look that have to do with the guest: its entries, VFs with its MAC, files.
+rest_of()
+{
+	awk '/^== domain/ { exit } { print }' "$1" |
+		sed -E -e "s/ mac=(random|zero|02:00:00:00:00:00)( |$)/ mac=any\2/"
+}
+
+# move_form GUEST SOURCE DESTINATION: measured, and looked at.
+move_form()
+{
+	local guest=$1 src=$2 dst=$3 src_vf dst_vf
+
+	take_look before
+	probe_begin "$guest"
+	program "$src" "$guest" "$dst"
+	probe_end
+	assert_status 0
+	note "$guest $src -> $dst: outage $(probe_figure .total_ms) ms, longest $(probe_figure .longest_ms) ms," \
+		"elsewhere $(outage_elsewhere) ms; downtime $(result .downtime_ms) ms"
+	[ "$(find_guest "$guest")" = "$dst" ]
+	src_vf=$(jq -r 'select(.event == "plan") | .pairs[0].source_vf' "$events")
+	dst_vf=$(result '.pairs[0].vf')
+	take_look after
+	assert_mirrored "$guest" "$src" "$dst" "$src_vf" "$dst_vf"
+	assert_source_definition "$guest" "$src"
+	assert_heard_everywhere "$guest" "$src" near
+	(($(outage_elsewhere) <= ELSEWHERE_MAX_MS))
+}
+
+# round_trip GUEST: there and back; host-a then looks as it did, host-b has no trace of the guest.
+round_trip()
+{
+	local guest=$1 mac
+
+	mac=$(guest_mac "$guest")
+	guest_is_on_vf "$guest"
+	lab snapshot host-a </dev/null >"$BATS_TEST_TMPDIR/start" 3>&-
+	move_form "$guest" host-a host-b
+	guest_is_on_vf "$guest"
+	assert_standby_quiet "$guest" host-b
+	move_form "$guest" host-b host-a
+	guest_is_on_vf "$guest"
+	same "host-a is not as it was" <(rest_of "$BATS_TEST_TMPDIR/start") \
+		<(rest_of "$BATS_TEST_TMPDIR/host-a.after")
+	! awk '/^== domain/ { exit } { print }' "$BATS_TEST_TMPDIR/host-b.after" | grep "$mac"
+}
+
+# ---- plain <hostdev> ----
+
+@test "a plain <hostdev> moves there and back" {
+	start_form vm-04 "ip link set dev pf0 vf 4 mac $(guest_mac vm-04)"
+	round_trip vm-04
+}
+
+@test "a plain <hostdev> comes back from a migration that fails" {
+	ensure_form vm-04 host-a
+	take_look before
+	program host-a --migrate-uri tcp://192.0.2.1:1 vm-04 host-b
+	assert_status 1
+	assert_untouched vm-04 host-a
+}
+
+ensure_form()
+{
+	[ "$(find_guest "$1")" = "$2" ]
+}
+
+# ---- a network of VFs ----
+
+make_pool()
+{
+	local host=$1 slot_function
+
+	on "$host" "cat >/run/lab/vfs.xml <<-XML
+		<network><name>vfs</name><forward mode='hostdev' managed='yes'>
+		$(for slot_function in "${@:2}"; do
+			echo "<address type='pci' domain='0' bus='1' slot='0x${slot_function%.*}' function='${slot_function#*.}'/>"
+		done)
+		</forward></network>
+		XML
+		virsh -q net-list --name | grep -qx vfs || virsh -q net-create /run/lab/vfs.xml"
+}
+
+@test "a VF from a network of VFs moves there and back" {
+	make_pool host-a 11.0 10.4
+	make_pool host-b 10.6 10.4
+	start_form vm-05
+	round_trip vm-05
+}
+
+@test "a VF from a network of VFs comes back from a migration that fails" {
+	ensure_form vm-05 host-a
+	take_look before
+	program host-a --migrate-uri tcp://192.0.2.1:1 vm-05 host-b
+	assert_status 1
+	assert_untouched vm-05 host-a
+}
+
+# ---- several pairs, with aliases of libvirt's making ----
+
+@test "two pairs in two forms move there and back" {
+	start_form vm-07 "ip link set dev pf0 vf 3 mac 52:54:00:00:12:b4"
+	local alias
+	on host-a virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort >"$BATS_TEST_TMPDIR/aliases"
+	program host-a vm-07 host-b
+	assert_status 0
+	[ "$(result '.pairs | map(.vf) | map(select(. != null)) | length')" = 2 ]
+	on host-b virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort |
+		diff "$BATS_TEST_TMPDIR/aliases" -
+	program host-b vm-07 host-a
+	assert_status 0
+	on host-a virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort |
+		diff "$BATS_TEST_TMPDIR/aliases" -
+}
+
+@test "two pairs come back from a migration that fails under the aliases they had" {
+	ensure_form vm-07 host-a
+	take_look before
+	program host-a --migrate-uri tcp://192.0.2.1:1 vm-07 host-b
+	assert_status 1
+	take_look after
+	same "host-a is not as it was" <(rest_of "$BATS_TEST_TMPDIR/host-a.before") \
+		<(rest_of "$BATS_TEST_TMPDIR/host-a.after")
+	on host-a virsh dumpxml vm-07 >"$BATS_TEST_TMPDIR/now"
+	grep -q "alias name='hostdev0'" "$BATS_TEST_TMPDIR/now"
+	grep -q "alias name='hostdev1'" "$BATS_TEST_TMPDIR/now"
+}
