@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "data.h"
 #include "tap.h"
 #include "text.h"
 #include "util/mem.h"
@@ -15,21 +16,13 @@
 #include "xml/rewrite.h"
 
 /* Generous: valgrind and sanitizers take their share. */
-enum { TIME_MAX_MS = 30000, MEMORY_MAX_KIB = 1024 * 1024, FILE_MAX = 65536 };
+enum { TIME_MAX_MS = 30000, MEMORY_MAX_KIB = 1024 * 1024 };
 
 static char *read_text(const char *name)
 {
-	const char *srcdir = getenv("srcdir");
-	CLEANUP_FREE char *path =
-		str_printf("%s/tests/data/hostile/%s.xml", srcdir ? srcdir : ".", name);
-	FILE *f = fopen(path, "re");
-	char *text = mem_new(FILE_MAX);
+	CLEANUP_FREE char *file = str_printf("hostile/%s.xml", name);
 
-	if (!f || !fread(text, 1, FILE_MAX - 1, f))
-		printf("# cannot read %s\n", path);
-	if (f)
-		fclose(f);
-	return text;
+	return read_data(file);
 }
 
 /* The processor's time: how busy the machine is with others does not count. */
