@@ -25,14 +25,19 @@ OUTSIDE=02:aa:bb:cc:dd:01
 
 # Waits until a command succeeds, at most LIMIT seconds: await LIMIT COMMAND…
 await() {
-	local end=$((SECONDS + $1 + 1))
+	local start=$SECONDS limit=$1
 	shift
 	until "$@"; do
-		if ((SECONDS >= end)); then
+		if ((SECONDS > start + limit)); then
 			echo "waited in vain for: $*" >&2
 			return 1
 		fi
-		sleep 0.03
+		# What takes long is looked for less often.
+		if ((SECONDS > start + 1)); then
+			sleep 0.2
+		else
+			sleep 0.03
+		fi
 	done
 }
 
@@ -346,7 +351,10 @@ agents() {
 }
 
 no_agents() {
-	[ -z "$(agents "$@")" ]
+	local host role pid
+	while read -r host role pid; do
+		[ "$role" != agent ] || [ "$host" != "${1:-$host}" ] || is_gone "$pid" || return 1
+	done <"$FAKE_DIR/pids"
 }
 
 # The process that carries the connection to the other host.
@@ -356,7 +364,9 @@ ssh_pid() {
 
 # A process that has ended; one that nobody has waited for counts.
 is_gone() {
-	! grep -qE '^State:\s+[^ZX]' "/proc/$1/status" 2>/dev/null
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	[[ ${stat##*) } == [ZX]* ]]
 }
 
 # interrupt_at HOOK [SIGNAL]: at that instant the driver gets the signal, and has acted on it
