@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,9 +36,13 @@ static bool has_complaint(const char *line)
 static bool is_of_vf(const char *line, int vf)
 {
 	for (const char *s = strstr(line, "VF"); s; s = strstr(s + 1, "VF")) {
-		int number;
+		char *end;
+		long number;
 
-		if ((s[2] == ' ' || s[2] == '-') && sscanf(s + 3, "%d", &number) == 1)
+		if (s[2] != ' ' && s[2] != '-')
+			continue;
+		number = strtol(s + 3, &end, 10);
+		if (end != s + 3)
 			return number == vf;
 	}
 	return true;
