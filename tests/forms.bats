@@ -249,6 +249,19 @@ END"
 	[ "$(driven_vf host-b $POOL_MAC)" = 1 ]
 }
 
+@test "a network of VFs: what the guest's VF has set goes to the VF that libvirt chooses" {
+	start_pool
+	fake vf-set host-a pf0 "$(driven_vf host-a $POOL_MAC)" trust 1
+	make_pool host-b 0000:41:11.0 0000:41:10.2
+	hook migrate.confirmed "cat >'$FAKE_DIR/host-b/networks/vfs' <<'END'
+<network><name>vfs</name><forward mode='hostdev' managed='yes'><address type='pci' domain='0x0000' bus='0x41' slot='0x10' function='0x2'/></forward></network>
+END"
+	run_sm pool host-b
+	assert_exit 0
+	fake show host-b enp65s0 | grep -q '^vf enp65s0 1 .* trust 1 '
+	fake show host-b enp65s0 | grep -q '^vf enp65s0 4 .* trust 0 '
+}
+
 @test "a network of VFs: a VF that is not proved is taken back, its MAC with it" {
 	start_pool
 	set_fake host-b.drive never
