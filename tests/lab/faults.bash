@@ -289,7 +289,7 @@ libvirt_was_gone_ms()
 	esac
 	back=$(on "$host" cat /run/lab/libvirtd.back) || back=0
 	awk -v at="$fault_at" -v back="$back" 'BEGIN {
-		print back > at && at > 0 ? int((back - at) * 1000) : 0 }'
+		print (back > at && at > 0 ? int((back - at) * 1000) : 0) }'
 }
 
 fault_silence_limit()
