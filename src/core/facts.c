@@ -17,6 +17,7 @@
 #include "net/pci.h"
 #include "util/clock.h"
 #include "util/hwaddr.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/domain.h"
@@ -195,8 +196,11 @@ static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml 
 
 	if (virt_domain_xml(d, which, &xml, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1; /* gone since it was listed */
-	if (xml_host_devices(xml, &addresses, e) < 0)
-		return err_prefix(e, "domain %s", virt_domain_name(d));
+	if (xml_host_devices(xml, &addresses, e) < 0) {
+		/* Somebody else's domain is no reason to do nothing; libvirt knows its VFs. */
+		log_warn("what domain %s uses is not known: %s", virt_domain_name(d), e->msg);
+		return 0;
+	}
 	if (ret_macs)
 		*ret_macs = xml_domain_macs(xml);
 	for (size_t i = 0; i < addresses.n; i++) {
