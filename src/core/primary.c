@@ -567,6 +567,7 @@ static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, 
 		return 0;
 	/* Whoever stopped us goes on from here. */
 	if (!*ret_had && e->kind != ERR_CANCELLED) {
+		end->pairs[i].vf_failed_at = clock_ms();
 		take_back(end, i);
 		leave_vf_as_found(end, i);
 	}
@@ -633,10 +634,8 @@ static int give_and_note(struct end *end, size_t i, struct err *e)
 	tap_watch_start(end, i, &watch);
 	r = give_and_watch(end, i, &watch, e);
 	free(watch.tap);
-	if (r < 0) {
-		end->pairs[i].vf_failed_at = clock_ms();
+	if (r < 0)
 		end_note_state(end, i, &ignored);
-	}
 	return r;
 }
 
