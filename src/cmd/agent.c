@@ -409,6 +409,7 @@ static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		return -1;
 	if (settle_verdict_from_name(verdict, &v) < 0)
 		return err_set(e, "there is no verdict \"%s\"", verdict ? verdict : "");
+	a->end.patient = json_is_true(json_object_get(args, "patient"));
 	return settle_act(&a->end, v, e);
 }
 

@@ -70,6 +70,7 @@ static int recover_one(const struct options *o, struct report *report, const jso
 	} else {
 		if (peer.argv && driver_connect_peer(&d, &peer, &e) < 0)
 			log_info("%s", e.msg);
+		d.patient = true;
 		recover_domain(&d, d.here, d.there, journal, &out);
 		if (d.there)
 			there = (int)recover_there(&d, journal);

@@ -25,6 +25,7 @@ struct driver {
 	bool interrupted;      /* a signal asked to stop */
 	bool past_return;      /* the point of no return is behind: finish forward */
 	bool rolling_back;
+	bool patient; /* nobody asked for this domain in particular: see end.h */
 	bool ready;            /* the destination said "ready" in the step under way */
 	struct call *under_way[2]; /* borrowed; what a signal cancels; NULL: none */
 };

@@ -117,8 +117,11 @@ static void act(struct driver *d, struct client *client, enum settle_verdict v, 
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
 	const char *host = client_label(client);
 	const struct words *w = &words[v];
-	int r = call_once(&d->group, client, "settle", with_text("verdict", settle_verdict_name(v)),
-		driver_step_ms(d, n_pairs), NULL, &o->err);
+	json_t *args = with_text("verdict", settle_verdict_name(v));
+	int r;
+
+	json_object_set_new(args, "patient", json_boolean(d->patient));
+	r = call_once(&d->group, client, "settle", args, driver_step_ms(d, n_pairs), NULL, &o->err);
 
 	if (r == 0 || w->more)
 		say(o, w->status, w->name, domain, host, w->more ? w->more : settle_verdict_name(v));

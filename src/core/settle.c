@@ -235,7 +235,6 @@ static int settle_twice(struct end *end, struct err *e)
 int settle_act(struct end *end, enum settle_verdict v, struct err *e)
 {
 	forget_lost_world(end);
-	end->patient = true;
 	switch (v) {
 	case SETTLE_RESUME:
 		if (end->order.is_source && act_on_domain(end, virt_domain_resume, e) < 0)
@@ -358,6 +357,7 @@ int settle_alone(struct end *end, struct err *e)
 		.arrives_until = clock_ms() + SETTLE_ARRIVAL_MS };
 	enum settle_verdict v;
 
+	end->patient = true;
 	cancel_reset(end->cancel);
 	if (cancel_wait(end->cancel, limit_ms, ALONE_POLL_MS, "the migration to end", look_alone,
 		    &a, e) < 0 && e->kind != ERR_TIMEOUT)
