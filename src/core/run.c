@@ -471,33 +471,6 @@ static void abort_job(struct run *r, const struct settle_view *source, int64_t *
 		log_debug("%s", e.msg);
 }
 
-/* Looks at both hosts until there is something to decide. */
-static enum settle_verdict decide(struct run *r, struct settle_view view[2])
-{
-	int64_t deadline = clock_ms() + r->d->options->settle_timeout * 1000;
-	int64_t next_abort = clock_ms() + ABORT_AFTER_MS;
-	enum settle_verdict v = SETTLE_WAIT, before;
-	const char *uuid = order(r, SOURCE)->uuid;
-
-	for (;;) {
-		int src = driver_look(r->d, r->ends[SOURCE], uuid, &view[SOURCE]);
-		int dst = driver_look(r->d, r->ends[DESTINATION], uuid, &view[DESTINATION]);
-
-		before = v;
-		v = settle_decide(&view[SOURCE], &view[DESTINATION]);
-		if ((src == 0 && dst == 0 && is_settled(v, before)) || clock_ms() >= deadline)
-			break;
-		revive_both(r);
-		abort_job(r, &view[SOURCE], &next_abort);
-		clock_sleep_ms(LOOK_PAUSE_MS);
-	}
-	log_debug("source %s, destination %s: %s",
-		view[SOURCE].reachable ? virt_state_name(view[SOURCE].state) : "unreachable",
-		view[DESTINATION].reachable ? virt_state_name(view[DESTINATION].state) : "unreachable",
-		settle_verdict_name(v));
-	return v;
-}
-
 static const char *state_text(const struct settle_view *v)
 {
 	return v->reachable ? virt_state_name(v->state) : "not reachable";
@@ -572,6 +545,36 @@ static void leave_source(struct run *r)
 
 	if (take_forward_step(r, step_find(step_leave_source), &e) < 0)
 		report_warning(r->d->report, NULL, e.msg, e.hint);
+}
+
+/* Looks at both hosts until there is something to decide. */
+static enum settle_verdict decide(struct run *r, struct settle_view view[2])
+{
+	int64_t deadline = clock_ms() + r->d->options->settle_timeout * 1000;
+	int64_t next_abort = clock_ms() + ABORT_AFTER_MS;
+	enum settle_verdict v = SETTLE_WAIT, before;
+	const char *uuid = order(r, SOURCE)->uuid;
+
+	for (;;) {
+		int src = driver_look(r->d, r->ends[SOURCE], uuid, &view[SOURCE]);
+		int dst = driver_look(r->d, r->ends[DESTINATION], uuid, &view[DESTINATION]);
+
+		before = v;
+		v = settle_decide(&view[SOURCE], &view[DESTINATION]);
+		if ((src == 0 && dst == 0 && is_settled(v, before)) || clock_ms() >= deadline)
+			break;
+		/* What libvirt says has left needs no entries here, wherever it is. */
+		if (v == SETTLE_UNVERIFIED && view[SOURCE].state == VIRT_MIGRATED && before != v)
+			leave_source(r);
+		revive_both(r);
+		abort_job(r, &view[SOURCE], &next_abort);
+		clock_sleep_ms(LOOK_PAUSE_MS);
+	}
+	log_debug("source %s, destination %s: %s",
+		view[SOURCE].reachable ? virt_state_name(view[SOURCE].state) : "unreachable",
+		view[DESTINATION].reachable ? virt_state_name(view[DESTINATION].state) : "unreachable",
+		settle_verdict_name(v));
+	return v;
 }
 
 /* The remains of a guest that ended while it was moved: nothing is given back to it. */
