@@ -314,8 +314,9 @@ run_sm_on() {
 # Runs it in the background; its pid is in the file driver.pid, what it says in those below.
 start_sm() {
 	rm -f "$FAKE_DIR/driver.pid"
-	on host-a env PATH="$FAKE_DIR/bin:$PATH" "$FAKE_DIR/bin/sriov-migrate" "$@" \
-		>"$FAKE_DIR/stdout" 2>"$FAKE_DIR/stderr" </dev/null 3>&- &
+	# The suite itself may have been started with signals ignored (nohup, a background job).
+	on host-a env --default-signal=INT,TERM,HUP PATH="$FAKE_DIR/bin:$PATH" \
+		"$FAKE_DIR/bin/sriov-migrate" "$@" >"$FAKE_DIR/stdout" 2>"$FAKE_DIR/stderr" </dev/null 3>&- &
 	sm_pid=$!
 }
 
