@@ -289,6 +289,7 @@ guest_has_vf() {
 @test "check tells of what is to be settled, and touches nothing" {
 	all_die_after_detach
 	remember
+	: >"$FAKE_DIR/log"
 	run_sm check vm-01 host-b
 	assert_says 'interrupted run left a journal'
 	assert_untouched
