@@ -549,6 +549,7 @@ start_two_nics() {
 	fake vf host-a pf0 2 $FIRST_MAC
 	start_form two-nics "$@"
 	await 5 bridge_is_up host-a br1
+	await 5 bridge_is_up host-b br1
 	remember
 }
 
