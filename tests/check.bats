@@ -385,8 +385,14 @@ bridge_is_down() {
 	assert_refused no-vf-info 'pf0'
 }
 
+has_no_carrier() {
+	on "$1" ip -o link show "$2" | grep -q NO-CARRIER
+}
+
 @test "uplink that the bridge does not forward on" {
 	on host-b bridge link set dev wan0 state 0
+	# It was the bridge's only port that did; the kernel takes a moment to say so.
+	await 5 has_no_carrier host-b br0
 	assert_refused uplink-not-forwarding 'wan0'
 }
 
