@@ -79,7 +79,7 @@ static const struct uplink_fact *choose_uplink(const struct check_view *v, const
 	return NULL;
 }
 
-/* Fills in uplink, PF and rule, in V as well; false when the PF is missing. */
+/* Fills in uplink, PF and rule, in V as well; false, with a problem noted, without its PF. */
 static bool use_uplink(struct check_view *v, const struct uplink_fact *u, struct pair_order *o)
 {
 	bool known;
@@ -94,8 +94,13 @@ static bool use_uplink(struct check_view *v, const struct uplink_fact *u, struct
 	}
 	v->uplink = u;
 	v->pf = facts_pf(v->host, u->pf);
-	if (!v->pf)
+	if (!v->pf) {
+		problem_add(v->problems, "no-uplink", v->host,
+			"Was the NIC, or its driver, taken away a moment ago?",
+			"the uplink %s belongs to %s, which is no PF with VFs", u->name,
+			str_is_empty(u->pf) ? "?" : u->pf);
 		return false;
+	}
 	str_set(&o->uplink, u->name);
 	str_set(&o->pf, v->pf->name);
 	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
