@@ -135,11 +135,14 @@ static int report_error(const struct options *o, const struct err *e)
 		[STATUS_REFUSED] = "refused",
 		[STATUS_BUSY] = "busy",
 	};
-	enum status status = report_status_of(e);
-	struct outcome out = { .status = status, .name = names[status], .err = *e,
-		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+	enum status status = status_of(e);
 	struct report report;
+	struct outcome out;
 
+	outcome_init(&out);
+	out.status = status;
+	out.name = names[status];
+	out.err = *e;
 	report_init(&report, o);
 	report_outcome(&report, NULL, &out);
 	return (int)out.status;

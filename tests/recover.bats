@@ -198,6 +198,61 @@ guest_has_vf() {
 	assert_unchanged
 }
 
+@test "libvirt resumed the guest here after the switch-over, and the other host is away: no VF before it is seen" {
+	set_fake migrate twice
+	all_die_at migrate.finished
+	await 5 is_running host-a
+	set_fake ssh unreachable
+	: >"$FAKE_DIR/log"
+	run_sm recover --settle-timeout 1
+	assert_exit 5
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+	assert_state host-a vm-01 1
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_exit 5
+	assert_called host-a virDomainSuspend
+}
+
+is_running() {
+	assert_state "$1" vm-01 1 >/dev/null
+}
+
+@test "the same, and the other host is known to be off: --fenced says so, and the VF comes back" {
+	set_fake migrate error-finish
+	all_die_at migrate.switched
+	await 5 is_running host-a
+	set_fake ssh unreachable
+	run_sm recover
+	assert_exit 5
+	run_sm recover --dry-run --fenced
+	assert_says 'roll back'
+	run_sm recover --fenced
+	assert_exit 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_hears host-a vm-01 "$MAC1"
+}
+
+@test "stopped here in the switch-over, the other host is known to be off: resumed" {
+	all_die_at migrate.switched --client-driven vm-01 host-b
+	set_fake ssh unreachable
+	run_sm recover
+	assert_exit 5
+	assert_state host-a vm-01 "3 (migration)"
+	run_sm recover --fenced
+	assert_exit 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_hears host-a vm-01 "$MAC1"
+}
+
+@test "--fenced changes nothing where the other host answers" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	run_sm recover --fenced
+	assert_exit 0
+	refute_called host-a virDomainResume
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "a new migration settles the old one first" {
 	all_die_after_detach
 	run_sm vm-01 host-b

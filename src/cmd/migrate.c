@@ -16,10 +16,11 @@ enum { PLAN_TRIES = 4 };
 
 static enum status refuse(struct driver *d, const struct plan *p, const char *domain)
 {
-	enum status status = p->busy ? STATUS_BUSY : STATUS_REFUSED;
-	struct outcome out = { .status = status, .name = p->busy ? "busy" : "refused",
-		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+	struct outcome out;
 
+	outcome_init(&out);
+	out.status = p->busy ? STATUS_BUSY : STATUS_REFUSED;
+	out.name = p->busy ? "busy" : "refused";
 	for (size_t i = 0; i < p->problems.n; i++)
 		if (!p->busy && str_equal(p->problems.v[i].code, "running-twice"))
 			out.status = STATUS_INCOMPLETE;
@@ -31,9 +32,10 @@ static enum status refuse(struct driver *d, const struct plan *p, const char *do
 static enum status say_checked(struct driver *d, const struct plan *p)
 {
 	const char *there = d->facts_there.hostname;
-	struct outcome out = { .status = STATUS_DONE, .name = "can-migrate",
-		.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+	struct outcome out;
 
+	outcome_init(&out);
+	out.name = "can-migrate";
 	if (p->kind == PLAN_ALREADY_THERE) {
 		bool whole = plan_is_whole(&d->facts_there);
 
@@ -54,7 +56,7 @@ static void run_already_there(struct driver *d, const struct plan *p, struct out
 {
 	bool whole = plan_is_whole(&d->facts_there);
 
-	run_reattach(d, p, d->there, d->facts_there.hostname, out);
+	run_reattach(d, p, d->there, out);
 	if (out->status == STATUS_DONE && whole) {
 		out->name = "already-there";
 		snprintf(out->text, sizeof(out->text), "%s is on %s already, on its VF",

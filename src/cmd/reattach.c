@@ -11,8 +11,9 @@ static int with_driver(struct driver *d, const char *domain, struct err *e)
 {
 	struct plan_request request = { .domain = domain, .owner = d->owner, .options = d->options };
 	CLEANUP_PLAN struct plan plan = { .kind = PLAN_ALREADY_THERE };
-	struct outcome out = { .total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+	struct outcome out;
 
+	outcome_init(&out);
 	if (driver_connect(d, NULL, e) < 0 ||
 		(!d->options->dry_run && recover_before(d, domain, e) < 0) || driver_discover(d, domain, NULL, e) < 0)
 		return -1;
@@ -28,7 +29,7 @@ static int with_driver(struct driver *d, const char *domain, struct err *e)
 			report_dry_run(d->report, &plan, NULL, d->facts_here.hostname);
 			return STATUS_DONE;
 		}
-		run_reattach(d, &plan, d->here, d->facts_here.hostname, &out);
+		run_reattach(d, &plan, d->here, &out);
 	}
 	report_outcome(d->report, domain, &out);
 	json_decref(out.pairs);

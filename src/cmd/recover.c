@@ -59,15 +59,17 @@ static int recover_one(const struct options *o, struct report *report, const jso
 {
 	struct target peer = { .label = (char *)"the other host", .argv = peer_argv(journal) };
 	const char *name = json_string_value(json_object_get(journal, "name"));
-	struct outcome out = { 0 };
 	int there = STATUS_DONE;
+	struct outcome out;
 	struct driver d;
-	struct err e;
 
-	if (driver_open(o, report, &d, &e) < 0 || driver_connect(&d, NULL, &e) < 0) {
-		out = (struct outcome){ .status = STATUS_INCOMPLETE, .name = "incomplete", .err = e,
-			.total_ms = -1, .standby_ms = -1, .downtime_ms = -1 };
+	outcome_init(&out);
+	if (driver_open(o, report, &d, &out.err) < 0 || driver_connect(&d, NULL, &out.err) < 0) {
+		out.status = STATUS_INCOMPLETE;
+		out.name = "incomplete";
 	} else {
+		struct err e;
+
 		if (peer.argv && driver_connect_peer(&d, &peer, &e) < 0)
 			log_info("%s", e.msg);
 		d.patient = true;
@@ -118,10 +120,11 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 	}
 	json_decref(list);
 	if (n_settled == 0) {
-		struct outcome out = { .status = STATUS_DONE, .name = "nothing-to-settle",
-			.text = "there is nothing to settle on this host", .total_ms = -1,
-			.standby_ms = -1, .downtime_ms = -1 };
+		struct outcome out;
 
+		outcome_init(&out);
+		out.name = "nothing-to-settle";
+		str_copy(out.text, sizeof(out.text), "there is nothing to settle on this host");
 		report_outcome(&report, argc ? argv[0] : NULL, &out);
 	}
 	return worst;

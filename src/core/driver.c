@@ -304,6 +304,7 @@ int driver_look(struct driver *d, struct client *client, const char *uuid, struc
 	ret->reachable = true;
 	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
 	ret->job = json_is_true(json_object_get(reply, "job"));
+	ret->switched = json_is_true(json_object_get(reply, "switched"));
 	json_decref(reply);
 	return 0;
 }

@@ -111,6 +111,8 @@ static int replay_line(struct end *end, const json_t *line, struct err *e)
 			name ? name : "none", (int)i);
 	if (step)
 		*begun_flag(end, step, i) = json_is_true(json_object_get(line, "begun"));
+	if (json_is_true(json_object_get(line, "switching")))
+		atomic_store(&end->switching, true);
 	return state && i >= 0 ? replay_state(end, i, state, e) : 0;
 }
 
@@ -315,6 +317,14 @@ int end_note_state(struct end *end, size_t i, struct err *e)
 	return journal_write(end->journal, new_line(end, (int)i), e);
 }
 
+int end_note_switching(struct end *end, struct err *e)
+{
+	json_t *line = new_line(end, END_DOMAIN);
+
+	json_object_set_new(line, "switching", json_true());
+	return journal_write(end->journal, line, e);
+}
+
 bool end_is_told_to_stop(const struct end *end)
 {
 	struct pollfd p = { .fd = end->stop_fd, .events = POLLIN };
@@ -339,6 +349,11 @@ void end_set_switching(struct end *end)
 bool end_is_switching(struct end *end)
 {
 	return atomic_load(&end->switching);
+}
+
+bool end_was_moved(const struct end *end)
+{
+	return end->begun[step_find(step_migrate) - steps];
 }
 
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e)

@@ -67,7 +67,7 @@ struct end {
 	bool same_boot;           /* since the order was given */
 	bool patient;             /* nobody asked for it: what failed is not tried again at once */
 	bool guest_gone;          /* it ended by itself: what is undone is not done for it any more */
-	atomic_bool switching; /* destination: the source has stopped the guest */
+	atomic_bool switching;    /* the source's libvirt has stopped the guest to switch over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
 
@@ -102,9 +102,13 @@ bool end_is_told_to_stop(const struct end *end);
 /* What it was told so far has been heeded. */
 void end_clear_stop(const struct end *end);
 
-/* Told by the driver, from whichever thread: the source has stopped the guest. */
+/* The source has stopped the guest: told from whichever thread, by libvirt or by the driver. */
 void end_set_switching(struct end *end);
+/* Into the journal: from here on the guest may have been started on the destination. */
+int end_note_switching(struct end *end, struct err *e);
 bool end_is_switching(struct end *end);
+/* Whether the move was begun. */
+bool end_was_moved(const struct end *end);
 
 /* The domain of the order; ERR_NOT_FOUND. */
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e);

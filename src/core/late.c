@@ -5,7 +5,7 @@
 
 #include "agent/lock.h"
 #include "core/primary.h"
-#include "core/settle.h"
+#include "core/alone.h"
 #include "core/standby.h"
 #include "core/steps.h"
 #include "util/clock.h"
@@ -105,7 +105,7 @@ static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 			w->end->pairs[i].unplug_asked = 0;
 		w->gone[i] = false;
 	}
-	return settle_alone(w->end, e);
+	return alone_settle(w->end, e);
 }
 
 static void name_watcher(struct end *end, int64_t left_ms)
@@ -131,5 +131,5 @@ int late_unplug_watch(struct end *end, struct err *e)
 	}
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].unplug_asked = 0;
-	return settle_alone(end, e);
+	return alone_settle(end, e);
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/pair.h"
@@ -25,8 +26,13 @@ static void tell_progress(void *arg, const struct virt_progress *p)
 static void tell_switching(void *arg)
 {
 	struct end *end = arg;
+	struct err e;
 
+	/* First the destination, which has entries to set. */
 	end->tell(end->tell_arg, "switching", json_object());
+	end_set_switching(end);
+	if (end_note_switching(end, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
 }
 
 int domain_migrate(struct end *end, struct err *e)

@@ -5,6 +5,9 @@
 
 #include "core/end.h"
 
+/* The longest that a migration without --timeout may take. */
+enum { MOVE_LIMIT_MS = 24 * 3600 * 1000 };
+
 /* libvirt's live migration; tells "progress" and "switching". What it returns decides nothing (settle.h). */
 int domain_migrate(struct end *end, struct err *e);
 

@@ -27,6 +27,9 @@ const struct option_desc option_table[] = {
 	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL, "show each effect on either host" },
 	{ "config", 'c', OPTION_TEXT, OPT(config), NULL, "FILE", "read this configuration file" },
 
+	{ "fenced", 0, OPTION_FLAG, OPT(fenced), NULL, NULL,
+		"of recover: a host that does not answer is known to be off" },
+
 	{ "strict", 0, OPTION_FLAG, OPT(strict), "migration", NULL,
 		"refuse what is else only warned of" },
 	{ "client-driven", 0, OPTION_FLAG, OPT(client_driven), "migration", NULL,

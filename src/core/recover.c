@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/recover.h"
 
-#include <stdio.h>
-
-#include "core/settle.h"
+#include "core/decide.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
-
-enum { DECIDE_PAUSE_MS = 300 };
 
 int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e)
 {
@@ -30,144 +26,71 @@ static json_t *with_text(const char *key, const char *value)
 	return args;
 }
 
-static enum settle_verdict decide_once(bool is_source, const struct settle_view *here,
-	const struct settle_view *there)
-{
-	if (!here->reachable)
-		return SETTLE_IN_DOUBT;
-	if (!there->reachable)
-		return settle_decide_alone(is_source, here);
-	return is_source ? settle_decide(here, there) : settle_decide(there, here);
-}
-
-/* How often, and for how long, a verdict has been the same. */
-struct stable {
-	enum settle_verdict verdict;
-	int64_t since;
-};
-
-/*
- * That the guest is nowhere else is to be seen twice before it is resumed here, and for a while before
- * what was prepared for it here is taken away.
- */
-static bool is_settled(enum settle_verdict v, struct stable *before, bool may_arrive)
-{
-	bool first = v != before->verdict;
-
-	if (first)
-		*before = (struct stable){ v, clock_ms() };
-	if (v == SETTLE_BACKWARD && may_arrive)
-		return clock_ms() >= before->since + SETTLE_ARRIVAL_MS;
-	return v != SETTLE_WAIT && (v != SETTLE_RESUME || !first);
-}
-
-static enum settle_verdict decide(struct driver *d, struct client *client, struct client *peer,
-	const char *uuid, bool is_source, bool may_arrive)
-{
-	int64_t deadline = clock_ms() + d->options->settle_timeout * 1000;
-	struct stable before = { .verdict = SETTLE_WAIT };
-
-	for (;;) {
-		struct settle_view here, there;
-		enum settle_verdict v;
-		/* An agent that cannot tell: its libvirt may just be starting. */
-		bool told = driver_look(d, client, uuid, &here) == 0;
-
-		told = driver_look(d, peer, uuid, &there) == 0 && told;
-		v = decide_once(is_source, &here, &there);
-		if ((told && is_settled(v, &before, may_arrive)) || clock_ms() >= deadline)
-			return v;
-		clock_sleep_ms(DECIDE_PAUSE_MS);
-	}
-}
-
-static void say(struct outcome *o, enum status status, const char *name, const char *domain,
-	const char *host, const char *text)
-{
-	o->status = status;
-	o->name = name;
-	snprintf(o->text, sizeof(o->text), "%s on %s: %s", domain, host, text);
-}
-
-/* How a verdict is told; the last three leave something to do whatever is done. */
-static const struct words {
-	enum status status;
-	const char *name;
-	const char *more; /* NULL: the verdict says it all */
-} words[] = {
-	[SETTLE_BACKWARD] = { STATUS_FAILED, "rolled-back", NULL },
-	[SETTLE_RESUME] = { STATUS_FAILED, "rolled-back", NULL },
-	[SETTLE_FORWARD] = { STATUS_DONE, "finished", NULL },
-	[SETTLE_DESTROY_STALE] = { STATUS_DONE, "finished", NULL },
-	[SETTLE_UNVERIFIED] = { STATUS_INCOMPLETE, "unverified", NULL },
-	[SETTLE_GUEST_ENDED] = { STATUS_FAILED, "guest-ended", NULL },
-	[SETTLE_WAIT] = { STATUS_INCOMPLETE, "in-doubt",
-		"nothing was started, resumed, destroyed or attached" },
-	[SETTLE_IN_DOUBT] = { STATUS_INCOMPLETE, "in-doubt",
-		"nothing was started, resumed, destroyed or attached" },
-	[SETTLE_TWICE] = { STATUS_INCOMPLETE, "running-twice",
-		"it runs on both; the source's copy has to stand still, no VF was touched" },
-};
-
 /* Carries the verdict out; the journal goes when nothing is left. */
 static void act(struct driver *d, struct client *client, enum settle_verdict v, const char *domain,
 	const json_t *journal, struct outcome *o)
 {
 	size_t n_pairs = (size_t)json_integer_value(json_object_get(journal, "n_pairs"));
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
-	const char *host = client_label(client);
-	const struct words *w = &words[v];
 	json_t *args = with_text("verdict", settle_verdict_name(v));
 	int r;
 
 	json_object_set_new(args, "patient", json_boolean(d->patient));
 	r = call_once(&d->group, client, "settle", args, driver_step_ms(d, n_pairs), NULL, &o->err);
-
-	if (r == 0 || w->more)
-		say(o, w->status, w->name, domain, host, w->more ? w->more : settle_verdict_name(v));
-	else if (v == SETTLE_FORWARD && !is_source)
-		say(o, STATUS_DEGRADED, "degraded", domain, host,
-			"it runs by its standby; its VF could not be given back");
-	else
-		say(o, STATUS_INCOMPLETE, "incomplete", domain, host, "not all could be settled");
+	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
 	driver_close_order(d, client, r == 0);
+}
+
+/* The journal is taken up there. MAY_ARRIVE: see settle_is_certain. -1: told in O. */
+static int reopen(struct driver *d, struct client *client, const char *uuid, const char *name,
+	bool *ret_may_arrive, struct outcome *o)
+{
+	json_t *args = with_text("uuid", uuid), *reply = NULL;
+	bool busy;
+
+	json_object_set_new(args, "owner", json_text(d->owner));
+	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), &reply, &o->err) == 0) {
+		*ret_may_arrive = json_is_true(json_object_get(reply, "may_arrive"));
+		json_decref(reply);
+		return 0;
+	}
+	busy = o->err.kind == ERR_BUSY;
+	if (o->err.kind != ERR_NOT_FOUND) {
+		outcome_say(o, busy ? STATUS_BUSY : STATUS_INCOMPLETE, busy ? "busy" : "incomplete", name,
+			client_label(client), "its journal could not be taken up");
+		return -1;
+	}
+	o->err = (struct err){ 0 };
+	outcome_say(o, STATUS_DONE, "settled", name, client_label(client), "settled already");
+	return -1;
 }
 
 void recover_domain(struct driver *d, struct client *client, struct client *peer,
 	const json_t *journal, struct outcome *ret)
 {
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
-	const char *name = json_string_value(json_object_get(journal, "name"));
-	bool is_source = json_is_true(json_object_get(journal, "is_source"));
+	const char *known = json_string_value(json_object_get(journal, "name"));
+	const char *name = known ? known : uuid;
+	int here = json_is_true(json_object_get(journal, "is_source")) ? SOURCE : DESTINATION;
+	struct sides sides = { .d = d };
+	struct decide by = { .sides = &sides, .uuid = uuid, .alone = here };
+	struct settle_view view[2];
 	enum settle_verdict v;
 
-	json_t *args = with_text("uuid", uuid), *reply = NULL;
-	bool may_arrive;
-
-	ret->total_ms = ret->standby_ms = ret->downtime_ms = -1;
-	name = name ? name : uuid;
-	json_object_set_new(args, "owner", json_text(d->owner));
-	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), &reply, &ret->err) < 0) {
-		if (ret->err.kind == ERR_NOT_FOUND) {
-			ret->err = (struct err){ 0 };
-			say(ret, STATUS_DONE, "settled", name, client_label(client), "settled already");
-		} else {
-			say(ret, ret->err.kind == ERR_BUSY ? STATUS_BUSY : STATUS_INCOMPLETE,
-				ret->err.kind == ERR_BUSY ? "busy" : "incomplete", name,
-				client_label(client), "its journal could not be taken up");
-		}
+	outcome_init(ret);
+	if (reopen(d, client, uuid, name, &by.may_arrive, ret) < 0)
 		return;
-	}
 	d->rolling_back = true; /* a signal does not stop it half-way */
-	may_arrive = !peer && json_is_true(json_object_get(reply, "may_arrive"));
-	json_decref(reply);
-	v = decide(d, client, peer, uuid, is_source, may_arrive);
-	if (d->options->dry_run) {
-		say(ret, STATUS_DONE, "would-settle", name, client_label(client), settle_verdict_name(v));
-		driver_close_order(d, client, false);
+	by.may_arrive = by.may_arrive && !peer;
+	sides.ends[here] = client;
+	sides.ends[1 - here] = peer;
+	v = decide(&by, view);
+	if (!d->options->dry_run) {
+		act(d, client, v, name, journal, ret);
 		return;
 	}
-	act(d, client, v, name, journal, ret);
+	outcome_say(ret, STATUS_DONE, "would-settle", name, client_label(client), settle_verdict_name(v));
+	driver_close_order(d, client, false);
 }
 
 enum status recover_there(struct driver *d, const json_t *journal)
@@ -183,7 +106,7 @@ enum status recover_there(struct driver *d, const json_t *journal)
 		return STATUS_INCOMPLETE;
 	}
 	json_array_foreach(list, i, other) {
-		struct outcome out = { 0 };
+		struct outcome out;
 
 		if (!str_equal(json_string_value(json_object_get(other, "uuid")), uuid))
 			continue;
@@ -216,9 +139,10 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 	const char *domain, struct err *e)
 {
 	json_t *list = NULL, *journal;
-	struct outcome out = { 0 };
+	struct outcome out;
 	size_t i;
 
+	outcome_init(&out);
 	if (recover_list(d, client, &list, e) < 0)
 		return -1;
 	json_array_foreach(list, i, journal) {

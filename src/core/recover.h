@@ -11,8 +11,8 @@ int recover_list(struct driver *d, struct client *client, json_t **ret, struct e
 
 /*
  * Settles the domain of JOURNAL (an element of recover_list) on CLIENT's host. PEER: an agent
- * on the other host, or NULL where it cannot be reached. RET is zeroed by the caller; its
- * status is recover's exit status.
+ * on the other host, or NULL where it cannot be reached. RET's status is
+ * recover's exit status.
  */
 void recover_domain(struct driver *d, struct client *client, struct client *peer,
 	const json_t *journal, struct outcome *ret);

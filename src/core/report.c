@@ -135,17 +135,6 @@ void report_warning(struct report *r, const char *host, const char *text, const 
 	print_problem(r, &p);
 }
 
-/* Whether any pair of the order takes part in the step. */
-static bool is_wanted(const struct step *step, const struct order *o)
-{
-	if (!step->when)
-		return true;
-	for (size_t i = 0; i < o->n_pairs; i++)
-		if (step->when(&o->pairs[i]))
-			return true;
-	return false;
-}
-
 static void print_planned(struct report *r, const struct step *step, const char *host)
 {
 	if (r->json) {
@@ -166,9 +155,9 @@ void report_dry_run(struct report *r, const struct plan *p, const char *source,
 	for (size_t k = 0; k < n_steps; k++) {
 		const struct step *step = &steps[k];
 
-		if (p->source.n_pairs && step_has_half(&step->source) && is_wanted(step, &p->source))
+		if (p->source.n_pairs && step_concerns(step, &p->source, true))
 			print_planned(r, step, source);
-		if (step_has_half(&step->destination) && is_wanted(step, &p->destination) &&
+		if (step_concerns(step, &p->destination, false) &&
 			(p->kind == PLAN_MOVE || step->forward))
 			print_planned(r, step, destination);
 	}
@@ -273,18 +262,4 @@ void report_outcome(struct report *r, const char *domain, const struct outcome *
 		fprintf(o->status == STATUS_DONE ? stdout : stderr, "%s\n", o->text);
 	if (*o->hint)
 		fprintf(stderr, "  %s\n", o->hint);
-}
-
-enum status report_status_of(const struct err *e)
-{
-	switch (e->kind) {
-	case ERR_USAGE:
-		return STATUS_USAGE;
-	case ERR_REFUSED:
-		return STATUS_REFUSED;
-	case ERR_BUSY:
-		return STATUS_BUSY;
-	default:
-		return STATUS_FAILED;
-	}
 }

@@ -11,19 +11,9 @@
 #include <stdint.h>
 
 #include "core/options.h"
+#include "core/outcome.h"
 #include "core/plan.h"
 #include "util/err.h"
-
-/* Exit statuses: documented, append-only. */
-enum status {
-	STATUS_DONE = 0,
-	STATUS_FAILED = 1,     /* rolled back, or the guest ended by itself */
-	STATUS_USAGE = 2,
-	STATUS_REFUSED = 3,    /* nothing was changed */
-	STATUS_DEGRADED = 4,   /* migrated, a VF is missing */
-	STATUS_INCOMPLETE = 5, /* not all could be undone, or the outcome is unknown */
-	STATUS_BUSY = 6,
-};
 
 struct report {
 	bool json, quiet, terminal;
@@ -43,21 +33,6 @@ void report_step(struct report *r, const char *host, const char *name, const cha
 void report_progress(struct report *r, const json_t *data);
 void report_warning(struct report *r, const char *host, const char *text, const char *hint);
 
-struct outcome {
-	enum status status;
-	const char *name;     /* stable word: "moved", "rolled-back", … */
-	char text[2048];      /* one sentence: what state the domain is in */
-	char hint[512];       /* what to do next */
-	struct err err;       /* what went wrong, kind ERR_NONE if nothing */
-	int64_t total_ms, standby_ms;  /* -1: does not apply */
-	int64_t downtime_ms;           /* libvirt's, without network; -1: unknown */
-	bool vf_taken;                 /* busy because of a VF, not of the domain */
-	json_t *pairs;                 /* owned; result for each pair, may be NULL */
-};
-
 void report_outcome(struct report *r, const char *domain, const struct outcome *o);
-
-/* The exit status that goes with an error before anything was changed. */
-enum status report_status_of(const struct err *e);
 
 #endif

@@ -7,11 +7,10 @@
 #include "core/plan.h"
 #include "core/report.h"
 
-/* Carries out a plan of kind PLAN_MOVE. RET is zeroed by the caller. */
+/* Carries out a plan of kind PLAN_MOVE. */
 void run_migration(struct driver *d, const struct plan *p, struct outcome *ret);
 
 /* The steps behind the move on one host: CLIENT's half of p->destination. */
-void run_reattach(struct driver *d, const struct plan *p, struct client *client, const char *host,
-	struct outcome *ret);
+void run_reattach(struct driver *d, const struct plan *p, struct client *client, struct outcome *ret);
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What to do once the migration call has returned, or once somebody involved has died: decided
- * by the states of the domain on both hosts and by nothing else. The decision is a pure
- * function, a table in settle.c; the acts are the steps' own.
+ * by the states of the domain on both hosts and by nothing else. Pure: a table in settle.c. Who
+ * looks is in decide.h (driver) and alone.h (agent), what is done then in act.h.
  */
 #ifndef CORE_SETTLE_H
 #define CORE_SETTLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "core/end.h"
 #include "virt/virt.h"
 
 /* One host's answer to "what is the domain there?" */
@@ -17,7 +17,13 @@ struct settle_view {
 	bool reachable;
 	enum virt_state state; /* when reachable */
 	bool job;
+	bool switched; /* source: libvirt has stopped the guest for the switch-over since the move began */
 };
+
+/* The state, or "not reachable". */
+const char *settle_view_text(const struct settle_view *v);
+/* Whether the guest lives there, be it paused by somebody. */
+bool settle_view_lives(const struct settle_view *v);
 
 enum settle_verdict {
 	SETTLE_BACKWARD,      /* undo everything, the VF is given back on the source */
@@ -41,13 +47,18 @@ enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view
 
 /* How long a guest is given to come into sight on a destination that stands alone. */
 enum { SETTLE_ARRIVAL_MS = 15000 };
-/* Whether this is a destination that it was sent to. */
-bool settle_may_arrive(const struct end *end);
 
-/* Carries out this end's share of a verdict. -1: something is left to do; E names the first. */
-int settle_act(struct end *end, enum settle_verdict v, struct err *e);
+/* How often, and since when, one verdict was found again and again. */
+struct settle_history {
+	enum settle_verdict verdict; /* begin with SETTLE_WAIT */
+	int64_t since;
+};
 
-/* Waits, bounded, for what is under way here, then decides and acts alone. */
-int settle_alone(struct end *end, struct err *e);
+/*
+ * Whether V, found now (at NOW_MS), can be acted on: that the guest is nowhere else is to be seen
+ * twice before it is resumed; and where it MAY_ARRIVE still, for a while before what was prepared
+ * for it is taken away.
+ */
+bool settle_is_certain(struct settle_history *h, enum settle_verdict v, bool may_arrive, int64_t now_ms);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/move.h"
 #include "core/nic.h"
 #include "core/uplink.h"
 #include "net/link.h"
@@ -18,7 +19,7 @@
 #include "xml/pair.h"
 #include "xml/rewrite.h"
 
-enum { EXPECT_LIMIT_MS = 24 * 3600 * 1000, EXPECT_POLL_MS = 250 };
+enum { EXPECT_POLL_MS = 250 };
 
 /* ---- link ---- */
 
@@ -542,7 +543,7 @@ static int watch_and_wait(struct expect *x, struct err *e)
 	if (pthread_create(&thread, NULL, wake_on_link_news, x))
 		return err_set(e, "no thread to watch network devices");
 	end->tell(end->tell_arg, "ready", json_object());
-	r = cancel_wait(end->cancel, EXPECT_LIMIT_MS, EXPECT_POLL_MS, "the guest to arrive",
+	r = cancel_wait(end->cancel, MOVE_LIMIT_MS, EXPECT_POLL_MS, "the guest to arrive",
 		look_for_guest, x, e);
 	close(x->stop_pipe[1]);
 	pthread_join(thread, NULL);

@@ -202,14 +202,28 @@ const struct step *step_find(const char *name)
 	return NULL;
 }
 
-bool step_has_half(const struct step_half *half)
+const struct step_half *step_half_of(const struct step *step, bool is_source)
 {
-	return half->pair || half->domain;
+	return is_source ? &step->source : &step->destination;
+}
+
+bool step_concerns(const struct step *step, const struct order *o, bool is_source)
+{
+	const struct step_half *half = step_half_of(step, is_source);
+
+	if (!half->pair && !half->domain)
+		return false;
+	if (!step->when)
+		return true;
+	for (size_t i = 0; i < o->n_pairs; i++)
+		if (step->when(&o->pairs[i]))
+			return true;
+	return false;
 }
 
 static const struct step_half *half_of(const struct end *end, const struct step *step)
 {
-	return end->order.is_source ? &step->source : &step->destination;
+	return step_half_of(step, end->order.is_source);
 }
 
 static void add_failure(json_t *failed, const char *mac, const struct err *e)

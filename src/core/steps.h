@@ -41,8 +41,9 @@ extern const size_t n_steps;
 extern const char step_detach[], step_migrate[], step_leave_source[], step_give_vf[], step_autostart_off[];
 
 const struct step *step_find(const char *name);
-/* Whether the host has something to do in this step. */
-bool step_has_half(const struct step_half *half);
+const struct step_half *step_half_of(const struct step *step, bool is_source);
+/* Whether the host whose order O is has something to do in this step. */
+bool step_concerns(const struct step *step, const struct order *o, bool is_source);
 
 /* Carries out this end's half. Forward steps go on with the other pairs after a failure; the
  * pairs that failed are listed in *ret_failed (new array, never NULL on success). */

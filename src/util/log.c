@@ -17,6 +17,11 @@ void log_init(enum log_level level, log_sink *sink)
 	log_out = sink;
 }
 
+void log_set_level(enum log_level level)
+{
+	log_level = level;
+}
+
 enum log_level log_get_level(void)
 {
 	return log_level;

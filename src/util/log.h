@@ -11,6 +11,7 @@ enum log_level { LOG_LEVEL_QUIET, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 typedef void log_sink(enum log_level level, const char *text);
 
 void log_init(enum log_level level, log_sink *sink); /* NULL: stderr */
+void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -71,7 +71,8 @@ static bool is_safe(
 	case SETTLE_DESTROY_STALE:
 		return is(s, VIRT_MIGRATING) && lives(d);
 	case SETTLE_BACKWARD:
-		return lives(s) && !lives(d) && !is(d, VIRT_MIGRATING);
+		return lives(s) && !lives(d) && !is(d, VIRT_MIGRATING) &&
+		       (d->reachable || !s->switched);
 	case SETTLE_FORWARD:
 		return lives(d) && !lives(s) && !is(s, VIRT_MIGRATING);
 	case SETTLE_TWICE:
@@ -93,7 +94,7 @@ static struct settle_view view_number(int n, bool job)
 {
 	return n > (int)VIRT_CRASHED
 		       ? away
-		       : (struct settle_view){ true, (enum virt_state)n, job };
+		       : (struct settle_view){ .reachable = true, .state = (enum virt_state)n, .job = job };
 }
 
 static void test_safety(void)
@@ -102,18 +103,18 @@ static void test_safety(void)
 
 	for (int s = VIRT_ABSENT; s <= (int)VIRT_CRASHED + 1; s++)
 		for (int d = VIRT_ABSENT; d <= (int)VIRT_CRASHED + 1; d++)
-			for (int jobs = 0; jobs < 4; jobs++) {
-				struct settle_view source = view_number(s, jobs & 1);
-				struct settle_view destination = view_number(d, jobs & 2);
-				enum settle_verdict v =
-					settle_decide(&source, &destination);
+			for (int bits = 0; bits < 8; bits++) {
+				struct settle_view source = view_number(s, bits & 1);
+				struct settle_view destination = view_number(d, bits & 2);
+				enum settle_verdict v;
 
+				source.switched = bits & 4;
+				v = settle_decide(&source, &destination);
 				n++;
 				if (is_safe(&source, &destination, v))
 					continue;
 				bad++;
-				printf("# %d/%d, jobs %d: %s\n", s, d, jobs,
-					settle_verdict_name(v));
+				printf("# %d/%d, bits %d: %s\n", s, d, bits, settle_verdict_name(v));
 			}
 	ok(bad == 0, "no combination of %d could start a second copy or lose the only one",
 		n);
@@ -143,6 +144,9 @@ static void test_alone(void)
 			"alone, running on the source: back");
 		ok(settle_decide_alone(false, &v) == SETTLE_FORWARD,
 			"alone, running on the destination: forward");
+		v.switched = true;
+		ok(settle_decide_alone(true, &v) == SETTLE_IN_DOUBT,
+			"alone, running on the source after the switch-over: in doubt");
 	}
 }
 

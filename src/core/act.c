@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/act.h"
+
+#include "core/standby.h"
+#include "core/steps.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* ---- on the domain as a whole ---- */
+
+/* Each in the state it is meant for and in no other; again, where it has been done already. */
+static const struct act {
+	const char *name;
+	enum virt_state from, done;
+	bool with_job;
+	int (*fn)(struct virt_domain *d, struct err *e);
+} acts[] = {
+	{ ACT_RESUME, VIRT_MIGRATING, VIRT_RUNNING, false, virt_domain_resume },
+	{ ACT_DESTROY_STALE, VIRT_MIGRATING, VIRT_OFF, false, virt_domain_destroy },
+	{ ACT_SUSPEND, VIRT_RUNNING, VIRT_PAUSED, false, virt_domain_suspend },
+	{ ACT_ABORT_JOB, VIRT_RUNNING, VIRT_RUNNING, true, virt_migration_abort },
+	{ ACT_ABORT_JOB, VIRT_PAUSED, VIRT_PAUSED, true, virt_migration_abort },
+	{ ACT_ABORT_JOB, VIRT_MIGRATING, VIRT_MIGRATING, true, virt_migration_abort },
+};
+
+int act_on_domain(struct end *end, const char *name, struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	enum virt_state state;
+	bool job;
+
+	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(acts) && end->order.is_source; i++) {
+		const struct act *a = &acts[i];
+
+		if (!str_equal(a->name, name))
+			continue;
+		if (state == a->from && job == a->with_job)
+			return end_domain(end, &d, e) < 0 ? -1 : a->fn(d, e);
+		if (state == a->done && !job)
+			return 0;
+	}
+	return err_set(e, "%s of a domain that is %s%s is refused", name ? name : "nothing",
+		virt_state_name(state), job ? ", with a job running," : "");
+}
+
+/* ---- verdicts ---- */
+
+/* What failed, for whoever asked; the rest is still done. */
+static void note_failure(struct end *end, const struct err *now, int *ret, struct err *e)
+{
+	log_warn("%s: %s", end->order.name, now->msg);
+	if (*ret == 0)
+		*e = *now;
+	*ret = -1;
+}
+
+static int undo_all(struct end *end, struct err *e)
+{
+	int ret = 0;
+
+	for (size_t k = n_steps; k-- > 0;) {
+		struct err now;
+
+		if (step_undo(end, &steps[k], &now) < 0)
+			note_failure(end, &now, &ret, e);
+	}
+	return ret;
+}
+
+static int apply_half(struct end *end, const struct step *step, struct err *e)
+{
+	json_t *failed = NULL;
+	int r = 0;
+
+	if (step_concerns(step, &end->order, end->order.is_source))
+		r = step_apply(end, step, &failed, e);
+	if (r == 0 && json_array_size(failed))
+		r = err_set(e, "%s", json_string_value(json_object_get(json_array_get(failed, 0),
+					      "message")));
+	json_decref(failed);
+	return r;
+}
+
+/* What is left of this end's half behind the point of no return. */
+static int finish(struct end *end, struct err *e)
+{
+	int ret = 0;
+
+	for (size_t k = 0; k < n_steps; k++) {
+		struct err now;
+
+		if (steps[k].forward && apply_half(end, &steps[k], &now) < 0)
+			note_failure(end, &now, &ret, e);
+	}
+	return ret;
+}
+
+/* In another boot the entries, taps and MACs of the first are gone: nothing to undo of them. */
+static void forget_lost_world(struct end *end)
+{
+	const struct step *autostart = step_find(step_autostart_off), *move = step_find(step_migrate);
+
+	if (end->same_boot)
+		return;
+	for (size_t k = 0; k < n_steps; k++) {
+		for (size_t i = 0; i < end->order.n_pairs; i++)
+			end->pairs[i].begun[k] = false;
+		end->begun[k] = end->begun[k] && (&steps[k] == autostart || &steps[k] == move);
+	}
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		end->pairs[i].self_added = false;
+		end->pairs[i].n_found = 0;
+	}
+}
+
+/*
+ * The guest is not here, and nothing is given back to it. To one that may have left autostart is not,
+ * before the destination was seen.
+ */
+static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
+{
+	bool *autostart_off = &end->begun[step_find(step_autostart_off) - steps], was_off = *autostart_off;
+	enum virt_state state;
+	bool job;
+	int r;
+
+	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+		return -1;
+	/* What libvirt says has left needs no other word for it. */
+	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))
+		return finish(end, e);
+	end->guest_gone = true;
+	if (!end->order.is_source || v != SETTLE_UNVERIFIED || !end_was_moved(end))
+		return undo_all(end, e);
+	*autostart_off = false;
+	r = undo_all(end, e);
+	*autostart_off = was_off;
+	return r < 0 ? -1 : err_set(e, "%s is %s here, and the destination does not answer",
+				    end->order.name, virt_state_name(state));
+}
+
+/* The source's copy has to stand still, the other one has its standby until somebody chose. */
+static int settle_twice(struct end *end, struct err *e)
+{
+	if (end->order.is_source && act_on_domain(end, ACT_SUSPEND, e) < 0)
+		return err_prefix(e, "%s runs on both hosts, and this copy could not be suspended",
+			end->order.name);
+	for (size_t i = 0; i < end->order.n_pairs && !end->order.is_source; i++)
+		if (end->pairs[i].primary_missing && standby_path_up(end, i, e) < 0)
+			return err_prefix(e, "%s runs on both hosts, and its standby here is not whole",
+				end->order.name);
+	return err_set(e, "%s runs on both hosts", end->order.name);
+}
+
+int act_settle(struct end *end, enum settle_verdict v, struct err *e)
+{
+	forget_lost_world(end);
+	switch (v) {
+	case SETTLE_RESUME:
+		if (end->order.is_source && act_on_domain(end, ACT_RESUME, e) < 0)
+			return -1;
+		return undo_all(end, e);
+	case SETTLE_BACKWARD:
+		return undo_all(end, e);
+	case SETTLE_DESTROY_STALE:
+		if (end->order.is_source && act_on_domain(end, ACT_DESTROY_STALE, e) < 0)
+			return -1;
+		return finish(end, e);
+	case SETTLE_FORWARD:
+		return finish(end, e);
+	case SETTLE_UNVERIFIED:
+	case SETTLE_GUEST_ENDED:
+		return clean_up(end, v, e);
+	case SETTLE_TWICE:
+		return settle_twice(end, e);
+	case SETTLE_WAIT:
+	case SETTLE_IN_DOUBT:
+		break;
+	}
+	return err_set(e, "%s: %s", end->order.name, settle_verdict_name(v));
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/halves.h"
+
+#include "core/move.h"
+#include "util/clock.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { TAP_GRACE_MS = 5000 };
+
+static int64_t limit_of(const struct sides *s, const struct step *step)
+{
+	int64_t move_ms = s->d->options->timeout * 1000;
+
+	/* An agent stops at that limit by itself, unless its libvirt does not answer. */
+	if (str_equal(step->name, step_migrate))
+		return move_ms ? move_ms + driver_request_ms(s->d) : MOVE_LIMIT_MS;
+	return driver_step_ms(s->d, s->order[DESTINATION]->n_pairs);
+}
+
+static json_t *step_args(const struct step *step)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "step", json_string(step->name));
+	return args;
+}
+
+/* ---- forward ---- */
+
+static bool is_stopped(const struct sides *s)
+{
+	return s->d->interrupted && !s->d->past_return;
+}
+
+static void start(struct sides *s, const struct step *step, int side, struct call *call)
+{
+	s->d->ready = false;
+	call_start(call, s->ends[side], "apply", step_args(step), limit_of(s, step));
+	s->d->under_way[side] = call;
+	/* A signal may have come just before there was something to cancel. */
+	if (is_stopped(s))
+		call_cancel(call);
+}
+
+static void wait_for(struct sides *s, struct call *call, const bool *until)
+{
+	struct call *list[] = { call };
+
+	call_wait(&s->d->group, list, 1, until);
+}
+
+/* The destination waits for something that the source makes happen; it gets a moment more. */
+static void end_waiting(struct sides *s, struct call *waiting, bool source_failed)
+{
+	if (!waiting->done && !source_failed) {
+		int64_t whole = waiting->deadline;
+
+		waiting->deadline = clock_ms() + TAP_GRACE_MS;
+		wait_for(s, waiting, NULL);
+		if (!waiting->failed || waiting->err.kind != ERR_TIMEOUT)
+			return;
+		waiting->done = waiting->failed = false;
+		waiting->deadline = whole;
+	}
+	call_cancel(waiting);
+	waiting->deadline = clock_ms() + driver_request_ms(s->d);
+	wait_for(s, waiting, NULL);
+}
+
+static int result_of(const struct call *call, struct err *e)
+{
+	if (!call->failed)
+		return 0;
+	*e = call->err;
+	return -1;
+}
+
+static void note_failures(struct sides *s, int side, const struct call *call, json_t *failed)
+{
+	json_t *one, *list = json_object_get(call->result, "failed");
+	size_t i;
+
+	json_array_foreach(list, i, one) {
+		const char *message = json_string_value(json_object_get(one, "message"));
+		json_t *noted = json_object();
+
+		s->unsettled[side] = true;
+		report_warning(s->d->report, sides_host(s, side), message ? message : "?",
+			json_string_value(json_object_get(one, "hint")));
+		json_object_set_new(noted, "side", json_integer(side));
+		json_object_set_new(noted, "message", json_text(message));
+		json_array_append_new(failed, noted);
+	}
+}
+
+static bool has_failures(const struct call *call)
+{
+	return call->result && json_array_size(json_object_get(call->result, "failed"));
+}
+
+static int apply_one(struct sides *s, const struct step *step, int side, json_t *failed, struct err *e)
+{
+	CLEANUP_CALL struct call call = { 0 };
+	int64_t begin = clock_ms();
+
+	start(s, step, side, &call);
+	wait_for(s, &call, NULL);
+	s->d->under_way[side] = NULL;
+	if (result_of(&call, e) < 0)
+		return -1;
+	note_failures(s, side, &call, failed);
+	if (!has_failures(&call))
+		report_step(s->d->report, sides_host(s, side), step->name, step->title,
+			clock_ms() - begin, false);
+	return 0;
+}
+
+/* Until the destination is ready; *RET_GO_ON says whether the source is to follow. */
+static int begin_there(struct sides *s, const struct step *step, struct call *dst, json_t *failed,
+	bool *ret_go_on, struct err *e)
+{
+	*ret_go_on = false;
+	start(s, step, DESTINATION, dst);
+	dst->deadline = clock_ms() + driver_request_ms(s->d);
+	wait_for(s, dst, &s->d->ready);
+	dst->deadline = clock_ms() + limit_of(s, step);
+	if (dst->done && dst->failed)
+		return result_of(dst, e);
+	if (has_failures(dst)) {
+		/* What the destination could not take over must not go from the source. */
+		note_failures(s, DESTINATION, dst, failed);
+		return 0;
+	}
+	if (is_stopped(s)) {
+		end_waiting(s, dst, true);
+		return err_set_kind(e, ERR_CANCELLED, "stopped by a signal");
+	}
+	*ret_go_on = true;
+	return 0;
+}
+
+static void follow_here(struct sides *s, const struct step *step, struct call *src, struct call *dst)
+{
+	struct call *both[] = { dst, src };
+
+	start(s, step, SOURCE, src);
+	call_wait_any(&s->d->group, both, ARRAY_SIZE(both));
+	/* A destination that cannot do its part (or is gone) stops the source. */
+	if (!src->done && dst->failed)
+		call_cancel(src);
+	call_wait(&s->d->group, both, ARRAY_SIZE(both), &src->done);
+	s->d->under_way[SOURCE] = NULL;
+	end_waiting(s, dst, src->failed);
+}
+
+static int apply_both(struct sides *s, const struct step *step, json_t *failed, struct err *e)
+{
+	CLEANUP_CALL struct call src = { 0 };
+	CLEANUP_CALL struct call dst = { 0 };
+	int64_t begin = clock_ms();
+	struct err dst_err;
+	bool go_on;
+	int ret = begin_there(s, step, &dst, failed, &go_on, e);
+
+	/* From here on a signal is the source's affair: the guest may come all the same. */
+	s->d->under_way[DESTINATION] = NULL;
+	if (!go_on)
+		return ret;
+	follow_here(s, step, &src, &dst);
+	if (result_of(&src, e) < 0)
+		return -1;
+	if (result_of(&dst, &dst_err) < 0)
+		report_warning(s->d->report, NULL, dst_err.msg, dst_err.hint);
+	note_failures(s, SOURCE, &src, failed);
+	note_failures(s, DESTINATION, &dst, failed);
+	report_step(s->d->report, sides_host(s, SOURCE), step->name, step->title, clock_ms() - begin,
+		false);
+	return 0;
+}
+
+int halves_apply(struct sides *s, const struct step *step, json_t *failed, struct err *e)
+{
+	bool src = sides_have_part(s, step, SOURCE), dst = sides_have_part(s, step, DESTINATION);
+
+	if (src && dst)
+		return apply_both(s, step, failed, e);
+	if (src || dst)
+		return apply_one(s, step, src ? SOURCE : DESTINATION, failed, e);
+	return 0;
+}
+
+/* ---- back ---- */
+
+bool halves_can_undo(const struct sides *s, const struct step *step, int side)
+{
+	const struct step_half *half = step_half_of(step, side == SOURCE);
+
+	return s->opened[side] && sides_have_part(s, step, side) &&
+	       (half->undo_pair || half->undo_domain);
+}
+
+static int undo_once(struct sides *s, const struct step *step, int side, bool guest_gone,
+	struct err *e)
+{
+	json_t *args = step_args(step);
+
+	json_object_set_new(args, "guest_gone", json_boolean(guest_gone));
+	return call_once(&s->d->group, s->ends[side], "undo", args, limit_of(s, step), NULL, e);
+}
+
+int halves_undo(struct sides *s, const struct step *step, int side, bool guest_gone, struct err *e)
+{
+	struct err ignored;
+	int got = undo_once(s, step, side, guest_gone, e);
+
+	if (got == 0 || e->kind != ERR_LOST || sides_revive(s, side, &ignored) < 0)
+		return got;
+	return s->opened[side] ? undo_once(s, step, side, guest_gone, e) : 0;
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/requests.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/journal.h"
+#include "agent/lock.h"
+#include "agent/wire.h"
+#include "core/act.h"
+#include "core/alone.h"
+#include "core/facts.h"
+#include "core/late.h"
+#include "core/primary.h"
+#include "core/standby.h"
+#include "core/steps.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { REOPEN_LIMIT_MS = 20000, REOPEN_PAUSE_MS = 200 };
+
+/*
+ * A key that may only start this agent must not start anything else: libvirt runs programs that
+ * some URIs name.
+ */
+static int check_uri(const char *uri, struct err *e)
+{
+	static const char *const parameters[] = { "command=", "netcat=", "proxy=" };
+
+	for (size_t i = 0; uri && i < ARRAY_SIZE(parameters); i++)
+		if (strstr(uri, parameters[i]))
+			return err_set_kind(e, ERR_REFUSED, "the URI %s is refused: it names a program",
+				uri);
+	return 0;
+}
+
+static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+	const char *uri = json_string_value(json_object_get(args, "libvirt_uri"));
+
+	*ret = json_object();
+	json_object_set_new(*ret, "protocol", json_integer(WIRE_PROTOCOL));
+	json_object_set_new(*ret, "version", json_string(PACKAGE_VERSION));
+	if (check_uri(uri, e) < 0)
+		return -1;
+	if (json_integer_value(json_object_get(args, "protocol")) != WIRE_PROTOCOL)
+		return 0; /* the driver says what is to be said */
+	if (json_is_true(json_object_get(args, "verbose")))
+		log_set_level(LOG_LEVEL_DEBUG);
+	str_set(&a->libvirt_uri, uri);
+	if (!a->end.virt && virt_open(uri, &a->cancel, &a->end.virt, e) < 0)
+		return -1;
+	return a->end.nl ? 0 : nl_open(&a->end.nl, e);
+}
+
+static int need_hello(struct agent *a, struct err *e)
+{
+	if (!a->end.nl)
+		return err_set(e, "a request before hello");
+	return virt_ensure(a->end.virt, e);
+}
+
+static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *domain = json_string_value(json_object_get(args, "domain"));
+	const char *reach = json_string_value(json_object_get(args, "reach"));
+	struct host_facts facts = { 0 };
+	struct agent *a = ctx;
+	struct err why;
+	int r;
+
+	if (need_hello(a, e) < 0)
+		return -1;
+	if (!domain)
+		return err_set(e, "facts of which domain?");
+	if (check_uri(reach, e) < 0)
+		return -1;
+	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
+	if (r == 0 && reach && facts.has_domain && virt_can_reach(reach, &why) < 0)
+		facts.unreachable = str_dup(why.msg);
+	if (r == 0)
+		*ret = record_encode(&host_facts_record, &facts);
+	record_clear(&host_facts_record, &facts);
+	return r;
+}
+
+static int op_fit(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct virt_cpu cpu = {
+		.arch = json_string_value(json_object_get(args, "arch")),
+		.machine = json_string_value(json_object_get(args, "machine")),
+		.virt_type = json_string_value(json_object_get(args, "virt_type")),
+		.xml = json_string_value(json_object_get(args, "cpu")),
+		.is_host = json_is_true(json_object_get(args, "is_host")),
+	};
+	CLEANUP_FREE char *reason = NULL;
+	struct agent *a = ctx;
+	enum virt_fit fit;
+
+	if (need_hello(a, e) < 0)
+		return -1;
+	fit = cpu.xml ? virt_fits(a->end.virt, &cpu, &reason) : VIRT_FIT_UNKNOWN;
+	*ret = json_object();
+	json_object_set_new(*ret, "fit", json_integer(fit));
+	json_object_set_new(*ret, "reason", json_text(reason));
+	return 0;
+}
+
+static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct order order = { 0 };
+	struct agent *a = ctx;
+	int r;
+
+	if (need_hello(a, e) < 0 || record_decode(&order_record, args, &order, e) < 0)
+		return -1;
+	if (check_uri(order.migration.dest_uri, e) < 0)
+		r = -1;
+	else if (!order.uuid || !order.name || !order.owner)
+		r = err_set(e, "an order without a domain");
+	else
+		r = end_open(&a->end, &order, e);
+	record_clear(&order_record, &order);
+	return r;
+}
+
+static int need_order(struct agent *a, struct err *e)
+{
+	if (!a->end.open)
+		return err_set(e, "a step without an order");
+	return virt_ensure(a->end.virt, e);
+}
+
+static const struct step *step_of(const json_t *args, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(args, "step"));
+	const struct step *step = step_find(name);
+
+	if (!step)
+		err_set(e, "there is no step \"%s\"", name ? name : "");
+	return step;
+}
+
+static int op_apply(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const struct step *step = step_of(args, e);
+	struct agent *a = ctx;
+	json_t *failed;
+
+	if (!step || need_order(a, e) < 0 || step_apply(&a->end, step, &failed, e) < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "failed", failed);
+	return 0;
+}
+
+static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const struct step *step = step_of(args, e);
+	struct agent *a = ctx;
+
+	a->end.guest_gone = json_is_true(json_object_get(args, "guest_gone"));
+	return step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
+}
+
+static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct err *e)
+{
+	enum virt_state state;
+	bool job;
+
+	if (virt_state_get(a->end.virt, uuid, &state, &job, e) < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "state", json_string(virt_state_name(state)));
+	json_object_set_new(*ret, "job", json_boolean(job));
+	json_object_set_new(*ret, "switched",
+		json_boolean(a->end.open && a->end.order.is_source && end_is_switching(&a->end)));
+	return 0;
+}
+
+static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+
+	if (need_order(a, e) < 0)
+		return -1;
+	return act_on_domain(&a->end, json_string_value(json_object_get(args, "what")), e);
+}
+
+/* The standby's path of every pair, at once: the guest runs here. */
+static int op_carry(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	struct agent *a = ctx;
+
+	if (need_order(a, e) < 0)
+		return -1;
+	for (size_t i = 0; i < a->end.order.n_pairs; i++)
+		if (standby_path_up(&a->end, i, e) < 0)
+			return -1;
+	return 0;
+}
+
+static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct virt_completed figures;
+	struct agent *a = ctx;
+
+	if (need_order(a, e) < 0 || end_domain(&a->end, &d, e) < 0 ||
+		virt_completed_get(d, &figures, e) < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "total_ms", json_integer(figures.total_ms));
+	json_object_set_new(*ret, "downtime_ms", json_integer(figures.downtime_ms));
+	json_object_set_new(*ret, "downtime_net_ms", json_integer(figures.downtime_net_ms));
+	return 0;
+}
+
+static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	json_t *list = json_array();
+	struct agent *a = ctx;
+
+	for (size_t i = 0; a->end.open && i < a->end.order.n_pairs; i++) {
+		const struct pair_state *s = &a->end.pairs[i];
+		bool attached = !s->primary_missing;
+		json_t *one = json_object();
+		struct err ignored; /* a guest that is gone has none */
+
+		if (!attached && primary_is_attached(&a->end, i, &attached, &ignored) < 0)
+			attached = false;
+		json_object_set_new(one, "mac", json_text(a->end.order.pairs[i].mac));
+		json_object_set_new(one, "vf",
+			attached ? json_text(a->end.order.pairs[i].vf) : json_null());
+		json_object_set_new(one, "proved", json_boolean(!s->primary_missing));
+		json_object_set_new(one, "proof", json_text(s->primary_missing ? NULL : s->evidence));
+		json_array_append_new(list, one);
+	}
+	*ret = json_object();
+	json_object_set_new(*ret, "pairs", list);
+	return 0;
+}
+
+/*
+ * What was not settled stays in the journal, for recover and reattach. A guest that may still give up
+ * its VF is watched once the driver has gone.
+ */
+static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	bool settled = json_is_true(json_object_get(args, "settled"));
+	struct agent *a = ctx;
+	int64_t left = a->end.open ? late_unplug_left(&a->end) : 0;
+
+	a->watches = left > 0;
+	if (!a->watches) {
+		end_close(&a->end, settled);
+		return 0;
+	}
+	*ret = json_object();
+	json_object_set_new(*ret, "watch_ms", json_integer(left));
+	json_object_set_new(*ret, "pid", json_integer(getpid()));
+	return 0;
+}
+
+static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	json_t *uuids = journal_list(), *list = json_array(), *uuid;
+	size_t i;
+
+	json_array_foreach(uuids, i, uuid) {
+		CLEANUP_FREE char *lock = str_printf("domain-%s", json_string_value(uuid));
+		CLEANUP_FREE char *owner = NULL;
+		json_t *one = json_object(), *head = NULL;
+		struct err why;
+
+		json_object_set(one, "uuid", uuid);
+		json_object_set_new(one, "locked", json_boolean(lock_is_held(lock, &owner)));
+		if (journal_peek(json_string_value(uuid), &head, &why) < 0) {
+			json_object_set_new(one, "error", wire_error(&why));
+		} else {
+			json_object_set(one, "name", json_object_get(head, "name"));
+			json_object_set(one, "owner", json_object_get(head, "owner"));
+			json_object_set(one, "is_source", json_object_get(head, "is_source"));
+			json_object_set(one, "peer", json_object_get(head, "peer"));
+			json_object_set_new(one, "n_pairs",
+				json_integer((json_int_t)json_array_size(json_object_get(head, "pairs"))));
+		}
+		json_decref(head);
+		json_array_append_new(list, one);
+	}
+	json_decref(uuids);
+	*ret = json_object();
+	json_object_set_new(*ret, "journals", list);
+	return 0;
+}
+
+static const char *uuid_of(const json_t *args, struct err *e)
+{
+	const char *uuid = json_string_value(json_object_get(args, "uuid"));
+
+	if (!uuid)
+		err_set(e, "a request without a domain");
+	return uuid;
+}
+
+/* An agent that was left alone may be settling still: it is given time to end. */
+static int op_reopen(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *uuid = uuid_of(args, e), *owner = json_string_value(json_object_get(args, "owner"));
+	int64_t deadline = clock_ms() + REOPEN_LIMIT_MS;
+	struct agent *a = ctx;
+
+	if (!uuid || need_hello(a, e) < 0)
+		return -1;
+	while (end_reopen(&a->end, uuid, owner ? owner : "recover", e) < 0) {
+		if (e->kind != ERR_BUSY || clock_ms() >= deadline || cancel_is_set(&a->cancel))
+			return -1;
+		clock_sleep_ms(REOPEN_PAUSE_MS);
+	}
+	*ret = json_object();
+	json_object_set_new(*ret, "may_arrive", json_boolean(alone_may_arrive(&a->end)));
+	return 0;
+}
+
+static int op_state(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *uuid = uuid_of(args, e);
+	struct agent *a = ctx;
+
+	return uuid && need_hello(a, e) == 0 ? tell_state(a, uuid, ret, e) : -1;
+}
+
+static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *verdict = json_string_value(json_object_get(args, "verdict"));
+	struct agent *a = ctx;
+	enum settle_verdict v;
+
+	if (need_order(a, e) < 0)
+		return -1;
+	if (settle_verdict_from_name(verdict, &v) < 0)
+		return err_set(e, "there is no verdict \"%s\"", verdict ? verdict : "");
+	a->end.patient = json_is_true(json_object_get(args, "patient"));
+	return act_settle(&a->end, v, e);
+}
+
+const struct server_op requests[] = {
+	{ "hello", op_hello },
+	{ "facts", op_facts },
+	{ "fit", op_fit },
+	{ "open", op_open },
+	{ "apply", op_apply },
+	{ "undo", op_undo },
+	{ "act", op_act },
+	{ "carry", op_carry },
+	{ "figures", op_figures },
+	{ "pairs", op_pairs },
+	{ "close", op_close },
+	{ "journals", op_journals },
+	{ "reopen", op_reopen },
+	{ "state", op_state },
+	{ "settle", op_settle },
+};
+
+const size_t n_requests = ARRAY_SIZE(requests);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/sides.h"
+
+#include "agent/record.h"
+#include "util/log.h"
+
+const char *sides_host(const struct sides *s, int side)
+{
+	return client_label(s->ends[side]);
+}
+
+bool sides_have_part(const struct sides *s, const struct step *step, int side)
+{
+	return s->ends[side] && step_concerns(step, s->order[side], side == SOURCE);
+}
+
+int sides_open(struct sides *s, int side, struct err *e)
+{
+	json_t *order;
+
+	if (!s->ends[side])
+		return 0;
+	order = record_encode(&order_record, s->order[side]);
+	if (call_once(&s->d->group, s->ends[side], "open", order, driver_request_ms(s->d), NULL, e) < 0)
+		return -1;
+	s->ordered[side] = s->opened[side] = true;
+	return 0;
+}
+
+static int reopen(struct sides *s, int side, struct err *e)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "uuid", json_text(s->order[side]->uuid));
+	json_object_set_new(args, "owner", json_text(s->d->owner));
+	return call_once(&s->d->group, s->ends[side], "reopen", args, driver_request_ms(s->d), NULL, e);
+}
+
+int sides_revive(struct sides *s, int side, struct err *e)
+{
+	struct client **client = s->ends[side] == s->d->here ? &s->d->here : &s->d->there;
+	int got;
+
+	if (!s->ends[side] || !client_is_lost(s->ends[side]))
+		return 0;
+	s->opened[side] = false;
+	log_debug("%s: the agent was lost, starting another", sides_host(s, side));
+	got = driver_reconnect(s->d, client, e);
+	s->ends[side] = *client;
+	if (got < 0 || !s->ordered[side])
+		return got;
+	if (reopen(s, side, e) == 0) {
+		report_warning(s->d->report, sides_host(s, side),
+			"the agent was lost; another one goes on from its journal", NULL);
+		s->opened[side] = true;
+		return 0;
+	}
+	if (e->kind == ERR_NOT_FOUND)
+		return 0;
+	client_give_up(s->ends[side]); /* still lost, as far as this run is concerned */
+	return -1;
+}
+
+void sides_revive_both(struct sides *s)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		struct err e;
+
+		if (sides_revive(s, side, &e) < 0)
+			log_debug("%s", e.msg);
+	}
+}
+
+int sides_make_ready(struct sides *s, const struct step *step, struct err *e)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		if (!sides_have_part(s, step, side))
+			continue;
+		if (sides_revive(s, side, e) < 0 || (!s->opened[side] && sides_open(s, side, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
+int sides_act(struct sides *s, int side, const char *what, struct err *e)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "what", json_string(what));
+	return call_once(&s->d->group, s->ends[side], "act", args, driver_request_ms(s->d), NULL, e);
+}
+
+static void close_one(struct sides *s, int side)
+{
+	if (s->opened[side])
+		driver_close_order(s->d, s->ends[side], !s->unsettled[side]);
+	s->opened[side] = false;
+}
+
+/* An agent that is gone by now has left a journal, though nothing may be left to do. */
+void sides_close(struct sides *s)
+{
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		bool open = s->opened[side];
+		struct err e;
+
+		close_one(s, side);
+		if (open && client_is_lost(s->ends[side]) && sides_revive(s, side, &e) == 0)
+			close_one(s, side);
+	}
+}
+
+void sides_leave(struct sides *s)
+{
+	s->opened[SOURCE] = s->opened[DESTINATION] = false;
+}

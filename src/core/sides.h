@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The two hosts of a run as the driver holds them: the order and the agent of each, and who
+ * goes on in the place of an agent that was lost.
+ */
+#ifndef CORE_SIDES_H
+#define CORE_SIDES_H
+
+#include <stdbool.h>
+
+#include "core/driver.h"
+#include "core/order.h"
+#include "core/steps.h"
+
+enum { SOURCE, DESTINATION };
+
+struct sides {
+	struct driver *d;             /* borrowed */
+	const struct order *order[2]; /* borrowed; by SOURCE, DESTINATION */
+	struct client *ends[2];       /* borrowed; NULL: has no part */
+	bool ordered[2];   /* an agent there has been given the order … */
+	bool opened[2];    /* … and the present one carries it out */
+	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */
+};
+
+/* The host's name, for messages. */
+const char *sides_host(const struct sides *s, int side);
+
+/* Whether the host has something to do in STEP. */
+bool sides_have_part(const struct sides *s, const struct step *step, int side);
+
+/* Gives the order to the agent; also to one whose predecessor has settled its end by itself. */
+int sides_open(struct sides *s, int side, struct err *e);
+
+/*
+ * Another agent takes a lost one's place and goes on from its journal. Where there is no
+ * journal any more, the lost one has settled its end by itself: the new one is not "opened".
+ */
+int sides_revive(struct sides *s, int side, struct err *e);
+/* Both, as far as it can be done. */
+void sides_revive_both(struct sides *s);
+
+/* Behind the move: whoever has a part in STEP has an agent, and that agent an order. */
+int sides_make_ready(struct sides *s, const struct step *step, struct err *e);
+
+/* Has one agent do something with the domain as a whole: see act.h. */
+int sides_act(struct sides *s, int side, const char *what, struct err *e);
+
+/* Ends both orders. The journal goes where nothing is left to do. */
+void sides_close(struct sides *s);
+/* Left alone, each agent goes on waiting and settles its own end. */
+void sides_leave(struct sides *s);
+
+#endif
