@@ -14,25 +14,28 @@
 
 /* The first one is meant when no command is named. */
 static const struct cmd commands[] = {
-	{ "migrate", "DOMAIN HOST", "move a running domain to HOST, its VF taken away and given back", 2,
-		2, cmd_migrate },
-	{ "check", "DOMAIN HOST", "say whether it could be moved; change nothing", 2, 2, cmd_check },
+	{ "migrate", "DOMAIN HOST",
+		"move a running domain to HOST, its VF taken away and given back", 2, 2,
+		cmd_migrate },
+	{ "check", "DOMAIN HOST", "say whether it could be moved; change nothing", 2, 2,
+		cmd_check },
 	{ "reattach", "DOMAIN", "give a domain here its VF back, prove it, standby down", 1, 1,
 		cmd_reattach },
 	{ "recover", "[DOMAIN]...", "settle what an interrupted run left on this host", 0, INT_MAX,
 		cmd_recover },
-	{ "agent", "", "one end of a migration; started by the others, here and over ssh", 0,
-		0, cmd_agent },
+	{ "agent", "", "one end of a migration; started by the others, here and over ssh", 0, 0,
+		cmd_agent },
 };
 
-static const char exit_statuses[] = "Exit status:\n"
-				    "  0  done and proved, or already there, on its VF\n"
-				    "  1  failed and rolled back, or the guest ended by itself\n"
-				    "  2  usage or configuration error\n"
-				    "  3  refused by a check; nothing was changed\n"
-				    "  4  migrated, but a VF is missing; the standby carries the traffic\n"
-				    "  5  not all could be undone, or the outcome is unknown\n"
-				    "  6  busy: another run holds the domain or the VF\n";
+static const char exit_statuses[] =
+	"Exit status:\n"
+	"  0  done and proved, or already there, on its VF\n"
+	"  1  failed and rolled back, or the guest ended by itself\n"
+	"  2  usage or configuration error\n"
+	"  3  refused by a check; nothing was changed\n"
+	"  4  migrated, but a VF is missing; the standby carries the traffic\n"
+	"  5  not all could be undone, or the outcome is unknown\n"
+	"  6  busy: another run holds the domain or the VF\n";
 
 static void print_summary(void)
 {

@@ -30,10 +30,10 @@ struct client {
 	struct wire_out out;
 	int64_t next_id;
 	bool lost;
-	bool stuck;      /* did not answer in time: what is asked now waits behind that */
-	bool answered;   /* at least one line was JSON */
-	bool goes_on;    /* when the wire is closed */
-	int garbage;     /* lines that were not */
+	bool stuck;    /* did not answer in time: what is asked now waits behind that */
+	bool answered; /* at least one line was JSON */
+	bool goes_on;  /* when the wire is closed */
+	int garbage;   /* lines that were not */
 	char said[STDERR_KEEP + 1]; /* the end of its stderr */
 };
 
@@ -195,7 +195,9 @@ void call_start(struct call *call, struct client *client, const char *op, json_t
 
 	if (client->stuck && timeout_ms > STUCK_LIMIT_MS)
 		timeout_ms = STUCK_LIMIT_MS;
-	*call = (struct call){ .client = client, .op = op, .id = ++client->next_id,
+	*call = (struct call){ .client = client,
+		.op = op,
+		.id = ++client->next_id,
 		.deadline = clock_ms() + timeout_ms };
 	json_object_set_new(msg, "id", json_integer(call->id));
 	json_object_set_new(msg, "op", json_string(op));
@@ -301,7 +303,8 @@ static void take_answer(struct call *call, const json_t *msg)
 		wire_error_decode(error, &e);
 		call_fail(call, &e);
 	} else if (!json_is_object(result)) {
-		err_set(&e, "the agent's answer to \"%s\" is neither a result nor an error", call->op);
+		err_set(&e, "the agent's answer to \"%s\" is neither a result nor an error",
+			call->op);
 		call_fail(call, &e);
 	} else {
 		call->done = true;
@@ -345,7 +348,8 @@ static void handle_line(struct client_group *g, struct client *c, const char *li
 	json_decref(msg);
 }
 
-static void read_client(struct client_group *g, struct client *c, struct call *const *calls, size_t n)
+static void read_client(struct client_group *g, struct client *c, struct call *const *calls,
+	size_t n)
 {
 	struct err e;
 	char *line;
@@ -404,7 +408,8 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
 		struct client *c = g->v[i];
 
-		fds[n_fds++] = (struct pollfd){ .fd = c && !c->lost ? c->fd : -1, .events = POLLIN };
+		fds[n_fds++] =
+			(struct pollfd){ .fd = c && !c->lost ? c->fd : -1, .events = POLLIN };
 		fds[n_fds++] = (struct pollfd){ .fd = c ? c->err_fd : -1, .events = POLLIN };
 	}
 	fds[n_fds++] = (struct pollfd){ .fd = g->signal_fd, .events = POLLIN };

@@ -40,8 +40,8 @@ struct call {
 	const char *op; /* borrowed */
 	bool done;
 	bool failed;
-	struct err err;  /* when failed; names the host */
-	json_t *result;  /* owned; an object, when done and not failed */
+	struct err err; /* when failed; names the host */
+	json_t *result; /* owned; an object, when done and not failed */
 };
 
 void call_free(struct call *c);

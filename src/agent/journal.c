@@ -203,8 +203,9 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 
 int journal_hint_by_hand(struct err *e)
 {
-	return err_hint(e, "Nothing is settled from it. Look at the domain and its entries by hand (virsh "
-			    "dumpxml, bridge fdb), then remove the file.");
+	return err_hint(e,
+		"Nothing is settled from it. Look at the domain and its entries by hand (virsh "
+		"dumpxml, bridge fdb), then remove the file.");
 }
 
 static int damaged(const char *path, int line, struct err *e)
@@ -247,7 +248,8 @@ static int check_format(const char *path, const json_t *first, struct err *e)
 		return damaged(path, 1, e);
 	if (format <= JOURNAL_FORMAT)
 		return 0;
-	err_set(e, "journal %s was written by a newer sriov-migrate (format %d)", path, (int)format);
+	err_set(e, "journal %s was written by a newer sriov-migrate (format %d)", path,
+		(int)format);
 	return err_hint(e, "Run recover of that version, or install it here.");
 }
 
@@ -300,7 +302,8 @@ int journal_parse(const char *path, const char *text, size_t len, struct journal
 		*ret = (struct journal_content){
 			.head = json_incref(json_object_get(first, "head")),
 			.lines = json_incref(lines),
-			.same_boot = str_equal(json_string_value(json_object_get(first, "boot")), boot),
+			.same_boot =
+				str_equal(json_string_value(json_object_get(first, "boot")), boot),
 			.whole = whole,
 			.torn = whole < len,
 		};
@@ -316,8 +319,8 @@ void journal_content_free(struct journal_content *c)
 	*c = (struct journal_content){ 0 };
 }
 
-static int load(const char *uuid, int flags, char **ret_path, int *ret_fd, struct journal_content *ret,
-	struct err *e)
+static int load(const char *uuid, int flags, char **ret_path, int *ret_fd,
+	struct journal_content *ret, struct err *e)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *text = NULL;

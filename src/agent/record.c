@@ -86,7 +86,8 @@ static int decode_list(const struct field *f, const json_t *json, void *data, st
 		return wrong_type(f, "a list", e);
 	*elements = mem_new(count * f->of->size);
 	for (*n = 0; *n < count; (*n)++)
-		if (record_decode(f->of, json_array_get(json, *n), *elements + *n * f->of->size, e) < 0)
+		if (record_decode(f->of, json_array_get(json, *n), *elements + *n * f->of->size,
+			    e) < 0)
 			return err_prefix(e, "%s", f->name);
 	return 0;
 }

@@ -36,13 +36,27 @@ struct record {
 };
 
 /* For a field table of `struct T`: member M under its own name. */
-#define RECORD_STR(T, m) { #m, FIELD_STR, offsetof(struct T, m), 0, NULL }
-#define RECORD_INT(T, m) { #m, FIELD_INT, offsetof(struct T, m), 0, NULL }
-#define RECORD_BOOL(T, m) { #m, FIELD_BOOL, offsetof(struct T, m), 0, NULL }
-#define RECORD_LIST(T, m, desc)                                                          \
-	{ #m, FIELD_RECORDS, offsetof(struct T, m), offsetof(struct T, n_##m), desc }
-#define RECORD_ONE(T, m, desc) { #m, FIELD_RECORD, offsetof(struct T, m), 0, desc }
-#define RECORD_DEFINE(name, T)                                                           \
+#define RECORD_STR(T, m) \
+	{ \
+#m, FIELD_STR, offsetof(struct T, m), 0, NULL \
+	}
+#define RECORD_INT(T, m) \
+	{ \
+#m, FIELD_INT, offsetof(struct T, m), 0, NULL \
+	}
+#define RECORD_BOOL(T, m) \
+	{ \
+#m, FIELD_BOOL, offsetof(struct T, m), 0, NULL \
+	}
+#define RECORD_LIST(T, m, desc) \
+	{ \
+#m, FIELD_RECORDS, offsetof(struct T, m), offsetof(struct T, n_##m), desc \
+	}
+#define RECORD_ONE(T, m, desc) \
+	{ \
+#m, FIELD_RECORD, offsetof(struct T, m), 0, desc \
+	}
+#define RECORD_DEFINE(name, T) \
 	const struct record name = { sizeof(struct T), T##_fields, ARRAY_SIZE(T##_fields) }
 
 /* New reference. */

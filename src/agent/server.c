@@ -17,7 +17,7 @@ enum { QUEUE_MAX = 16, POLL_MS = 1000 };
 struct server {
 	struct wire_in in;
 	struct wire_out out;
-	int stop_fd; /* borrowed */
+	int stop_fd;                 /* borrowed */
 	const struct server_op *ops; /* borrowed */
 	size_t n_ops;
 	void (*switching)(void *ctx);
@@ -28,7 +28,7 @@ struct server {
 	pthread_cond_t changed;
 	json_t *queue[QUEUE_MAX]; /* owned; guarded by lock, like the rest */
 	size_t n_queued;
-	json_int_t running; /* id, 0: none */
+	json_int_t running;   /* id, 0: none */
 	json_int_t cancelled; /* id of a request that was cancelled before it ran, 0: none */
 	bool ending;
 };

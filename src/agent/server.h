@@ -22,15 +22,18 @@ struct server_op {
 
 struct server;
 
-/* STOP_FD (-1: none): readable when the agent is to end. SWITCHING is called from the reading thread when the driver tells of the switch-over. */
+/*
+ * STOP_FD (-1: none): readable when the agent is to end. SWITCHING is called from the reading
+ * thread when the driver tells of the switch-over.
+ */
 struct server *server_new(int in, int out, int stop_fd, const struct server_op *ops, size_t n_ops,
 	void (*switching)(void *ctx), void *ctx, struct cancel *cancel);
 void server_free(struct server *s); /* accepts NULL */
 
 /*
- * Serves until the driver's end of the wire is closed, or silent for WIRE_SILENCE_MS, or STOP_FD says
- * so. A request
- * still running then is cancelled and waited for. Returns why it ended, as text for a log.
+ * Serves until the driver's end of the wire is closed, or silent for WIRE_SILENCE_MS, or STOP_FD
+ * says so. A request still running then is cancelled and waited for. Returns why it ended, as
+ * text for a log.
  */
 const char *server_run(struct server *s);
 

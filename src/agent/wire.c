@@ -47,7 +47,8 @@ static int write_all(int fd, const char *s, size_t len, struct err *e)
 			continue;
 		}
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return err_set_kind(e, ERR_LOST, "the other end is gone: %s", strerror(errno));
+			return err_set_kind(e, ERR_LOST, "the other end is gone: %s",
+				strerror(errno));
 		if (clock_ms() >= deadline)
 			return err_set_kind(e, ERR_LOST, "the other end does not read");
 		poll(&p, 1, 500);

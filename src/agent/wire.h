@@ -43,7 +43,7 @@ bool wire_is_filling(const struct wire_out *w);
 
 /* Collects what FD has into lines. */
 struct wire_in {
-	int fd; /* borrowed */
+	int fd;    /* borrowed */
 	char *buf; /* owned */
 	size_t len, scanned;
 	bool eof;

@@ -20,7 +20,10 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-/* How long, and how often, an agent without a driver tries to settle together with the other host. */
+/*
+ * How long, and how often, an agent without a driver tries to settle together with the other
+ * host.
+ */
 enum { JOINTLY_LIMIT_MS = 600000, JOINTLY_PAUSE_MS = 500, JOINTLY_PAUSE_MAX_MS = 30000 };
 
 /* The log's sink has no argument of its own. */
@@ -54,7 +57,7 @@ static void on_switching(void *ctx)
 static int run_recover(const char *uuid, const char *libvirt_uri)
 {
 	char self[4096], *argv[] = { self, (char *)"--quiet", (char *)"recover", (char *)uuid,
-			  (char *)(libvirt_uri ? "--libvirt-uri" : NULL), (char *)libvirt_uri, NULL };
+		(char *)(libvirt_uri ? "--libvirt-uri" : NULL), (char *)libvirt_uri, NULL };
 	pid_t pid;
 	int status;
 
@@ -97,7 +100,8 @@ static int settle_or_watch(struct agent *a, const char *why, struct err *e)
 		if (late_unplug_left(&a->end) == 0)
 			return 0;
 	}
-	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain", a->end.order.name);
+	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain",
+		a->end.order.name);
 	return late_unplug_watch(&a->end, e);
 }
 

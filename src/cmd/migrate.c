@@ -44,8 +44,8 @@ static enum status say_checked(struct driver *d, const struct plan *p)
 		snprintf(out.text, sizeof(out.text), "%s is on %s already, %s its VF",
 			p->destination.name, there, whole ? "on" : "but without");
 	} else {
-		snprintf(out.text, sizeof(out.text), "%s can be migrated to %s", p->destination.name,
-			there);
+		snprintf(out.text, sizeof(out.text), "%s can be migrated to %s",
+			p->destination.name, there);
 	}
 	report_outcome(d->report, p->destination.name, &out);
 	return out.status;
@@ -85,11 +85,15 @@ static enum status run_plan(struct driver *d, const struct plan *p, bool may_aga
 	return out.status;
 }
 
-static int plan_and_run(struct driver *d, const struct target *t, const char *domain, enum mode mode,
-	bool may_again, bool *ret_again, struct err *e)
+static int plan_and_run(struct driver *d, const struct target *t, const char *domain,
+	enum mode mode, bool may_again, bool *ret_again, struct err *e)
 {
-	struct plan_request request = { .domain = domain, .dest_uri = t->dest_uri, .peer = t->argv,
-		.owner = d->owner, .options = d->options, .advise = mode == CHECK };
+	struct plan_request request = { .domain = domain,
+		.dest_uri = t->dest_uri,
+		.peer = t->argv,
+		.owner = d->owner,
+		.options = d->options,
+		.advise = mode == CHECK };
 	CLEANUP_PLAN struct plan plan = { 0 };
 
 	*ret_again = false;
@@ -99,7 +103,8 @@ static int plan_and_run(struct driver *d, const struct target *t, const char *do
 	report_problems(d->report, &plan);
 	if (plan_is_refused(&plan))
 		return refuse(d, &plan, domain);
-	return (int)(mode == CHECK ? say_checked(d, &plan) : run_plan(d, &plan, may_again, ret_again));
+	return (int)(mode == CHECK ? say_checked(d, &plan)
+				   : run_plan(d, &plan, may_again, ret_again));
 }
 
 static int with_driver(struct driver *d, const struct target *t, const char *domain, enum mode mode,

@@ -9,13 +9,16 @@
 
 static int with_driver(struct driver *d, const char *domain, struct err *e)
 {
-	struct plan_request request = { .domain = domain, .owner = d->owner, .options = d->options };
+	struct plan_request request = { .domain = domain,
+		.owner = d->owner,
+		.options = d->options };
 	CLEANUP_PLAN struct plan plan = { .kind = PLAN_ALREADY_THERE };
 	struct outcome out;
 
 	outcome_init(&out);
 	if (driver_connect(d, NULL, e) < 0 ||
-		(!d->options->dry_run && recover_before(d, domain, e) < 0) || driver_discover(d, domain, NULL, e) < 0)
+		(!d->options->dry_run && recover_before(d, domain, e) < 0) ||
+		driver_discover(d, domain, NULL, e) < 0)
 		return -1;
 	plan_reattach(&d->facts_here, &request, &plan);
 	report_problems(d->report, &plan);

@@ -78,8 +78,8 @@ static int apply_half(struct end *end, const struct step *step, struct err *e)
 	if (step_concerns(step, &end->order, end->order.is_source))
 		r = step_apply(end, step, &failed, e);
 	if (r == 0 && json_array_size(failed))
-		r = err_set(e, "%s", json_string_value(json_object_get(json_array_get(failed, 0),
-					      "message")));
+		r = err_set(e, "%s",
+			json_string_value(json_object_get(json_array_get(failed, 0), "message")));
 	json_decref(failed);
 	return r;
 }
@@ -101,7 +101,8 @@ static int finish(struct end *end, struct err *e)
 /* In another boot the entries, taps and MACs of the first are gone: nothing to undo of them. */
 static void forget_lost_world(struct end *end)
 {
-	const struct step *autostart = step_find(step_autostart_off), *move = step_find(step_migrate);
+	const struct step *autostart = step_find(step_autostart_off),
+			  *move = step_find(step_migrate);
 
 	if (end->same_boot)
 		return;
@@ -117,12 +118,13 @@ static void forget_lost_world(struct end *end)
 }
 
 /*
- * The guest is not here, and nothing is given back to it. To one that may have left autostart is not,
- * before the destination was seen.
+ * The guest is not here, and nothing is given back to it. To one that may have left autostart is
+ * not, before the destination was seen.
  */
 static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 {
-	bool *autostart_off = &end->begun[step_find(step_autostart_off) - steps], was_off = *autostart_off;
+	bool *autostart_off = &end->begun[step_find(step_autostart_off) - steps],
+	     was_off = *autostart_off;
 	enum virt_state state;
 	bool job;
 	int r;
@@ -138,8 +140,9 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	*autostart_off = false;
 	r = undo_all(end, e);
 	*autostart_off = was_off;
-	return r < 0 ? -1 : err_set(e, "%s is %s here, and the destination does not answer",
-				    end->order.name, virt_state_name(state));
+	return r < 0 ? -1
+		     : err_set(e, "%s is %s here, and the destination does not answer",
+			       end->order.name, virt_state_name(state));
 }
 
 /* The source's copy has to stand still, the other one has its standby until somebody chose. */
@@ -150,7 +153,8 @@ static int settle_twice(struct end *end, struct err *e)
 			end->order.name);
 	for (size_t i = 0; i < end->order.n_pairs && !end->order.is_source; i++)
 		if (end->pairs[i].primary_missing && standby_path_up(end, i, e) < 0)
-			return err_prefix(e, "%s runs on both hosts, and its standby here is not whole",
+			return err_prefix(e,
+				"%s runs on both hosts, and its standby here is not whole",
 				end->order.name);
 	return err_set(e, "%s runs on both hosts", end->order.name);
 }

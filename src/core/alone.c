@@ -85,14 +85,16 @@ static int look_alone(void *arg, struct err *e)
 int alone_settle(struct end *end, struct err *e)
 {
 	int64_t limit_ms = end->order.is_source ? end->order.settle_ms : MOVE_LIMIT_MS;
-	struct alone a = { .end = end, .next_abort = clock_ms() + ABORT_AFTER_MS,
+	struct alone a = { .end = end,
+		.next_abort = clock_ms() + ABORT_AFTER_MS,
 		.arrives_until = clock_ms() + SETTLE_ARRIVAL_MS };
 	enum settle_verdict v;
 
 	end->patient = true;
 	cancel_reset(end->cancel);
-	if (cancel_wait(end->cancel, limit_ms, POLL_MS, "the migration to end", look_alone,
-		    &a, e) < 0 && e->kind != ERR_TIMEOUT)
+	if (cancel_wait(end->cancel, limit_ms, POLL_MS, "the migration to end", look_alone, &a, e) <
+			0 &&
+		e->kind != ERR_TIMEOUT)
 		return -1;
 	v = settle_decide_alone(end->order.is_source, &a.view);
 	log_debug("settling alone: the domain is %s here: %s", virt_state_name(a.view.state),

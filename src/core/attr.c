@@ -11,10 +11,10 @@
 #include "util/str.h"
 
 /* libvirt sets the VLAN itself when it attaches: only what it forgets is set after that. */
-static const enum vf_attr_kind before_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS, VF_LINK_STATE,
-	VF_RATE };
-static const enum vf_attr_kind after_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS, VF_LINK_STATE,
-	VF_RATE, VF_VLAN };
+static const enum vf_attr_kind before_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS,
+	VF_LINK_STATE, VF_RATE };
+static const enum vf_attr_kind after_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS,
+	VF_LINK_STATE, VF_RATE, VF_VLAN };
 
 struct kinds {
 	const enum vf_attr_kind *v; /* borrowed */
@@ -60,8 +60,8 @@ static bool differs(enum vf_attr_kind kind, const struct vf_attr *now, const str
 }
 
 /* What is asked for and was not told about before. */
-static void add_missing(struct end *end, size_t i, enum vf_attr_kind kind, const struct vf_attr *wanted,
-	const char *why, struct str_buf *missing)
+static void add_missing(struct end *end, size_t i, enum vf_attr_kind kind,
+	const struct vf_attr *wanted, const char *why, struct str_buf *missing)
 {
 	unsigned int bit = 1u << kind;
 	char text[VF_ATTR_TEXT_SIZE];
@@ -140,14 +140,19 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 	if (find_vf(end, i, &which, e) < 0 || note_found(end, i, &which, e) < 0 ||
 		clear_early_mac(end, i, e) < 0)
 		return -1;
-	if (p->has_attr && set_differing(end, i, &which, &p->attr, KINDS(before_attach), &missing, e) < 0)
+	if (p->has_attr &&
+		set_differing(end, i, &which, &p->attr, KINDS(before_attach), &missing, e) < 0)
 		return -1;
 	if (!missing.len)
 		return 0;
 	if (end->order.strict)
-		return err_hint((err_set_kind(e, ERR_REFUSED, "VF %s does not take what the guest's VF has: %s",
-					 p->vf, missing.s), e), "Without --strict this is a warning.");
-	log_warn("%s: VF %s does not take what the guest's VF had: %s", end->order.name, p->vf, missing.s);
+		return err_hint((err_set_kind(e, ERR_REFUSED,
+					 "VF %s does not take what the guest's VF has: %s", p->vf,
+					 missing.s),
+					e),
+			"Without --strict this is a warning.");
+	log_warn("%s: VF %s does not take what the guest's VF had: %s", end->order.name, p->vf,
+		missing.s);
 	return 0;
 }
 
@@ -188,8 +193,8 @@ static void set_and_warn(struct end *end, size_t i, const struct which *which,
 }
 
 /*
- * On the source it is the guest's own VF: there is nothing to go back to. Where libvirt chose another
- * VF than was foreseen, that one goes back to what it was.
+ * On the source it is the guest's own VF: there is nothing to go back to. Where libvirt chose
+ * another VF than was foreseen, that one goes back to what it was.
  */
 static int note_on_destination(struct end *end, size_t i, const struct which *which, struct err *e)
 {
@@ -246,7 +251,8 @@ bool attr_is_default(enum vf_attr_kind kind, const struct vf_attr *a, const char
 void attr_forget(struct end *end, size_t i)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	struct vf_attr wanted = { -1, -1, -1, -1, -1, -1, -1, -1, -1 }, usual = defaults_of(p->pf_driver);
+	struct vf_attr wanted = { -1, -1, -1, -1, -1, -1, -1, -1, -1 },
+		       usual = defaults_of(p->pf_driver);
 	struct which which;
 	struct err e;
 

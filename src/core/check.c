@@ -25,7 +25,8 @@ const struct check checks[] = {
 	{ "qemu-too-old", CHECK_REFUSES, CHECK_HOST, check_qemu, "QEMU is 4.2 or later" },
 	{ "older-destination", CHECK_WARNS, CHECK_HOSTS, check_older,
 		"libvirt and QEMU there are not older than here" },
-	{ "clocks-differ", CHECK_WARNS, CHECK_HOSTS, check_clocks, "both clocks tell the same time" },
+	{ "clocks-differ", CHECK_WARNS, CHECK_HOSTS, check_clocks,
+		"both clocks tell the same time" },
 
 	{ "no-domain", CHECK_REFUSES, CHECK_PLAN, NULL, "the domain exists" },
 	{ "busy", CHECK_REFUSES, CHECK_DOMAIN, check_busy, "no other run holds the domain" },
@@ -35,7 +36,8 @@ const struct check checks[] = {
 		"no interrupted run is to be settled first" },
 	{ "libvirt-unreachable", CHECK_REFUSES, CHECK_DOMAIN, check_reach,
 		"the source's libvirt gets into the destination's" },
-	{ "job-active", CHECK_REFUSES, CHECK_DOMAIN, check_job, "libvirt has no job for the domain" },
+	{ "job-active", CHECK_REFUSES, CHECK_DOMAIN, check_job,
+		"libvirt has no job for the domain" },
 	{ "not-running", CHECK_REFUSES, CHECK_DOMAIN, check_state, "the domain is running" },
 	{ "name-taken", CHECK_REFUSES, CHECK_DOMAIN, check_name,
 		"no other domain on the destination has its name" },
@@ -140,8 +142,8 @@ void check_print_help(FILE *f)
 	fprintf(f, "What is checked, by its code. An error refuses the migration; an advice is "
 		   "given by\nthe command check only.\n\n");
 	for (size_t i = 0; i < n_checks; i++)
-		fprintf(f, "  %-24s%-9s%s\n", checks[i].code, check_severity_name(checks[i].severity),
-			checks[i].help);
+		fprintf(f, "  %-24s%-9s%s\n", checks[i].code,
+			check_severity_name(checks[i].severity), checks[i].help);
 }
 
 static const struct check *check_by_code(const char *code)

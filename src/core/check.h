@@ -51,7 +51,7 @@ enum check_scope {
 	CHECK_HOST,   /* for each host */
 	CHECK_DOMAIN, /* once: the domain on the source (host); the destination is the peer */
 	CHECK_PAIR,   /* for each pair, on the host that the domain is on: pair, defined */
-	CHECK_UPLINK, /* for each pair and host: order, bridge (NULL: macvtap), uplink, pf (or NULL) */
+	CHECK_UPLINK, /* for each pair and host: order, bridge (NULL: macvtap), uplink, pf */
 	CHECK_VF,     /* for each pair and host, once its VF is known: order, vf, pf */
 	CHECK_BOTH,   /* for each pair, both halves known: order (here), peer_order (there) */
 };
@@ -76,7 +76,7 @@ struct check {
 	enum check_severity severity;
 	enum check_scope scope;
 	void (*look)(const struct check_view *v); /* NULL with CHECK_PLAN */
-	const char *help; /* what must be so, for `check --help` */
+	const char *help;                         /* what must be so, for `check --help` */
 };
 
 extern const struct check checks[];

@@ -19,7 +19,8 @@ void check_permission(const struct check_view *v)
 {
 	if (!v->host->net_admin)
 		check_found(v, v->host,
-			"Run as root: it takes access to libvirt, CAP_NET_ADMIN and /run/sriov-migrate.",
+			"Run as root: it takes access to libvirt, CAP_NET_ADMIN and "
+			"/run/sriov-migrate.",
 			"no permission to change network devices");
 }
 
@@ -46,8 +47,8 @@ static void check_version(const struct check_view *v, const char *what, int64_t 
 	CLEANUP_FREE char *wanted = version_text(needed);
 
 	if (has && has < needed)
-		check_found(v, v->host, "It knows nothing of pairs.", "%s is version %s; it takes %s",
-			what, old, wanted);
+		check_found(v, v->host, "It knows nothing of pairs.",
+			"%s is version %s; it takes %s", what, old, wanted);
 }
 
 void check_libvirt(const struct check_view *v)
@@ -60,7 +61,8 @@ void check_qemu(const struct check_view *v)
 	check_version(v, "QEMU", v->host->qemu, QEMU_NEEDED);
 }
 
-static void compare_versions(const struct check_view *v, const char *what, int64_t here, int64_t there)
+static void compare_versions(const struct check_view *v, const char *what, int64_t here,
+	int64_t there)
 {
 	CLEANUP_FREE char *ours = version_text(here);
 	CLEANUP_FREE char *theirs = version_text(there);
@@ -86,7 +88,8 @@ void check_clocks(const struct check_view *v)
 
 	if (!v->peer->clock_ms || !v->host->clock_ms || llabs(apart) <= CLOCK_TOLERANCE_MS)
 		return;
-	check_found(v, v->peer, "Is time synchronised on both hosts? libvirt's figures and TLS need it.",
+	check_found(v, v->peer,
+		"Is time synchronised on both hosts? libvirt's figures and TLS need it.",
 		"the clock there is %lld s %s that of %s", llabs(apart) / 1000,
 		apart > 0 ? "ahead of" : "behind", v->host->hostname);
 }
@@ -96,13 +99,15 @@ void check_clocks(const struct check_view *v)
 void check_busy(const struct check_view *v)
 {
 	if (v->host->has_domain && v->host->domain.lock_owner)
-		check_found(v, v->host, "Wait for the other run to end, or stop it with kill and its PID.",
+		check_found(v, v->host,
+			"Wait for the other run to end, or stop it with kill and its PID.",
 			"domain %s is held by another run (%s)", v->host->domain.name,
 			v->host->domain.lock_owner);
 }
 
 /* The journal of V's domain on HOST (NULL: no such host), or NULL. */
-static const struct journal_fact *journal_on(const struct check_view *v, const struct host_facts *host)
+static const struct journal_fact *journal_on(const struct check_view *v,
+	const struct host_facts *host)
 {
 	for (size_t i = 0; host && i < host->n_journals; i++)
 		if (str_equal(host->journals[i].uuid, v->host->domain.uuid))
@@ -118,8 +123,8 @@ void check_journal_readable(const struct check_view *v)
 		const struct journal_fact *j = journal_on(v, hosts[i]);
 
 		if (j && j->error)
-			check_found(v, hosts[i], "sriov-migrate recover there tells what to do.", "%s",
-				j->error);
+			check_found(v, hosts[i], "sriov-migrate recover there tells what to do.",
+				"%s", j->error);
 	}
 }
 
@@ -133,7 +138,8 @@ void check_journal_open(const struct check_view *v)
 
 		if (j && !j->error && !v->host->domain.lock_owner)
 			check_found(v, hosts[i],
-				"sriov-migrate recover settles it now; migrate and reattach do so first.",
+				"sriov-migrate recover settles it now; migrate and reattach do so "
+				"first.",
 				"an interrupted run left a journal of domain %s there",
 				v->host->domain.name);
 	}
@@ -145,8 +151,9 @@ void check_reach(const struct check_view *v)
 
 	if (!v->peer || !v->host->unreachable)
 		return;
-	hint = str_printf("libvirt on %s opens a connection of its own to %s: let root there log in by "
-			  "ssh without being asked, or give another URI.",
+	hint = str_printf(
+		"libvirt on %s opens a connection of its own to %s: let root there log in by "
+		"ssh without being asked, or give another URI.",
 		v->host->hostname, v->peer->hostname);
 	check_found(v, v->host, hint, "%s", v->host->unreachable);
 }
@@ -195,13 +202,16 @@ void check_guest(const struct check_view *v)
 		int wanted = 2;
 
 		for (size_t k = 0; k < pairs.n; k++)
-			if (str_equal(pairs.v[k].mac, n->mac) && pairs.v[k].primary.form != PRIMARY_NONE)
+			if (str_equal(pairs.v[k].mac, n->mac) &&
+				pairs.v[k].primary.form != PRIMARY_NONE)
 				wanted = 3;
 		if (n->count >= 0 && n->count < wanted)
 			check_found(v, v->host,
-				"Without net_failover (Linux 4.18 or later) the guest has no network "
+				"Without net_failover (Linux 4.18 or later) the guest has no "
+				"network "
 				"while it is moved.",
-				"the guest has %d network devices with %s, where net_failover makes %d",
+				"the guest has %d network devices with %s, where net_failover "
+				"makes %d",
 				(int)n->count, n->mac, wanted);
 	}
 }
@@ -211,14 +221,15 @@ void check_guest(const struct check_view *v)
 void check_machine(const struct check_view *v)
 {
 	if (v->peer && v->peer->fit == VIRT_FIT_NO_MACHINE)
-		check_found(v, v->peer, "It takes a newer QEMU there, or an older machine type.", "%s",
-			v->peer->misfit);
+		check_found(v, v->peer, "It takes a newer QEMU there, or an older machine type.",
+			"%s", v->peer->misfit);
 }
 
 void check_cpu(const struct check_view *v)
 {
 	if (v->peer && v->peer->fit == VIRT_FIT_NO_CPU)
-		check_found(v, v->peer, "See virsh hypervisor-cpu-baseline for a CPU that both have.", "%s",
+		check_found(v, v->peer,
+			"See virsh hypervisor-cpu-baseline for a CPU that both have.", "%s",
 			v->peer->misfit);
 }
 
@@ -239,7 +250,8 @@ void check_memory_total(const struct check_view *v)
 	int64_t needed = memory_needed(v);
 
 	if (needed && needed > v->peer->memory_total)
-		check_found(v, v->peer, "", "the guest has %lld MiB of memory, the whole host %lld MiB",
+		check_found(v, v->peer, "",
+			"the guest has %lld MiB of memory, the whole host %lld MiB",
 			(long long)needed / 1024, (long long)v->peer->memory_total / 1024);
 }
 
@@ -263,7 +275,8 @@ void check_other_devices(const struct check_view *v)
 		/* Drivers made for a device may know how to migrate it; QEMU will tell. */
 		if (str_equal(o->driver, "vfio-pci"))
 			check_found(v, v->host, "Detach it first, or make it part of a pair.",
-				"domain %s has the PCI device %s, which is of no pair and cannot come along",
+				"domain %s has the PCI device %s, which is of no pair and cannot "
+				"come along",
 				v->host->domain.name, o->address);
 	}
 }
@@ -289,7 +302,8 @@ void check_name(const struct check_view *v)
 
 		if (there && !uuid)
 			check_found(v, v->peer, "Rename or remove it.",
-				"there is another domain named %s (UUID %s)", there->name, there->uuid);
+				"there is another domain named %s (UUID %s)", there->name,
+				there->uuid);
 	}
 }
 
@@ -301,7 +315,8 @@ void check_uuid(const struct check_view *v)
 
 		if (there && !name)
 			check_found(v, v->peer, "Rename or remove it.",
-				"there is a domain with this one's UUID, but named %s", there->name);
+				"there is a domain with this one's UUID, but named %s",
+				there->name);
 	}
 }
 
@@ -330,7 +345,8 @@ void check_incoming(const struct check_view *v)
 	const struct domain_name *there = itself_there(v);
 
 	if (there && is_incoming(v, there))
-		check_found(v, v->peer, "Wait for that migration, or abort it with virsh domjobabort.",
+		check_found(v, v->peer,
+			"Wait for that migration, or abort it with virsh domjobabort.",
 			"domain %s is being migrated there already", there->name);
 }
 

@@ -26,8 +26,10 @@ void check_alias(const struct check_view *v)
 {
 	if (!str_starts(v->pair->standby_alias, "ua-"))
 		check_found(v, v->host,
-			"Give it one in the definition: <alias name='ua-standby'/>, and restart the domain.",
-			"the standby's alias, %s, does not begin with ua-: no VF can be attached for it",
+			"Give it one in the definition: <alias name='ua-standby'/>, and restart "
+			"the domain.",
+			"the standby's alias, %s, does not begin with ua-: no VF can be attached "
+			"for it",
 			v->pair->standby_alias);
 }
 
@@ -37,7 +39,8 @@ void check_port(const struct check_view *v)
 
 	if (why)
 		check_found(v, v->host,
-			"Give it an address behind a pcie-root-port in the definition, and restart the domain.",
+			"Give it an address behind a pcie-root-port in the definition, and restart "
+			"the domain.",
 			"the primary of %s cannot be unplugged: %s", v->pair->standby_alias, why);
 }
 
@@ -52,8 +55,8 @@ void check_bridge_up(const struct check_view *v)
 void check_pf_up(const struct check_view *v)
 {
 	if (!v->pf || !v->pf->up)
-		check_found(v, v->host, "A VF cannot be attached while its PF is down.", "PF %s is down",
-			v->uplink->pf);
+		check_found(v, v->host, "A VF cannot be attached while its PF is down.",
+			"PF %s is down", v->uplink->pf);
 }
 
 void check_uplink_up(const struct check_view *v)
@@ -79,7 +82,8 @@ void check_switchdev(const struct check_view *v)
 {
 	if (v->pf && v->pf->is_switchdev)
 		check_found(v, v->host, "devlink dev eswitch set pci/… mode legacy",
-			"the embedded switch of %s is in switchdev mode, which is not supported: frames "
+			"the embedded switch of %s is in switchdev mode, which is not supported: "
+			"frames "
 			"for a VF go by representors there",
 			v->pf->name);
 }
@@ -131,9 +135,12 @@ void check_filter_leak(const struct check_view *v)
 {
 	if (v->pf && str_equal(v->pf->driver, "igb") && v->uplink->vf_index >= 0)
 		check_found(v, v->host,
-			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees them.",
-			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
-			"moves it takes no more, and neighbours on %s may not reach guests that left",
+			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees "
+			"them.",
+			"Linux's igb keeps every filter that uplink %s ever asked for: after a "
+			"dozen "
+			"moves it takes no more, and neighbours on %s may not reach guests that "
+			"left",
 			v->uplink->name, v->pf->name);
 }
 
@@ -169,12 +176,14 @@ void check_filters(const struct check_view *v)
 	/* A guest that stays here, on its VF, needs none. */
 	if (!v->peer && v->order->had_primary)
 		return;
-	if (limit < 0 || options_list_has(v->uplink->filters, v->order->mac) || used < (size_t)limit)
+	if (limit < 0 || options_list_has(v->uplink->filters, v->order->mac) ||
+		used < (size_t)limit)
 		return;
 	check_found(v, v->host,
-		"Each guest that is on its standby takes one: give them their VFs back with reattach.",
-		"uplink %s (driver %s) takes %d MACs besides its own, and has %zu: %s", v->uplink->name,
-		v->uplink->driver, limit, used, v->uplink->filters);
+		"Each guest that is on its standby takes one: give them their VFs back with "
+		"reattach.",
+		"uplink %s (driver %s) takes %d MACs besides its own, and has %zu: %s",
+		v->uplink->name, v->uplink->driver, limit, used, v->uplink->filters);
 }
 
 void check_nic_known(const struct check_view *v)
@@ -185,7 +194,8 @@ void check_nic_known(const struct check_view *v)
 		nic_rule_of(v->pf->driver, &known);
 	if (!known)
 		check_found(v, v->host, "",
-			"it is not known how NICs with driver %s treat a MAC that the uplink and a VF "
+			"it is not known how NICs with driver %s treat a MAC that the uplink and a "
+			"VF "
 			"share; the order that is safe everywhere is used, with a short gap",
 			v->pf->driver);
 }
@@ -198,11 +208,11 @@ void check_vf_mac(const struct check_view *v)
 	const struct pair_order *o = v->order;
 	CLEANUP_FREE char *hint = NULL;
 
-	if (form_by_name(o->form)->libvirt_sets_mac || !o->had_primary || str_is_empty(v->vf->mac) ||
-		str_equal(v->vf->mac, o->mac))
+	if (form_by_name(o->form)->libvirt_sets_mac || !o->had_primary ||
+		str_is_empty(v->vf->mac) || str_equal(v->vf->mac, o->mac))
 		return;
-	hint = str_printf("With the domain shut off: ip link set %s vf %" PRId64 " mac %s", v->pf->name,
-		v->vf->index, o->mac);
+	hint = str_printf("With the domain shut off: ip link set %s vf %" PRId64 " mac %s",
+		v->pf->name, v->vf->index, o->mac);
 	check_found(v, v->host, hint,
 		"the MACs of the pair differ: standby %s has %s, its primary, VF %s, has %s",
 		o->standby_alias, o->mac, v->vf->address, v->vf->mac);
@@ -230,8 +240,10 @@ void check_other_pf(const struct check_view *v)
 void check_native(const struct check_view *v)
 {
 	if (strstr(v->vf->driver, "vfio") && !str_equal(v->vf->driver, "vfio-pci"))
-		check_found(v, v->host, "See whether virsh migrate moves the domain without the pair.",
-			"VF %s is bound to %s: it may be that QEMU can migrate it as it is, and that "
+		check_found(v, v->host,
+			"See whether virsh migrate moves the domain without the pair.",
+			"VF %s is bound to %s: it may be that QEMU can migrate it as it is, and "
+			"that "
 			"this program is not needed",
 			v->vf->address, v->vf->driver);
 }
@@ -244,11 +256,12 @@ static void find_mac(const struct check_view *v, bool in_use)
 
 		for (size_t k = 0; k < pf->n_vfs; k++) {
 			const struct vf_fact *vf = &pf->vfs[k];
-			CLEANUP_FREE char *hint = str_printf("ip link set %s vf %" PRId64
-							     " mac 00:00:00:00:00:00",
-				pf->name, vf->index);
+			CLEANUP_FREE char *hint =
+				str_printf("ip link set %s vf %" PRId64 " mac 00:00:00:00:00:00",
+					pf->name, vf->index);
 
-			if (!str_equal(vf->mac, v->order->mac) || str_equal(vf->address, v->vf->address) ||
+			if (!str_equal(vf->mac, v->order->mac) ||
+				str_equal(vf->address, v->vf->address) ||
 				str_is_empty(vf->user) == in_use)
 				continue;
 			check_found(v, v->host, hint,
@@ -276,12 +289,12 @@ void check_mac_of_domain(const struct check_view *v)
 	for (size_t i = 0; i < v->peer->n_domains; i++) {
 		const struct domain_name *d = &v->peer->domains[i];
 
-		if (options_list_has(d->macs, v->order->mac) && !str_equal(d->uuid, v->host->domain.uuid))
+		if (options_list_has(d->macs, v->order->mac) &&
+			!str_equal(d->uuid, v->host->domain.uuid))
 			check_found(v, v->peer, "Two guests cannot have one MAC.",
 				"domain %s runs there with %s", d->name, v->order->mac);
 	}
 }
-
 
 void check_mtu(const struct check_view *v)
 {
@@ -289,9 +302,10 @@ void check_mtu(const struct check_view *v)
 	const struct bridge_fact *there = facts_bridge(v->peer, v->peer_order->bridge);
 
 	if (here && there && here->mtu != there->mtu)
-		check_found(v, v->peer, "Large frames can be lost while the guest is on its standby.",
-			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name, there->mtu,
-			here->name, v->host->hostname, here->mtu);
+		check_found(v, v->peer,
+			"Large frames can be lost while the guest is on its standby.",
+			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name,
+			there->mtu, here->name, v->host->hostname, here->mtu);
 }
 
 /* Known before it is tried: the driver does not tell, or its source says no. */
@@ -319,8 +333,9 @@ void check_attributes(const struct check_view *v)
 			!lacks(kind, &vf->attr, &here->attr, there->pf_driver))
 			continue;
 		vf_attr_format(kind, &here->attr, text);
-		check_found(v, v->peer, "The guest can do without it, or name another VF with --vf.",
-			"VF %s cannot be given what VF %s on %s has: %s (driver %s)", there->vf, here->vf,
-			v->host->hostname, text, there->pf_driver);
+		check_found(v, v->peer,
+			"The guest can do without it, or name another VF with --vf.",
+			"VF %s cannot be given what VF %s on %s has: %s (driver %s)", there->vf,
+			here->vf, v->host->hostname, text, there->pf_driver);
 	}
 }

@@ -50,11 +50,13 @@ enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 	for (;;) {
 		told = look(d, view);
 		heed_fence(d, view);
-		switched = switched || view[SOURCE].switched || view[SOURCE].state == VIRT_MIGRATING;
+		switched =
+			switched || view[SOURCE].switched || view[SOURCE].state == VIRT_MIGRATING;
 		view[SOURCE].switched = switched;
 		v = verdict_of(d, view);
 		certain = settle_is_certain(&history, v, d->may_arrive, clock_ms());
-		if ((told && certain && (d->alone >= 0 || !is_doubtful(v))) || clock_ms() >= deadline)
+		if ((told && certain && (d->alone >= 0 || !is_doubtful(v))) ||
+			clock_ms() >= deadline)
 			break;
 		if (d->between)
 			d->between(d->arg, v, view);

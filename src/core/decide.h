@@ -10,7 +10,8 @@ struct decide {
 	const char *uuid;    /* borrowed */
 	/*
 	 * SOURCE or DESTINATION: the one host that may decide alone while the other cannot be
-	 * reached, as its agent would; nobody waits then. -1: doubt is waited for, up to settle-timeout.
+	 * reached, as its agent would; nobody waits then. -1: doubt is waited for, up to settle-
+	 * timeout.
 	 */
 	int alone;
 	bool may_arrive; /* see settle_is_certain */

@@ -102,8 +102,8 @@ static char *describe_owner(void)
 
 	gethostname(host, sizeof(host) - 1);
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
-	return str_printf("PID %d on %s, %s, since %s", (int)getpid(), host, user ? user->pw_name : "?",
-		when);
+	return str_printf("PID %d on %s, %s, since %s", (int)getpid(), host,
+		user ? user->pw_name : "?", when);
 }
 
 int driver_open(const struct options *o, struct report *report, struct driver *ret, struct err *e)
@@ -165,8 +165,8 @@ static int check_hello(struct client *c, const json_t *reply, struct err *e)
 		return 0;
 	err_set_kind(e, ERR_REFUSED,
 		"%s: sriov-migrate %s there speaks protocol %" PRId64 ", this one (%s) speaks %d",
-		client_label(c), version ? version : "of unknown version", protocol, PACKAGE_VERSION,
-		WIRE_PROTOCOL);
+		client_label(c), version ? version : "of unknown version", protocol,
+		PACKAGE_VERSION, WIRE_PROTOCOL);
 	return err_hint(e, "Install the same version on both hosts.");
 }
 
@@ -180,7 +180,8 @@ static int finish_calls(struct driver *d, struct call *calls, size_t n, struct e
 	d->under_way[0] = d->under_way[1] = NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (!calls[i].done)
-			return err_set_kind(e, ERR_CANCELLED, "stopped by a signal; nothing was changed");
+			return err_set_kind(e, ERR_CANCELLED,
+				"stopped by a signal; nothing was changed");
 		if (calls[i].failed) {
 			*e = calls[i].err;
 			if (e->kind != ERR_USAGE && e->kind != ERR_BUSY)
@@ -243,8 +244,8 @@ int driver_reconnect(struct driver *d, struct client **client, struct err *e)
 {
 	struct client *new = NULL;
 	json_t *reply = NULL;
-	int r = client == &d->here ? start_here(&new, e) :
-				     client_start(d->peer->label, d->peer->argv, &new, e);
+	int r = client == &d->here ? start_here(&new, e)
+				   : client_start(d->peer->label, d->peer->argv, &new, e);
 
 	if (r < 0)
 		return -1;
@@ -262,9 +263,9 @@ int driver_reconnect(struct driver *d, struct client **client, struct err *e)
 static void say_watched(struct driver *d, struct client *client, const json_t *reply)
 {
 	int64_t watch_ms = json_integer_value(json_object_get(reply, "watch_ms"));
-	CLEANUP_FREE char *text = str_printf(
-		"the guest was asked for its VF and may still give it up: its standby stays up, and PID %d "
-		"there watches for %d s more",
+	CLEANUP_FREE char *text = str_printf("the guest was asked for its VF and may still give it "
+					     "up: its standby stays up, and PID %d "
+					     "there watches for %d s more",
 		(int)json_integer_value(json_object_get(reply, "pid")), (int)(watch_ms / 1000));
 
 	if (watch_ms <= 0)
@@ -317,7 +318,8 @@ int driver_connect(struct driver *d, const struct target *t, struct err *e)
 	return t ? driver_connect_peer(d, t, e) : shake_hands(d, e);
 }
 
-static int take_facts(struct client *c, const struct call *call, struct host_facts *ret, struct err *e)
+static int take_facts(struct client *c, const struct call *call, struct host_facts *ret,
+	struct err *e)
 {
 	if (facts_decode(call->result, ret, e) < 0)
 		return err_prefix(e, "%s: facts", client_label(c));

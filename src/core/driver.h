@@ -22,11 +22,11 @@ struct driver {
 	char *owner; /* owned; one line for locks: who runs this */
 	int signal_fd;
 
-	bool interrupted;      /* a signal asked to stop */
-	bool past_return;      /* the point of no return is behind: finish forward */
+	bool interrupted; /* a signal asked to stop */
+	bool past_return; /* the point of no return is behind: finish forward */
 	bool rolling_back;
-	bool patient; /* nobody asked for this domain in particular: see end.h */
-	bool ready;            /* the destination said "ready" in the step under way */
+	bool patient;              /* nobody asked for this domain in particular: see end.h */
+	bool ready;                /* the destination said "ready" in the step under way */
 	struct call *under_way[2]; /* borrowed; what a signal cancels; NULL: none */
 };
 
@@ -50,7 +50,10 @@ int driver_reconnect(struct driver *d, struct client **client, struct err *e);
 /* Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go. */
 void driver_close_order(struct driver *d, struct client *client, bool settled);
 
-/* What the domain is on CLIENT's host (NULL: unreachable). -1: the agent is there but cannot tell, libvirt may just be starting. */
+/*
+ * What the domain is on CLIENT's host (NULL: unreachable). -1: the agent is there but cannot
+ * tell, libvirt may just be starting.
+ */
 int driver_look(struct driver *d, struct client *client, const char *uuid, struct settle_view *ret);
 
 /*

@@ -127,7 +127,8 @@ static int replay(struct end *end, const json_t *lines, struct err *e)
 	return 0;
 }
 
-int end_take_up(struct end *end, const char *uuid, const struct journal_content *content, struct err *e)
+int end_take_up(struct end *end, const char *uuid, const struct journal_content *content,
+	struct err *e)
 {
 	struct order order = { 0 };
 	bool complete;
@@ -211,8 +212,8 @@ static void take_up_mark(struct end *end, const char *uuid, struct end *old)
 	if (journal_open(uuid, &journal, &content, &ignored) < 0)
 		return;
 	if (!json_is_true(json_object_get(content.head, "is_source")) &&
-		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 && state == VIRT_RUNNING &&
-		end_take_up(old, uuid, &content, &ignored) == 0)
+		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 &&
+		state == VIRT_RUNNING && end_take_up(old, uuid, &content, &ignored) == 0)
 		journal_remove(journal);
 	else
 		journal_close(journal);
@@ -299,7 +300,8 @@ static json_t *new_line(struct end *end, int i)
 
 	json_object_set_new(line, "pair", json_integer(i));
 	if (i >= 0)
-		json_object_set_new(line, "state", record_encode(&pair_state_record, &end->pairs[i]));
+		json_object_set_new(line, "state",
+			record_encode(&pair_state_record, &end->pairs[i]));
 	return line;
 }
 

@@ -38,12 +38,12 @@ struct pair_state {
 	int64_t vf_failed_at; /* when it was last given its VF in vain, 0: never */
 	bool attr_noted;      /* what the VF had before, see attr.h: */
 	struct vf_attr attr_found;
-	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */
-	bool had_mac;         /* the guest's, before the guest had the VF */
-	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
-	const char *evidence; /* what proved that the guest drives the VF */
-	struct lock *vf_lock; /* owned */
-	struct lock *room_lock; /* owned; keeps room on the uplink */
+	int64_t attr_pf, attr_vf;  /* ifindex and number: which VF that is */
+	bool had_mac;              /* the guest's, before the guest had the VF */
+	unsigned int attr_told;    /* kinds of attributes that were warned of, as bits */
+	const char *evidence;      /* what proved that the guest drives the VF */
+	struct lock *vf_lock;      /* owned */
+	struct lock *room_lock;    /* owned; keeps room on the uplink */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */
 };
 
@@ -66,8 +66,8 @@ struct end {
 	struct journal *journal;  /* owned */
 	bool same_boot;           /* since the order was given */
 	bool patient;             /* nobody asked for it: what failed is not tried again at once */
-	bool guest_gone;          /* it ended by itself: what is undone is not done for it any more */
-	atomic_bool switching;    /* the source's libvirt has stopped the guest to switch over */
+	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
+	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
 

@@ -188,8 +188,8 @@ static void use_list_free(struct use_list *l)
 }
 
 /* *RET_MACS (may be NULL): the MACs of the domain's NICs as well. */
-static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml which, char **ret_macs,
-	struct err *e)
+static int add_uses(struct use_list *uses, struct virt_domain *d, enum virt_xml which,
+	char **ret_macs, struct err *e)
 {
 	CLEANUP_STRINGS struct xml_strings addresses = { 0 };
 	CLEANUP_FREE char *xml = NULL;
@@ -236,7 +236,8 @@ static int look_at_domain(struct virt *v, struct virt_domain *d, struct host_fac
 	return persistent ? add_uses(uses, d, VIRT_XML_INACTIVE, NULL, e) : 0;
 }
 
-static int gather_domains(struct virt *v, struct host_facts *f, struct use_list *uses, struct err *e)
+static int gather_domains(struct virt *v, struct host_facts *f, struct use_list *uses,
+	struct err *e)
 {
 	struct virt_domain_list list = { 0 };
 	int r = 0;
@@ -268,7 +269,8 @@ static int gather_other_devices(struct domain_fact *f, struct err *e)
 	return 0;
 }
 
-static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool active, struct err *e)
+static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool active,
+	struct err *e)
 {
 	if (active && (virt_domain_xml(d, VIRT_XML_LIVE, &f->live, e) < 0 ||
 			      virt_domain_xml(d, VIRT_XML_MIGRATABLE, &f->migratable, e) < 0 ||
@@ -369,7 +371,8 @@ static void judge_netdev(const struct net_view *net, const struct link *l, struc
 	const struct link *master = l->master ? link_list_by_index(&net->links, l->master) : NULL;
 
 	if (l->master)
-		mark_used(f, str_printf("%s is a port of %s", l->name, master ? master->name : "?"));
+		mark_used(f,
+			str_printf("%s is a port of %s", l->name, master ? master->name : "?"));
 	else if (has_address(net, l->ifindex))
 		mark_used(f, str_printf("%s has an IP address of this host", l->name));
 	for (size_t i = 0; i < net->links.n; i++)
@@ -393,7 +396,8 @@ static void judge_driver(const struct net_view *net, const struct pci_vf *vf, st
 		judge_netdev(net, l, f);
 	else if (vf->driver[0] && !pci_driver_is_vfio(vf->driver))
 		mark_used(f, str_printf("driver %s, but no network device here: another network "
-					"namespace or program has it", vf->driver));
+					"namespace or program has it",
+				     vf->driver));
 }
 
 /* OWN: UUID of the domain asked for, NULL if there is none. */
@@ -407,7 +411,8 @@ static void judge_domains(const struct use_list *uses, const char *own, struct v
 		if (u->live)
 			mark_used(f, str_printf("domain %s runs with it", u->name));
 		else if (u->interrupted && !str_equal(u->uuid, own))
-			mark_used(f, str_printf("an interrupted run of domain %s holds it", u->name));
+			mark_used(f,
+				str_printf("an interrupted run of domain %s holds it", u->name));
 		else if (u->interrupted)
 			continue;
 		else if (own && str_equal(u->uuid, own))
@@ -432,8 +437,8 @@ struct users {
 	const char *own; /* borrowed; UUID of the domain asked for, or NULL */
 };
 
-static void gather_vf(const struct net_view *net, const struct users *users, const struct pci_vf *vf,
-	const struct vf_list *infos, struct vf_fact *f)
+static void gather_vf(const struct net_view *net, const struct users *users,
+	const struct pci_vf *vf, const struct vf_list *infos, struct vf_fact *f)
 {
 	const struct vf_info *info = vf_list_find(infos, vf->index);
 	char text[PCI_TEXT_SIZE], mac[MAC_TEXT_SIZE] = "";
@@ -512,7 +517,8 @@ static bool stands_on(const struct link *l, const struct link *below)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (str_equal(l->kind, kinds[i]))
 			return l->lower == below->ifindex;
-	return (str_equal(l->kind, "bond") || str_equal(l->kind, "team")) && below->master == l->ifindex;
+	return (str_equal(l->kind, "bond") || str_equal(l->kind, "team")) &&
+	       below->master == l->ifindex;
 }
 
 /* Adds TOP once for each SR-IOV function that L is, or stands on. */
@@ -541,7 +547,8 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 			add_functions(net, top, &net->links.v[i], depth - 1, list);
 }
 
-static void gather_bridge(const struct net_view *net, const struct link *bridge, struct bridge_fact *f)
+static void gather_bridge(const struct net_view *net, const struct link *bridge,
+	struct bridge_fact *f)
 {
 	struct uplink_list list = { 0 };
 
@@ -594,7 +601,8 @@ static int gather_net(struct nl *nl, const struct users *users, struct host_fact
 static void take_lists(struct xml_network *net, struct network_fact *n)
 {
 	for (size_t k = 0; k < net->devices.n; k++) {
-		struct pool_device *device = mem_append(&n->devices, &n->n_devices, sizeof(*device));
+		struct pool_device *device =
+			mem_append(&n->devices, &n->n_devices, sizeof(*device));
 
 		device->name = TAKE_PTR(net->devices.v[k]);
 	}
@@ -675,7 +683,8 @@ static void add_reserved(struct use_list *uses, const char *uuid, const json_t *
 		struct use *u = vf ? mem_append(&uses->v, &uses->n, sizeof(*u)) : NULL;
 
 		if (u)
-			*u = (struct use){ .address = str_dup(vf), .uuid = str_dup(uuid),
+			*u = (struct use){ .address = str_dup(vf),
+				.uuid = str_dup(uuid),
 				.name = str_dup(json_string_value(json_object_get(head, "name"))),
 				.interrupted = true };
 	}

@@ -23,9 +23,9 @@ struct vf_fact {
 	char *mac;
 	bool has_attr; /* the PF tells about it: */
 	struct vf_attr attr;
-	char *user; /* why it is not free, for people; "" when it is */
+	char *user;     /* why it is not free, for people; "" when it is */
 	bool host_uses; /* … and that is because the host itself uses it, not a domain */
-	bool own;   /* the domain asked for is defined with it; that alone makes it not used */
+	bool own;       /* the domain asked for is defined with it; that alone makes it not used */
 };
 
 struct pf_fact {
@@ -45,9 +45,9 @@ struct uplink_fact {
 	char *pf;         /* name of the PF it belongs to; it may be that PF itself */
 	int64_t vf_index; /* -1: the PF itself */
 	bool up, running;
-	bool forwarding;  /* as a bridge port */
-	char *driver;     /* of the function itself */
-	char *filters;    /* MACs that it has to accept besides its own, separated by commas */
+	bool forwarding; /* as a bridge port */
+	char *driver;    /* of the function itself */
+	char *filters;   /* MACs that it has to accept besides its own, separated by commas */
 };
 
 struct bridge_fact {
@@ -99,8 +99,8 @@ struct domain_fact {
 	char *inactive;   /* XML; NULL unless persistent */
 	struct other_device *others;
 	size_t n_others;
-	char *lock_owner; /* NULL: no run holds it */
-	bool agent;       /* a guest agent is connected */
+	char *lock_owner;             /* NULL: no run holds it */
+	bool agent;                   /* a guest agent is connected */
 	struct guest_nic *guest_nics; /* for each pair */
 	size_t n_guest_nics;
 };
@@ -119,13 +119,13 @@ struct journal_fact {
 struct host_facts {
 	char *hostname, *uuid;
 	int64_t libvirt, qemu;
-	char *version;   /* of this program */
-	int64_t clock_ms; /* when it was asked, by its own clock */
+	char *version;                          /* of this program */
+	int64_t clock_ms;                       /* when it was asked, by its own clock */
 	int64_t memory_total, memory_available; /* KiB; 0: unknown */
-	char *cpu;       /* <cpu> of libvirt's capabilities; NULL: unknown */
-	int64_t fit;     /* enum virt_fit: whether the domain's CPU and machine exist here */
-	char *misfit;    /* why they do not, in libvirt's words */
-	bool net_admin; /* may change FDB entries and take locks */
+	char *cpu;                              /* <cpu> of libvirt's capabilities; NULL: unknown */
+	int64_t fit;       /* enum virt_fit: whether the domain's CPU and machine exist here */
+	char *misfit;      /* why they do not, in libvirt's words */
+	bool net_admin;    /* may change FDB entries and take locks */
 	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
 	struct pf_fact *pfs;
 	size_t n_pfs;
@@ -150,8 +150,9 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 	struct err *e);
 
 /*
- * Facts as an agent told them, into RET (zeroed). What everything is known by is there: names, UUIDs and
- * states of host and domains, names and addresses of PFs, VFs, bridges and uplinks. The rest need not be.
+ * Facts as an agent told them, into RET (zeroed). What everything is known by is there: names,
+ * UUIDs and states of host and domains, names and addresses of PFs, VFs, bridges and uplinks. The
+ * rest need not be.
  */
 int facts_decode(const json_t *json, struct host_facts *ret, struct err *e);
 

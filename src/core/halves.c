@@ -99,7 +99,8 @@ static bool has_failures(const struct call *call)
 	return call->result && json_array_size(json_object_get(call->result, "failed"));
 }
 
-static int apply_one(struct sides *s, const struct step *step, int side, json_t *failed, struct err *e)
+static int apply_one(struct sides *s, const struct step *step, int side, json_t *failed,
+	struct err *e)
 {
 	CLEANUP_CALL struct call call = { 0 };
 	int64_t begin = clock_ms();
@@ -140,7 +141,8 @@ static int begin_there(struct sides *s, const struct step *step, struct call *ds
 	return 0;
 }
 
-static void follow_here(struct sides *s, const struct step *step, struct call *src, struct call *dst)
+static void follow_here(struct sides *s, const struct step *step, struct call *src,
+	struct call *dst)
 {
 	struct call *both[] = { dst, src };
 
@@ -174,8 +176,8 @@ static int apply_both(struct sides *s, const struct step *step, json_t *failed, 
 		report_warning(s->d->report, NULL, dst_err.msg, dst_err.hint);
 	note_failures(s, SOURCE, &src, failed);
 	note_failures(s, DESTINATION, &dst, failed);
-	report_step(s->d->report, sides_host(s, SOURCE), step->name, step->title, clock_ms() - begin,
-		false);
+	report_step(s->d->report, sides_host(s, SOURCE), step->name, step->title,
+		clock_ms() - begin, false);
 	return 0;
 }
 

@@ -38,8 +38,10 @@ static void let_standby_carry(struct end *end, size_t i)
 {
 	struct err e;
 
-	log_warn("%s: the guest has given up VF %s after all; its standby carries it until it has it "
-		 "back", end->order.name, end->order.pairs[i].vf);
+	log_warn("%s: the guest has given up VF %s after all; its standby carries it until it has "
+		 "it "
+		 "back",
+		end->order.name, end->order.pairs[i].vf);
 	if (standby_path_up(end, i, &e) < 0)
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, e.msg);
 }
@@ -66,8 +68,8 @@ static int look_for_late_unplug(void *arg, struct err *e)
 	for (size_t i = 0; i < w->end->order.n_pairs; i++) {
 		bool attached = true;
 
-		if (!w->end->pairs[i].unplug_asked || primary_is_attached(w->end, i, &attached, e) < 0 ||
-			attached)
+		if (!w->end->pairs[i].unplug_asked ||
+			primary_is_attached(w->end, i, &attached, e) < 0 || attached)
 			continue;
 		w->gone[i] = any = true;
 		let_standby_carry(w->end, i);
@@ -92,8 +94,8 @@ static int note_as_detached(struct end *end, size_t i, struct err *e)
 
 static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 {
-	int r = cancel_wait(w->end->cancel, left_ms, WATCH_POLL_MS, "a late unplug", look_for_late_unplug,
-		w, e);
+	int r = cancel_wait(w->end->cancel, left_ms, WATCH_POLL_MS, "a late unplug",
+		look_for_late_unplug, w, e);
 
 	if (r < 0 && e->kind != ERR_TIMEOUT)
 		return -1;
@@ -110,9 +112,10 @@ static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 
 static void name_watcher(struct end *end, int64_t left_ms)
 {
-	CLEANUP_FREE char *owner = str_printf("PID %d, watching until the guest can no longer give up its "
-					      "VF, at most %d s more",
-		(int)getpid(), (int)(left_ms / 1000));
+	CLEANUP_FREE char *owner =
+		str_printf("PID %d, watching until the guest can no longer give up its "
+			   "VF, at most %d s more",
+			(int)getpid(), (int)(left_ms / 1000));
 
 	lock_set_owner(end->domain_lock, owner);
 }

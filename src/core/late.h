@@ -14,8 +14,8 @@ int64_t late_unplug_left(const struct end *end);
 
 /*
  * Watches until no unplug is to be expected any more, or end->stop_fd says so. A VF that goes
- * meanwhile is given back, with the standby in its place until then. Afterwards this end is settled,
- * and the standbys rest. -1: something is left to do, the journal is still needed.
+ * meanwhile is given back, with the standby in its place until then. Afterwards this end is
+ * settled, and the standbys rest. -1: something is left to do, the journal is still needed.
  */
 int late_unplug_watch(struct end *end, struct err *e);
 

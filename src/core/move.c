@@ -91,7 +91,8 @@ static int redefine(struct end *end, struct virt_domain *d, struct err *e)
 	if (virt_define(end->virt, end->order.inactive_xml, e) < 0 ||
 		definition_is_right(end, d, &right, &now, e) < 0)
 		return -1;
-	return right ? 0 : err_set(e, "the definition still does not name the VF after it was changed");
+	return right ? 0
+		     : err_set(e, "the definition still does not name the VF after it was changed");
 }
 
 int definition_verify(struct end *end, struct err *e)

@@ -8,7 +8,10 @@
 /* The longest that a migration without --timeout may take. */
 enum { MOVE_LIMIT_MS = 24 * 3600 * 1000 };
 
-/* libvirt's live migration; tells "progress" and "switching". What it returns decides nothing (settle.h). */
+/*
+ * libvirt's live migration; tells "progress" and "switching". What it returns decides nothing
+ * (settle.h).
+ */
 int domain_migrate(struct end *end, struct err *e);
 
 /* Makes sure that the persistent definition names the VFs of the order. */

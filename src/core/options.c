@@ -24,7 +24,8 @@ const struct option_desc option_table[] = {
 	{ "json", 'j', OPTION_FLAG, OPT(json), NULL, NULL,
 		"events and result on stdout, one JSON object a line" },
 	{ "quiet", 'q', OPTION_FLAG, OPT(quiet), NULL, NULL, "say only what went wrong" },
-	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL, "show each effect on either host" },
+	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL,
+		"show each effect on either host" },
 	{ "config", 'c', OPTION_TEXT, OPT(config), NULL, "FILE", "read this configuration file" },
 
 	{ "fenced", 0, OPTION_FLAG, OPT(fenced), NULL, NULL,
@@ -139,7 +140,8 @@ static int set_option(struct options *o, const struct option_desc *d, const char
 	switch (d->type) {
 	case OPTION_FLAG:
 		if (parse_flag(value, member(o, d)) < 0)
-			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is neither yes nor no", what, value);
+			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is neither yes nor no", what,
+				value);
 		return 0;
 	case OPTION_TEXT:
 		if (!*value)
@@ -150,8 +152,8 @@ static int set_option(struct options *o, const struct option_desc *d, const char
 	case OPTION_COUNT_OR_0:
 	case OPTION_SECONDS:
 		if (str_parse_uint(value, max, &number) < 0 || number < min)
-			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is no number from %d to %d", what,
-				value, (int)min, (int)max);
+			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is no number from %d to %d",
+				what, value, (int)min, (int)max);
 		*(int64_t *)member(o, d) = (int64_t)number;
 		return 0;
 	}
@@ -239,7 +241,7 @@ enum { LINE_MAX_LENGTH = 1000 }; /* iniparser reads 1024 bytes at once */
 struct scan {
 	const char *file; /* borrowed */
 	int line;
-	char section[32]; /* "": none yet */
+	char section[32];                    /* "": none yet */
 	int found[ARRAY_SIZE(option_table)]; /* line in which each option is set, 0: nowhere */
 };
 
@@ -345,7 +347,8 @@ static int scan_file(struct scan *s, struct err *e)
 	int r = 0;
 
 	if (!f)
-		return err_set_kind(e, ERR_USAGE, "%s cannot be read: %s", s->file, strerror(errno));
+		return err_set_kind(e, ERR_USAGE, "%s cannot be read: %s", s->file,
+			strerror(errno));
 	while (r == 0 && (len = getline(&text, &size, f)) >= 0) {
 		s->line++;
 		r = scan_line(s, text, (size_t)len, e);

@@ -16,7 +16,7 @@
 struct options {
 	/* what to do */
 	bool dry_run, json, quiet, verbose, help, version;
-	bool fenced; /* the host that does not answer is off */
+	bool fenced;  /* the host that does not answer is off */
 	char *config; /* NULL: the default file, which may be missing */
 
 	/* how to migrate */

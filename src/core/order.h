@@ -17,24 +17,24 @@
 struct pair_order {
 	char *mac;
 	char *standby_alias;
-	char *tap;    /* name of the standby's host device; NULL: generated, ask libvirt */
-	char *bridge; /* NULL: the standby is a macvtap */
-	char *uplink; /* the bridge's port on the NIC, or the device below the macvtap */
+	char *tap;           /* name of the standby's host device; NULL: generated, ask libvirt */
+	char *bridge;        /* NULL: the standby is a macvtap */
+	char *uplink;        /* the bridge's port on the NIC, or the device below the macvtap */
 	bool macvtap_was_up; /* resting state of that device */
 	char *pf;
-	char *rule;   /* nic_rule_name */
+	char *rule;           /* nic_rule_name */
 	int64_t filter_limit; /* MACs that the uplink takes besides its own; 0: not known */
 
 	char *form;          /* of the primary, see form.h */
 	bool had_primary;    /* the domain runs with the VF now (source) */
 	char *primary_alias; /* NULL: libvirt gives it one */
-	char *vf;            /* host PCI address; source, without a primary: what it had, if known */
+	char *vf; /* host PCI address; source, without a primary: what it had, if known */
 	int64_t vf_index;
-	char *primary_xml;   /* the device to attach here */
-	bool has_attr;       /* it is known what the guest's VF has: */
+	char *primary_xml; /* the device to attach here */
+	bool has_attr;     /* it is known what the guest's VF has: */
 	struct vf_attr attr;
 	char *pf_driver;
-	bool managed;        /* libvirt binds the VF to vfio-pci; else it must be bound already */
+	bool managed; /* libvirt binds the VF to vfio-pci; else it must be bound already */
 
 	bool link_was_up; /* resting state of the standby's link */
 	bool adopt;       /* entries for the MAC found here are ours, left by an earlier run */
@@ -60,7 +60,7 @@ struct order {
 	char *name, *uuid; /* of the domain */
 	char *owner;       /* one line for lock files: who runs this */
 	bool persistent, autostart;
-	bool strict;       /* an attribute that the VF does not take stops the move */
+	bool strict; /* an attribute that the VF does not take stops the move */
 	int64_t detach_ms, proof_ms, carrier_ms, settle_ms, watch_ms; /* limits, see options.h */
 	char *inactive_xml; /* destination: the definition it is to have; NULL: transient */
 	struct migration_order migration; /* source */

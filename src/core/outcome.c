@@ -53,15 +53,15 @@ void outcome_rolled_back(struct outcome *o, const struct parties *p, const struc
 	snprintf(o->text, sizeof(o->text), "%s was not migrated, and not all could be undone: %s",
 		p->domain, undone->msg);
 	snprintf(o->hint, sizeof(o->hint),
-		"It runs on %s. If it is without its VF: sriov-migrate reattach %s (on %s).", p->source,
-		p->domain, p->source);
+		"It runs on %s. If it is without its VF: sriov-migrate reattach %s (on %s).",
+		p->source, p->domain, p->source);
 }
 
 void outcome_guest_ended(struct outcome *o, const struct parties *p, const struct err *why)
 {
 	set(o, STATUS_FAILED, "guest-ended", why);
-	snprintf(o->text, sizeof(o->text), "%s ended by itself during the migration; nothing was started",
-		p->domain);
+	snprintf(o->text, sizeof(o->text),
+		"%s ended by itself during the migration; nothing was started", p->domain);
 }
 
 void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_verdict v,
@@ -73,9 +73,10 @@ void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_ver
 		settle_view_text(source), p->source, settle_view_text(destination), p->destination,
 		settle_verdict_name(v));
 	snprintf(o->hint, sizeof(o->hint),
-		"%s Look at both hosts with virsh; sriov-migrate recover %s settles what can be settled.",
-		v == SETTLE_TWICE ? "The source's copy was suspended." :
-				    "Nothing was started, resumed or destroyed.",
+		"%s Look at both hosts with virsh; sriov-migrate recover %s settles what can be "
+		"settled.",
+		v == SETTLE_TWICE ? "The source's copy was suspended."
+				  : "Nothing was started, resumed or destroyed.",
 		p->domain);
 }
 
@@ -84,18 +85,20 @@ void outcome_degraded(struct outcome *o, const struct parties *p, size_t n_missi
 {
 	set(o, STATUS_DEGRADED, "degraded", why);
 	snprintf(o->text, sizeof(o->text),
-		"%s is on %s, its network works by the standby, but it has no VF that it uses for %zu of "
+		"%s is on %s, its network works by the standby, but it has no VF that it uses for "
+		"%zu of "
 		"%zu pairs",
 		p->domain, p->destination, n_missing, n_pairs);
-	snprintf(o->hint, sizeof(o->hint), "Once the cause is mended: sriov-migrate reattach %s (on %s).",
-		p->domain, p->destination);
+	snprintf(o->hint, sizeof(o->hint),
+		"Once the cause is mended: sriov-migrate reattach %s (on %s).", p->domain,
+		p->destination);
 }
 
 void outcome_unfinished(struct outcome *o, const struct parties *p, const struct err *why)
 {
 	set(o, STATUS_INCOMPLETE, "cleanup-incomplete", why);
-	snprintf(o->text, sizeof(o->text), "%s runs on %s, but not all could be finished", p->domain,
-		p->destination);
+	snprintf(o->text, sizeof(o->text), "%s runs on %s, but not all could be finished",
+		p->domain, p->destination);
 	snprintf(o->hint, sizeof(o->hint), "sriov-migrate recover %s (on %s) goes on with it.",
 		p->domain, p->destination);
 }
@@ -115,7 +118,8 @@ void outcome_done(struct outcome *o, const struct parties *p, const char *name, 
 		snprintf(downtime, sizeof(downtime), ", downtime %" PRId64 " ms", o->downtime_ms);
 	snprintf(o->text, sizeof(o->text),
 		"%s is on %s, on its VF (%s): %.1f s in all, %.1f s by the standby%s", p->domain,
-		p->destination, vfs, (double)o->total_ms / 1000, (double)o->standby_ms / 1000, downtime);
+		p->destination, vfs, (double)o->total_ms / 1000, (double)o->standby_ms / 1000,
+		downtime);
 }
 
 /* ---- recover ---- */
@@ -160,5 +164,6 @@ void outcome_settled(struct outcome *o, enum settle_verdict v, const char *domai
 		outcome_say(o, STATUS_DEGRADED, "degraded", domain, host,
 			"it runs by its standby; its VF could not be given back");
 	else
-		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, host, "not all could be settled");
+		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, host,
+			"not all could be settled");
 }

@@ -12,7 +12,7 @@
 /* Exit statuses: documented, append-only. */
 enum status {
 	STATUS_DONE = 0,
-	STATUS_FAILED = 1,     /* rolled back, or the guest ended by itself */
+	STATUS_FAILED = 1, /* rolled back, or the guest ended by itself */
 	STATUS_USAGE = 2,
 	STATUS_REFUSED = 3,    /* nothing was changed */
 	STATUS_DEGRADED = 4,   /* migrated, a VF is missing */
@@ -25,14 +25,14 @@ enum status status_of(const struct err *e);
 
 struct outcome {
 	enum status status;
-	const char *name;     /* stable word: "moved", "rolled-back", … */
-	char text[2048];      /* one sentence: what state the domain is in */
-	char hint[512];       /* what to do next */
-	struct err err;       /* what went wrong, kind ERR_NONE if nothing */
-	int64_t total_ms, standby_ms;  /* -1: does not apply */
-	int64_t downtime_ms;           /* libvirt's, without network; -1: unknown */
-	bool vf_taken;                 /* busy because of a VF, not of the domain */
-	json_t *pairs;                 /* owned; result for each pair, may be NULL */
+	const char *name;             /* stable word: "moved", "rolled-back", … */
+	char text[2048];              /* one sentence: what state the domain is in */
+	char hint[512];               /* what to do next */
+	struct err err;               /* what went wrong, kind ERR_NONE if nothing */
+	int64_t total_ms, standby_ms; /* -1: does not apply */
+	int64_t downtime_ms;          /* libvirt's, without network; -1: unknown */
+	bool vf_taken;                /* busy because of a VF, not of the domain */
+	json_t *pairs;                /* owned; result for each pair, may be NULL */
 };
 
 void outcome_init(struct outcome *o);

@@ -187,15 +187,16 @@ static const struct vf_fact *named_vf(const struct check_view *v, const char *na
 	if (!vf)
 		problem_add(v->problems, "bad-vf", v->host, "", "there is no VF %s", canonical);
 	else if (!str_is_empty(vf->user))
-		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is not free: %s", canonical,
-			vf->user);
+		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is not free: %s",
+			canonical, vf->user);
 	else if (vf_is_taken_by_plan(taken, canonical))
 		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is named for two pairs",
 			canonical);
 	else if (!driver_fits(vf, managed))
 		problem_add(v->problems, "vf-in-use", v->host, "",
-			managed ? "VF %s is bound to vfio-pci by somebody else" :
-				  "VF %s is not bound to vfio-pci, and the domain says managed='no'",
+			managed ? "VF %s is bound to vfio-pci by somebody else"
+				: "VF %s is not bound to vfio-pci, and the domain says "
+				  "managed='no'",
 			canonical);
 	else
 		return vf;
@@ -211,8 +212,8 @@ static char *why_none_is_free(const struct pf_fact *pf, bool managed)
 		const char *user = vf->user;
 
 		if (str_is_empty(user) && !driver_fits(vf, managed))
-			user = managed ? "bound to vfio-pci by somebody else" :
-					 "not bound to vfio-pci (managed='no')";
+			user = managed ? "bound to vfio-pci by somebody else"
+				       : "not bound to vfio-pci (managed='no')";
 		str_buf_add(&why, "%s%s: %s", i ? "; " : "", vf->address,
 			str_is_empty(user) ? "taken by another pair" : user);
 	}
@@ -287,8 +288,8 @@ static void check_pool(const struct check_view *v, const struct network_fact *n)
 	}
 }
 
-static const struct vf_fact *pick_from_pool(const struct check_view *v, const struct network_fact *n,
-	const struct order *taken)
+static const struct vf_fact *pick_from_pool(const struct check_view *v,
+	const struct network_fact *n, const struct order *taken)
 {
 	CLEANUP_STR_BUF struct str_buf why = { 0 };
 
@@ -299,9 +300,9 @@ static const struct vf_fact *pick_from_pool(const struct check_view *v, const st
 			return vf;
 		if (vf)
 			str_buf_add(&why, "%s%s: %s", why.s ? "; " : "", vf->address,
-				!str_is_empty(vf->user)      ? vf->user :
-				!driver_fits(vf, n->managed) ? "wrong driver" :
-							       "taken by another pair");
+				!str_is_empty(vf->user)        ? vf->user
+				: !driver_fits(vf, n->managed) ? "wrong driver"
+							       : "taken by another pair");
 	}
 	problem_add(v->problems, "no-free-vf", v->host, "Free a VF there.",
 		"no VF of network \"%s\" is free (%s)", n->name, why.s ? why.s : "it has none");
@@ -404,8 +405,10 @@ static const char *bridge_of(const struct check_view *v)
 	}
 	if (n ? n->bridge : pair->bridge)
 		return n ? n->bridge : pair->bridge;
-	problem_add(v->problems, "no-bridge", v->host, "Only standbys on a Linux bridge are supported.",
-		"the standby %s (type %s) is not on a bridge", pair->standby_alias, pair->standby_type);
+	problem_add(v->problems, "no-bridge", v->host,
+		"Only standbys on a Linux bridge are supported.",
+		"the standby %s (type %s) is not on a bridge", pair->standby_alias,
+		pair->standby_type);
 	return NULL;
 }
 
@@ -425,8 +428,8 @@ static const char *device_below(const struct check_view *v)
 		return n->devices[0].name;
 	problem_add(v->problems, "no-network", v->host,
 		"The standby must reach the same network on both hosts.",
-		n ? "the network \"%s\" does not have one device for macvtaps" :
-		    "there is no active network \"%s\"",
+		n ? "the network \"%s\" does not have one device for macvtaps"
+		  : "there is no active network \"%s\"",
 		v->pair->network);
 	return NULL;
 }
@@ -473,7 +476,8 @@ static void definitions_free(struct definitions *d)
 	xml_pair_list_free(&d->defined);
 }
 
-static const struct xml_primary *primary_in(const struct xml_pair_list *l, const char *standby_alias)
+static const struct xml_primary *primary_in(const struct xml_pair_list *l,
+	const char *standby_alias)
 {
 	const struct xml_pair *pair = xml_pairs_by_alias(l, standby_alias);
 
@@ -485,7 +489,8 @@ static const struct xml_primary *primary_in(const struct xml_pair_list *l, const
  * is defined. The live definition shows a network's VF as if it had been given by address; the
  * migratable one tells where it came from.
  */
-static const struct xml_primary *primary_of(const struct xml_pair *live, const struct definitions *d)
+static const struct xml_primary *primary_of(const struct xml_pair *live,
+	const struct definitions *d)
 {
 	const struct xml_primary *now = primary_in(&d->migratable, live->standby_alias);
 
@@ -519,7 +524,8 @@ static void fill_pair(const struct xml_pair *live, const struct xml_primary *pri
 	if (live->tap && !is_generated_tap(live->tap))
 		o->tap = str_dup(live->tap);
 	if (primary) {
-		o->primary_alias = str_dup(live->primary.alias ? live->primary.alias : primary->alias);
+		o->primary_alias =
+			str_dup(live->primary.alias ? live->primary.alias : primary->alias);
 		o->primary_xml = primary_xml(live, primary);
 	}
 	o->form = str_dup(form_of(primary ? primary->form : PRIMARY_NONE)->name);
@@ -572,7 +578,8 @@ static void find_source_vf(struct check_view *v, struct pair_order *o)
 	o->attr = vf->attr;
 }
 
-static void place_source_pair(struct check_view *v, const struct definitions *d, struct pair_order *o)
+static void place_source_pair(struct check_view *v, const struct definitions *d,
+	struct pair_order *o)
 {
 	fill_pair(v->pair, primary_of(v->pair, d), v->defined, o);
 	o->adopt = !o->had_primary;
@@ -592,7 +599,8 @@ static void note_pair_problems(struct plan *p, const struct host_facts *f,
 	for (size_t i = 0; i < pairs->n; i++)
 		if (pairs->v[i].problem)
 			problem_add(&p->problems, "broken-pair", f,
-				"Mend the domain's definition and restart it.", "%s", pairs->v[i].problem);
+				"Mend the domain's definition and restart it.", "%s",
+				pairs->v[i].problem);
 }
 
 /* Reads the definitions; false when there is nothing in them to go on with. */
@@ -669,8 +677,8 @@ static void make_primary(const struct check_view *v, const char *xml, struct pai
 	o->primary_xml = made;
 }
 
-static void place_destination_pair(struct plan *p, struct check_view *v, const struct definitions *d,
-	const struct pair_order *here)
+static void place_destination_pair(struct plan *p, struct check_view *v,
+	const struct definitions *d, const struct pair_order *here)
 {
 	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
 	struct pair_order o = { 0 };
@@ -743,7 +751,9 @@ static void fill_migration(struct migration_order *m, const struct plan_request 
 static struct check_view new_view(struct plan *p, const struct host_facts *host,
 	const struct host_facts *peer, const struct plan_request *r)
 {
-	return (struct check_view){ .host = host, .peer = peer, .options = r->options,
+	return (struct check_view){ .host = host,
+		.peer = peer,
+		.options = r->options,
 		.problems = &p->problems };
 }
 
@@ -795,8 +805,8 @@ static bool runs_on(const struct host_facts *f)
 
 static void add_no_domain(struct plan *p, const struct host_facts *f, const struct plan_request *r)
 {
-	problem_add(&p->problems, "no-domain", f, "See virsh list --all.", "there is no domain \"%s\"",
-		r->domain);
+	problem_add(&p->problems, "no-domain", f, "See virsh list --all.",
+		"there is no domain \"%s\"", r->domain);
 }
 
 void plan_migration(const struct host_facts *source, const struct host_facts *destination,
@@ -829,7 +839,8 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 	fill_order(&ret->destination, source, r);
 	ret->source.is_source = true;
 	for (char *const *word = r->peer; word && *word; word++)
-		((struct word *)mem_append(&ret->source.peer, &ret->source.n_peer, sizeof(struct word)))
+		((struct word *)mem_append(&ret->source.peer, &ret->source.n_peer,
+			 sizeof(struct word)))
 			->text = str_dup(*word);
 	fill_migration(&ret->source.migration, r);
 	plan_pairs(ret, source, destination, &d, r);
@@ -854,8 +865,8 @@ bool plan_is_whole(const struct host_facts *f)
 }
 
 /* The pair has its VF (then only the standby may have to rest), or one must be chosen. */
-static void choose_reattach_vf(struct plan *p, struct check_view *v, const struct xml_primary *primary,
-	const char *wanted, struct pair_order *o)
+static void choose_reattach_vf(struct plan *p, struct check_view *v,
+	const struct xml_primary *primary, const char *wanted, struct pair_order *o)
 {
 	const struct pf_fact *pf = NULL;
 	const struct vf_fact *vf = facts_vf(v->host, v->pair->primary.address, &pf);
@@ -887,8 +898,8 @@ static void plan_reattach_pair(struct plan *p, struct check_view *v, const struc
 	*add_pair(&p->destination) = o;
 }
 
-static void plan_reattach_pairs(struct plan *p, const struct host_facts *here, const struct definitions *d,
-	const struct plan_request *r)
+static void plan_reattach_pairs(struct plan *p, const struct host_facts *here,
+	const struct definitions *d, const struct plan_request *r)
 {
 	for (size_t i = 0; i < d->live.n; i++) {
 		struct check_view v = new_view(p, here, NULL, r);

@@ -19,14 +19,15 @@
 
 enum {
 	POLL_MS = 250,
-	EVENT_GRACE_MS = 3000,  /* gone from the XML without an event: the event got lost */
-	ASK_AGAIN_MS = 7000,    /* QEMU refuses a second unplug request within 5 s */
+	EVENT_GRACE_MS = 3000, /* gone from the XML without an event: the event got lost */
+	ASK_AGAIN_MS = 7000,   /* QEMU refuses a second unplug request within 5 s */
 	PROOF_POLL_MS = 20,
-	UNPLUG_GRACE_MS = 10000, /* an unplug asked for longer ago than that is not expected any more */
+	UNPLUG_GRACE_MS =
+		10000, /* an unplug asked for longer ago than that is not expected any more */
 	QUIET_POLL_MS = 50,
-	QUIET_MS = 1200,        /* no frame from the guest on the standby for that long … */
-	QUIET_FRAMES = 20,      /* … after at least so many, and … */
-	QUIET_GAPS = 20,        /* … for so many of the usual gaps between them */
+	QUIET_MS = 1200,   /* no frame from the guest on the standby for that long … */
+	QUIET_FRAMES = 20, /* … after at least so many, and … */
+	QUIET_GAPS = 20,   /* … for so many of the usual gaps between them */
 	BUSY_FACTOR = 3,
 	TAKE_BACK_MS = 10000,
 	NEXT_TRY_MS = 600000,
@@ -199,9 +200,10 @@ static int detach_and_wait(struct end *end, size_t i, char *alias, int64_t limit
 	if (cancel_wait(end->cancel, limit_ms, POLL_MS, "the guest to give up the VF",
 		    look_whether_gone, &x, e) < 0) {
 		if (e->kind == ERR_TIMEOUT)
-			err_hint(e, "The guest ignores the request: is its VF driver or PCI hotplug "
-				    "hung, or the VF in use by a program of its own (DPDK)? "
-				    "--detach-timeout changes the limit.");
+			err_hint(e,
+				"The guest ignores the request: is its VF driver or PCI hotplug "
+				"hung, or the VF in use by a program of its own (DPDK)? "
+				"--detach-timeout changes the limit.");
 		return -1;
 	}
 	end->pairs[i].unplug_asked = 0;
@@ -326,7 +328,7 @@ static int wait_for_driver(struct end *end, size_t i, struct err *e)
  * early is what would cost frames.
  */
 struct tap_watch {
-	char *tap; /* owned; NULL: cannot be watched */
+	char *tap;       /* owned; NULL: cannot be watched */
 	bool is_macvtap; /* counts the guest's frames as sent, not as received */
 	uint64_t first, last;
 	int64_t start, changed;
@@ -390,10 +392,12 @@ static int wait_for_changeover(struct end *end, struct tap_watch *w, struct err 
 		limit = end->order.carrier_ms * (tap_is_busy(w) ? BUSY_FACTOR : 1);
 	} while (clock_ms() < start + limit);
 	log_debug("standby: %d frames from the guest, silent for %d ms, waited %d ms",
-		(int)(w->last - w->first), (int)(clock_ms() - w->changed), (int)(clock_ms() - start));
+		(int)(w->last - w->first), (int)(clock_ms() - w->changed),
+		(int)(clock_ms() - start));
 	if (tap_is_busy(w))
-		return err_set(e, "the guest still sends by its standby %d s after its driver took the "
-				  "VF: has the VF carrier in the guest?",
+		return err_set(e,
+			"the guest still sends by its standby %d s after its driver took the "
+			"VF: has the VF carrier in the guest?",
 			(int)((clock_ms() - start) / 1000));
 	return 0;
 }
@@ -415,16 +419,18 @@ static void ask_guest_agent(struct end *end, size_t i)
 	else if (nics >= NICS_OF_A_WORKING_PAIR)
 		end->pairs[i].evidence = "guest agent: three interfaces with the MAC";
 	else
-		log_warn("%s: the guest agent reports %d interfaces with %s instead of three: does the "
-			 "guest run net_failover?", end->order.name, nics, mac);
+		log_warn("%s: the guest agent reports %d interfaces with %s instead of three: does "
+			 "the "
+			 "guest run net_failover?",
+			end->order.name, nics, mac);
 }
 
 /* ---- give ---- */
 
 /*
  * An unplug that was asked for and given up on (a signal, a short limit) can still happen. Before
- * the VF is proved again, the request gets the time in which guests answer; unplug_asked stays set where
- * they have not (see late.h).
+ * the VF is proved again, the request gets the time in which guests answer; unplug_asked stays
+ * set where they have not (see late.h).
  */
 static int look_whether_unplug_is_over(void *arg, struct err *e)
 {
@@ -444,8 +450,8 @@ static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
 
 	if (!x.asked)
 		return 0;
-	return cancel_wait(end->cancel, UNPLUG_GRACE_MS + 1000, POLL_MS, "an earlier unplug request",
-		look_whether_unplug_is_over, &x, e);
+	return cancel_wait(end->cancel, UNPLUG_GRACE_MS + 1000, POLL_MS,
+		"an earlier unplug request", look_whether_unplug_is_over, &x, e);
 }
 
 /* Where libvirt leaves the MAC alone it is set before and, if the attach fails, taken back. */
@@ -502,7 +508,8 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	if (!alias && (attach(end, i, e) < 0 || live_primary(end, i, &alias, &vf, e) < 0))
 		return -1;
 	if (!alias)
-		return err_set(e, "VF %s is not in the live definition after it was attached", p->vf);
+		return err_set(e, "VF %s is not in the live definition after it was attached",
+			p->vf);
 	if (!str_equal(vf, p->vf) && !form_by_name(p->form)->libvirt_picks_vf)
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
 	if (!str_equal(vf, p->vf) && adopt_vf(end, i, vf, e) < 0)
@@ -531,7 +538,8 @@ static void leave_vf_as_found(struct end *end, size_t i)
 	bool attached;
 	struct err e;
 
-	if (primary_is_attached(end, i, &attached, &e) == 0 && !attached && attr_restore(end, i, &e) < 0)
+	if (primary_is_attached(end, i, &attached, &e) == 0 && !attached &&
+		attr_restore(end, i, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
@@ -598,7 +606,10 @@ static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, st
 	return end_note_state(end, i, e);
 }
 
-/* A guest without its VF has its standby's path before anything else, and for as long as that lasts. */
+/*
+ * A guest without its VF has its standby's path before anything else, and for as long as that
+ * lasts.
+ */
 static int let_standby_carry(struct end *end, size_t i, struct err *e)
 {
 	struct err now;
@@ -616,7 +627,10 @@ static int let_standby_carry(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
-/* Where NIC and VF cannot share the MAC, each try costs the guest its network for as long as it takes. */
+/*
+ * Where NIC and VF cannot share the MAC, each try costs the guest its network for as long as it
+ * takes.
+ */
 static bool is_too_soon(const struct end *end, size_t i)
 {
 	int64_t failed_at = end->pairs[i].vf_failed_at;
@@ -646,7 +660,9 @@ int give_vf(struct end *end, size_t i, struct err *e)
 		wait_for_late_unplug(end, i, e) < 0)
 		return -1;
 	if (is_too_soon(end, i))
-		return err_set(e, "VF %s was not used by the guest a short while ago: it is not tried again "
-				  "so soon", end->order.pairs[i].vf);
+		return err_set(e,
+			"VF %s was not used by the guest a short while ago: it is not tried again "
+			"so soon",
+			end->order.pairs[i].vf);
 	return give_and_note(end, i, e);
 }

@@ -49,15 +49,16 @@ static int reopen(struct driver *d, struct client *client, const char *uuid, con
 	bool busy;
 
 	json_object_set_new(args, "owner", json_text(d->owner));
-	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), &reply, &o->err) == 0) {
+	if (call_once(&d->group, client, "reopen", args, driver_request_ms(d), &reply, &o->err) ==
+		0) {
 		*ret_may_arrive = json_is_true(json_object_get(reply, "may_arrive"));
 		json_decref(reply);
 		return 0;
 	}
 	busy = o->err.kind == ERR_BUSY;
 	if (o->err.kind != ERR_NOT_FOUND) {
-		outcome_say(o, busy ? STATUS_BUSY : STATUS_INCOMPLETE, busy ? "busy" : "incomplete", name,
-			client_label(client), "its journal could not be taken up");
+		outcome_say(o, busy ? STATUS_BUSY : STATUS_INCOMPLETE, busy ? "busy" : "incomplete",
+			name, client_label(client), "its journal could not be taken up");
 		return -1;
 	}
 	o->err = (struct err){ 0 };
@@ -89,7 +90,8 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 		act(d, client, v, name, journal, ret);
 		return;
 	}
-	outcome_say(ret, STATUS_DONE, "would-settle", name, client_label(client), settle_verdict_name(v));
+	outcome_say(ret, STATUS_DONE, "would-settle", name, client_label(client),
+		settle_verdict_name(v));
 	driver_close_order(d, client, false);
 }
 
@@ -154,7 +156,8 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 			is_degraded_mark(d, client, journal))
 			continue;
 		report_warning(d->report, client_label(client),
-			"an interrupted run left a journal of this domain; it is settled first", NULL);
+			"an interrupted run left a journal of this domain; it is settled first",
+			NULL);
 		recover_domain(d, client, peer, journal, &out);
 		d->rolling_back = false;
 	}

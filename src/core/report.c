@@ -71,7 +71,8 @@ static const struct pair_order *source_pair(const struct plan *p, size_t i)
 	return i < p->source.n_pairs ? &p->source.pairs[i] : NULL;
 }
 
-void report_plan(struct report *r, const struct plan *p, const char *source, const char *destination)
+void report_plan(struct report *r, const struct plan *p, const char *source,
+	const char *destination)
 {
 	const struct order *o = &p->destination;
 
@@ -93,9 +94,10 @@ void report_plan(struct report *r, const struct plan *p, const char *source, con
 		const struct pair_order *s = source_pair(p, i), *d = &o->pairs[i];
 
 		if (s)
-			fprintf(stderr, "%s: %s VF %s of %s -> %s VF %s of %s, by the standby on %s\n",
-				d->mac, source, s->vf ? s->vf : "none", s->pf, destination, d->vf, d->pf,
-				d->bridge ? d->bridge : d->uplink);
+			fprintf(stderr,
+				"%s: %s VF %s of %s -> %s VF %s of %s, by the standby on %s\n",
+				d->mac, source, s->vf ? s->vf : "none", s->pf, destination, d->vf,
+				d->pf, d->bridge ? d->bridge : d->uplink);
 		else
 			fprintf(stderr, "%s: %s VF %s of %s\n", d->mac, destination, d->vf, d->pf);
 	}
@@ -129,7 +131,8 @@ void report_problems(struct report *r, const struct plan *p)
 
 void report_warning(struct report *r, const char *host, const char *text, const char *hint)
 {
-	struct problem p = { "warning", true, (char *)host, (char *)text, (char *)(hint ? hint : "") };
+	struct problem p = { "warning", true, (char *)host, (char *)text,
+		(char *)(hint ? hint : "") };
 
 	end_line(r);
 	print_problem(r, &p);
@@ -177,8 +180,8 @@ void report_step(struct report *r, const char *host, const char *name, const cha
 	}
 	end_line(r);
 	if (!r->quiet)
-		fprintf(stderr, "  %6.2f s  %-12s %s%s\n", (double)ms / 1000, host, undo ? "undo: " : "",
-			title);
+		fprintf(stderr, "  %6.2f s  %-12s %s%s\n", (double)ms / 1000, host,
+			undo ? "undo: " : "", title);
 }
 
 static int64_t number(const json_t *data, const char *key)

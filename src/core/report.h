@@ -17,13 +17,14 @@
 
 struct report {
 	bool json, quiet, terminal;
-	bool line_open;      /* a progress line stands on the terminal */
-	int64_t last_shown;  /* of progress where there is no terminal */
+	bool line_open;     /* a progress line stands on the terminal */
+	int64_t last_shown; /* of progress where there is no terminal */
 };
 
 void report_init(struct report *r, const struct options *o);
 
-void report_plan(struct report *r, const struct plan *p, const char *source, const char *destination);
+void report_plan(struct report *r, const struct plan *p, const char *source,
+	const char *destination);
 void report_problems(struct report *r, const struct plan *p);
 void report_dry_run(struct report *r, const struct plan *p, const char *source,
 	const char *destination);

@@ -32,8 +32,8 @@ static int check_uri(const char *uri, struct err *e)
 
 	for (size_t i = 0; uri && i < ARRAY_SIZE(parameters); i++)
 		if (strstr(uri, parameters[i]))
-			return err_set_kind(e, ERR_REFUSED, "the URI %s is refused: it names a program",
-				uri);
+			return err_set_kind(e, ERR_REFUSED,
+				"the URI %s is refused: it names a program", uri);
 	return 0;
 }
 
@@ -237,7 +237,8 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		json_object_set_new(one, "vf",
 			attached ? json_text(a->end.order.pairs[i].vf) : json_null());
 		json_object_set_new(one, "proved", json_boolean(!s->primary_missing));
-		json_object_set_new(one, "proof", json_text(s->primary_missing ? NULL : s->evidence));
+		json_object_set_new(one, "proof",
+			json_text(s->primary_missing ? NULL : s->evidence));
 		json_array_append_new(list, one);
 	}
 	*ret = json_object();
@@ -246,8 +247,8 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 }
 
 /*
- * What was not settled stays in the journal, for recover and reattach. A guest that may still give up
- * its VF is watched once the driver has gone.
+ * What was not settled stays in the journal, for recover and reattach. A guest that may still
+ * give up its VF is watched once the driver has gone.
  */
 static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
@@ -287,7 +288,8 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 			json_object_set(one, "is_source", json_object_get(head, "is_source"));
 			json_object_set(one, "peer", json_object_get(head, "peer"));
 			json_object_set_new(one, "n_pairs",
-				json_integer((json_int_t)json_array_size(json_object_get(head, "pairs"))));
+				json_integer((json_int_t)json_array_size(
+					json_object_get(head, "pairs"))));
 		}
 		json_decref(head);
 		json_array_append_new(list, one);
@@ -310,7 +312,8 @@ static const char *uuid_of(const json_t *args, struct err *e)
 /* An agent that was left alone may be settling still: it is given time to end. */
 static int op_reopen(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
-	const char *uuid = uuid_of(args, e), *owner = json_string_value(json_object_get(args, "owner"));
+	const char *uuid = uuid_of(args, e),
+		   *owner = json_string_value(json_object_get(args, "owner"));
 	int64_t deadline = clock_ms() + REOPEN_LIMIT_MS;
 	struct agent *a = ctx;
 

@@ -33,9 +33,9 @@ struct run {
 	bool source_left;        /* before the destination was seen */
 	int64_t standby_since;
 	int64_t next_abort;
-	struct err undo_err;     /* first one; kind ERR_NONE: all undone */
-	struct err vf_err;       /* first pair that could not be given its VF behind the move … */
-	struct err forward_err;  /* … and first failure there that is another one */
+	struct err undo_err;    /* first one; kind ERR_NONE: all undone */
+	struct err vf_err;      /* first pair that could not be given its VF behind the move … */
+	struct err forward_err; /* … and first failure there that is another one */
 };
 
 static struct driver *driver(const struct run *r)
@@ -131,7 +131,8 @@ static void keep_failures(struct run *r, const struct step *step, const json_t *
 
 	if (one && first->kind == ERR_NONE)
 		err_set(first, "%s: %s",
-			sides_host(&r->sides, (int)json_integer_value(json_object_get(one, "side"))),
+			sides_host(&r->sides,
+				(int)json_integer_value(json_object_get(one, "side"))),
 			json_string_value(json_object_get(one, "message")));
 }
 
@@ -181,7 +182,8 @@ static void finish_forward(struct run *r, size_t first)
 		bool gives = str_equal(steps[k].name, step_give_vf);
 		struct err e;
 
-		if (!steps[k].forward || (gives ? give_vfs : take_forward_step)(r, &steps[k], &e) == 0)
+		if (!steps[k].forward ||
+			(gives ? give_vfs : take_forward_step)(r, &steps[k], &e) == 0)
 			continue;
 		report_warning(driver(r)->report, NULL, e.msg, e.hint);
 		r->sides.unsettled[SOURCE] = r->sides.unsettled[DESTINATION] = true;
@@ -269,7 +271,9 @@ static void say_forward(struct run *r, const char *done)
 
 /* ---- the move ---- */
 
-/* The call that waited for it is over, or lost: a migration that still runs is to come to an end. */
+/*
+ * The call that waited for it is over, or lost: a migration that still runs is to come to an end.
+ */
 static void abort_job(struct run *r, const struct settle_view *source)
 {
 	struct err e;
@@ -318,10 +322,14 @@ static enum settle_verdict act_on(struct run *r, enum settle_verdict v, struct e
 	return v;
 }
 
-static enum settle_verdict decide_and_act(struct run *r, struct settle_view view[2], struct err *why)
+static enum settle_verdict decide_and_act(struct run *r, struct settle_view view[2],
+	struct err *why)
 {
-	const struct decide d = { .sides = &r->sides, .uuid = r->sides.order[SOURCE]->uuid,
-		.alone = -1, .between = between_looks, .arg = r };
+	const struct decide d = { .sides = &r->sides,
+		.uuid = r->sides.order[SOURCE]->uuid,
+		.alone = -1,
+		.between = between_looks,
+		.arg = r };
 
 	r->next_abort = clock_ms() + ABORT_AFTER_MS;
 	return act_on(r, decide(&d, view), why);
@@ -459,7 +467,9 @@ static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
 
 void run_migration(struct driver *d, const struct plan *p, struct outcome *ret)
 {
-	struct run r = { .sides = { .d = d, .ends = { d->here, d->there } }, .plan = p, .out = ret };
+	struct run r = { .sides = { .d = d, .ends = { d->here, d->there } },
+		.plan = p,
+		.out = ret };
 
 	run(&r, migrate_opened);
 }
@@ -480,7 +490,8 @@ static void reattach_opened(struct run *r, int64_t start)
 	say_forward(r, "reattached");
 }
 
-void run_reattach(struct driver *d, const struct plan *p, struct client *client, struct outcome *ret)
+void run_reattach(struct driver *d, const struct plan *p, struct client *client,
+	struct outcome *ret)
 {
 	struct run r = { .sides = { .d = d, .ends = { NULL, client } }, .plan = p, .out = ret };
 

@@ -11,6 +11,7 @@
 void run_migration(struct driver *d, const struct plan *p, struct outcome *ret);
 
 /* The steps behind the move on one host: CLIENT's half of p->destination. */
-void run_reattach(struct driver *d, const struct plan *p, struct client *client, struct outcome *ret);
+void run_reattach(struct driver *d, const struct plan *p, struct client *client,
+	struct outcome *ret);
 
 #endif

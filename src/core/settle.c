@@ -110,7 +110,8 @@ enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view
 	}
 }
 
-bool settle_is_certain(struct settle_history *h, enum settle_verdict v, bool may_arrive, int64_t now_ms)
+bool settle_is_certain(struct settle_history *h, enum settle_verdict v, bool may_arrive,
+	int64_t now_ms)
 {
 	bool first = v != h->verdict;
 

@@ -17,7 +17,7 @@ struct settle_view {
 	bool reachable;
 	enum virt_state state; /* when reachable */
 	bool job;
-	bool switched; /* source: libvirt has stopped the guest for the switch-over since the move began */
+	bool switched; /* source: the guest was stopped for the switch-over since the move began */
 };
 
 /* The state, or "not reachable". */
@@ -59,6 +59,7 @@ struct settle_history {
  * twice before it is resumed; and where it MAY_ARRIVE still, for a while before what was prepared
  * for it is taken away.
  */
-bool settle_is_certain(struct settle_history *h, enum settle_verdict v, bool may_arrive, int64_t now_ms);
+bool settle_is_certain(struct settle_history *h, enum settle_verdict v, bool may_arrive,
+	int64_t now_ms);
 
 #endif

@@ -21,7 +21,8 @@ int sides_open(struct sides *s, int side, struct err *e)
 	if (!s->ends[side])
 		return 0;
 	order = record_encode(&order_record, s->order[side]);
-	if (call_once(&s->d->group, s->ends[side], "open", order, driver_request_ms(s->d), NULL, e) < 0)
+	if (call_once(&s->d->group, s->ends[side], "open", order, driver_request_ms(s->d), NULL,
+		    e) < 0)
 		return -1;
 	s->ordered[side] = s->opened[side] = true;
 	return 0;
@@ -33,7 +34,8 @@ static int reopen(struct sides *s, int side, struct err *e)
 
 	json_object_set_new(args, "uuid", json_text(s->order[side]->uuid));
 	json_object_set_new(args, "owner", json_text(s->d->owner));
-	return call_once(&s->d->group, s->ends[side], "reopen", args, driver_request_ms(s->d), NULL, e);
+	return call_once(&s->d->group, s->ends[side], "reopen", args, driver_request_ms(s->d), NULL,
+		e);
 }
 
 int sides_revive(struct sides *s, int side, struct err *e)
@@ -76,7 +78,8 @@ int sides_make_ready(struct sides *s, const struct step *step, struct err *e)
 	for (int side = SOURCE; side <= DESTINATION; side++) {
 		if (!sides_have_part(s, step, side))
 			continue;
-		if (sides_revive(s, side, e) < 0 || (!s->opened[side] && sides_open(s, side, e) < 0))
+		if (sides_revive(s, side, e) < 0 ||
+			(!s->opened[side] && sides_open(s, side, e) < 0))
 			return -1;
 	}
 	return 0;
@@ -87,7 +90,8 @@ int sides_act(struct sides *s, int side, const char *what, struct err *e)
 	json_t *args = json_object();
 
 	json_object_set_new(args, "what", json_string(what));
-	return call_once(&s->d->group, s->ends[side], "act", args, driver_request_ms(s->d), NULL, e);
+	return call_once(&s->d->group, s->ends[side], "act", args, driver_request_ms(s->d), NULL,
+		e);
 }
 
 static void close_one(struct sides *s, int side)

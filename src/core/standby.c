@@ -89,7 +89,8 @@ static int tap_name(struct end *end, size_t i, char **ret, struct err *e)
 		return -1;
 	pair = xml_pairs_by_alias(&pairs, p->standby_alias);
 	if (!pair || !pair->tap)
-		return err_set_kind(e, ERR_NOT_FOUND, "the standby %s has no tap", p->standby_alias);
+		return err_set_kind(e, ERR_NOT_FOUND, "the standby %s has no tap",
+			p->standby_alias);
 	*ret = str_dup(pair->tap);
 	return 0;
 }
@@ -125,8 +126,8 @@ static int pair_mac(struct end *end, size_t i, struct mac *ret, struct err *e)
 }
 
 /* Notes the static and local entries of the bridge that ours will replace, the first time only. */
-static int remember_found(struct end *end, size_t i, const struct fdb_list *all, const struct link *tap,
-	struct err *e)
+static int remember_found(struct end *end, size_t i, const struct fdb_list *all,
+	const struct link *tap, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
 
@@ -134,7 +135,8 @@ static int remember_found(struct end *end, size_t i, const struct fdb_list *all,
 		return 0;
 	for (size_t k = 0; k < all->n; k++) {
 		const struct fdb_entry *entry = &all->v[k];
-		bool ours = entry->port == tap->ifindex && entry->kind == FDB_STATIC && entry->sticky;
+		bool ours =
+			entry->port == tap->ifindex && entry->kind == FDB_STATIC && entry->sticky;
 		struct found_entry *f;
 
 		if (entry->bridge != tap->master || entry->kind == FDB_LEARNT || ours)
@@ -149,8 +151,11 @@ static int remember_found(struct end *end, size_t i, const struct fdb_list *all,
 static int restore_found(struct end *end, const struct mac *mac, const struct found_entry *f,
 	struct err *e)
 {
-	struct fdb_entry entry = { .mac = *mac, .port = (int)f->port, .bridge = (int)f->bridge,
-		.vlan = (uint16_t)f->vlan, .kind = f->local ? FDB_LOCAL : FDB_STATIC,
+	struct fdb_entry entry = { .mac = *mac,
+		.port = (int)f->port,
+		.bridge = (int)f->bridge,
+		.vlan = (uint16_t)f->vlan,
+		.kind = f->local ? FDB_LOCAL : FDB_STATIC,
 		.sticky = f->sticky };
 	int r = fdb_restore(end->nl, &entry, e);
 
@@ -170,9 +175,10 @@ static int verify_tap_entry(struct end *end, const struct mac *mac, const struct
 		bool found = false;
 
 		for (size_t k = 0; k < now.n; k++)
-			found = found || (now.v[k].bridge == tap->master && now.v[k].port == tap->ifindex &&
-						 now.v[k].vlan == vlans->v[v] &&
-						 now.v[k].kind == FDB_STATIC && now.v[k].sticky);
+			found = found ||
+				(now.v[k].bridge == tap->master && now.v[k].port == tap->ifindex &&
+					now.v[k].vlan == vlans->v[v] &&
+					now.v[k].kind == FDB_STATIC && now.v[k].sticky);
 		if (!found)
 			return err_set(e, "the entry on %s (VLAN %u) is not there after it was set",
 				tap->name, vlans->v[v]);
@@ -251,7 +257,8 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 	/* A tap that is gone took its entries with it. */
 	if (find_tap(end, i, &tap, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (delete_tap_entries(end, &mac, &tap, e) < 0 || verify_tap_entry_gone(end, &mac, &tap, e) < 0)
+	if (delete_tap_entries(end, &mac, &tap, e) < 0 ||
+		verify_tap_entry_gone(end, &mac, &tap, e) < 0)
 		return -1;
 	for (size_t k = 0; k < s->n_found; k++)
 		if (restore_found(end, &mac, &s->found[k], e) < 0)
@@ -293,8 +300,9 @@ static int verify_macvtap(struct end *end, size_t i, struct err *e)
 	if (pair_mac(end, i, &mac, e) < 0 || link_get(end->nl, p->uplink, &lower, e) < 0 ||
 		has_self_entry(end, &mac, lower.ifindex, &present, e) < 0)
 		return -1;
-	return present ? 0 : err_set(e, "%s does not list %s although the macvtap is up", p->uplink,
-					 p->mac);
+	return present ? 0
+		       : err_set(e, "%s does not list %s although the macvtap is up", p->uplink,
+				 p->mac);
 }
 
 /* Where the second one to ask for a MAC gets nothing, a macvtap that rests up has to ask anew. */
@@ -348,8 +356,9 @@ static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, str
 	*ret_complaint = uplink_complaint(end, i, log);
 	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
-	return present ? 0 : err_set(e, "%s does not list %s after it was added", uplink.name,
-					 end->order.pairs[i].mac);
+	return present ? 0
+		       : err_set(e, "%s does not list %s after it was added", uplink.name,
+				 end->order.pairs[i].mac);
 }
 
 int uplink_entry_set(struct end *end, size_t i, struct err *e)
@@ -362,7 +371,8 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e)
 		return 0;
 	err_set(e, "the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
 		end->order.pairs[i].uplink, complaint);
-	return err_hint(e, "Is the uplink's VF trusted? Are there too many guests on their standby?");
+	return err_hint(e,
+		"Is the uplink's VF trusted? Are there too many guests on their standby?");
 }
 
 /* The guest is on its way: nothing can be refused any more. */
@@ -373,7 +383,8 @@ static int set_uplink_entry_or_warn(struct end *end, size_t i, struct err *e)
 	if (set_uplink_entry(end, i, &complaint, e) < 0)
 		return -1;
 	if (complaint)
-		log_warn("%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost until "
+		log_warn("%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost "
+			 "until "
 			 "it has its VF; the kernel says \"%s\"",
 			end->order.name, end->order.pairs[i].uplink, complaint);
 	return 0;
@@ -385,8 +396,8 @@ static int set_uplink_entry_or_warn(struct end *end, size_t i, struct err *e)
  * entry for on the uplink's list (net/bridge/br_if.c, br_manage_promisc). What is listed then is
  * the bridge's, and goes with that entry.
  */
-static int bridge_lists_it(struct end *end, const struct mac *mac, const struct link *uplink, bool *ret,
-	struct err *e)
+static int bridge_lists_it(struct end *end, const struct mac *mac, const struct link *uplink,
+	bool *ret, struct err *e)
 {
 	CLEANUP_FDB struct fdb_list found = { 0 };
 	CLEANUP_LINKS struct link_list links = { 0 };
@@ -397,8 +408,9 @@ static int bridge_lists_it(struct end *end, const struct mac *mac, const struct 
 	bridge = link_list_by_index(&links, uplink->master);
 	*ret = false;
 	for (size_t k = 0; bridge && bridge->vlan_filtering && k < found.n; k++)
-		*ret = *ret || (found.v[k].bridge == bridge->ifindex && found.v[k].kind != FDB_LEARNT &&
-				       found.v[k].port != uplink->ifindex);
+		*ret = *ret ||
+		       (found.v[k].bridge == bridge->ifindex && found.v[k].kind != FDB_LEARNT &&
+			       found.v[k].port != uplink->ifindex);
 	return 0;
 }
 
@@ -474,7 +486,7 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
  */
 struct expect {
 	struct end *end;
-	bool *joined; /* owned; by pair: its tap is a port of the bridge */
+	bool *joined;      /* owned; by pair: its tap is a port of the bridge */
 	struct link *taps; /* owned; by pair */
 	uint64_t mark;
 	struct mnl_socket *monitor; /* owned */
@@ -574,7 +586,9 @@ int standby_expect(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
 	CLEANUP_FREE struct link *taps = mem_new(end->order.n_pairs * sizeof(*taps));
-	struct expect x = { .end = end, .joined = joined, .taps = taps,
+	struct expect x = { .end = end,
+		.joined = joined,
+		.taps = taps,
 		.mark = virt_event_mark(end->virt) };
 	int r;
 

@@ -150,6 +150,7 @@ static int rest_standby(struct end *end, size_t i, struct err *e)
  * The uplink entry of the source stands in two places: where the NIC gives frames to both, it
  * is set before the VF goes, so that there is no gap; elsewhere only afterwards.
  */
+/* clang-format off */
 const struct step steps[] = {
 	{ "reserve-vf", "reserve the VF",
 		.source = { .pair = reserve, .undo_pair = release },
@@ -190,6 +191,7 @@ const struct step steps[] = {
 		.destination = { .pair = rest_standby, .domain = definition_verify },
 		.forward = true },
 };
+/* clang-format on */
 
 const size_t n_steps = ARRAY_SIZE(steps);
 _Static_assert(ARRAY_SIZE(steps) <= END_STEPS_MAX, "END_STEPS_MAX is too small");

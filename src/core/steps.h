@@ -12,7 +12,10 @@
 
 #include "core/end.h"
 
-/* What an undo returns, beside 0 and -1, when there is a reason not to undo it now: the step stays begun. */
+/*
+ * What an undo returns, beside 0 and -1, when there is a reason not to undo it now: the step
+ * stays begun.
+ */
 enum { UNDO_PUT_OFF = 1 };
 
 /* One host's half of a step. A step can have a part for each pair and one for the domain. */
@@ -38,7 +41,8 @@ struct step {
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
-extern const char step_detach[], step_migrate[], step_leave_source[], step_give_vf[], step_autostart_off[];
+extern const char step_detach[], step_migrate[], step_leave_source[], step_give_vf[],
+	step_autostart_off[];
 
 const struct step *step_find(const char *name);
 const struct step_half *step_half_of(const struct step *step, bool is_source);

@@ -31,7 +31,8 @@ static int check_name(const char *s, const char *what, struct err *e)
 		return err_set_kind(e, ERR_USAGE, "\"%s\" is no %s", s, what);
 	for (; *s; s++)
 		if (!isalnum((unsigned char)*s) && !strchr("._-@:[]%", *s))
-			return err_set_kind(e, ERR_USAGE, "\"%c\" cannot be part of a %s", *s, what);
+			return err_set_kind(e, ERR_USAGE, "\"%c\" cannot be part of a %s", *s,
+				what);
 	return 0;
 }
 
@@ -41,7 +42,8 @@ static int check_path(const char *path, struct err *e)
 		return err_set_kind(e, ERR_USAGE, "agent-path: \"%s\" is no absolute path", path);
 	for (const char *s = path; *s; s++)
 		if (!isalnum((unsigned char)*s) && !strchr("/._-+", *s))
-			return err_set_kind(e, ERR_USAGE, "agent-path: \"%c\" cannot be part of it", *s);
+			return err_set_kind(e, ERR_USAGE, "agent-path: \"%c\" cannot be part of it",
+				*s);
 	return 0;
 }
 
@@ -54,7 +56,8 @@ static int add_agent_command(struct target *t, const struct options *o, struct e
 	} else {
 		/* A shell that nobody logs in to often lacks the sbin directories. */
 		add_arg(t, str_dup("env"));
-		add_arg(t, str_dup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+		add_arg(t, str_dup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/"
+				   "bin"));
 		add_arg(t, str_dup("sriov-migrate"));
 	}
 	add_arg(t, str_dup("agent"));
@@ -134,7 +137,8 @@ static char *uri_of(const char *destination)
 
 	if (!strchr(host, ':') || *host == '[')
 		return str_printf("qemu+ssh://%s/system", destination);
-	return str_printf("qemu+ssh://%.*s[%s]/system", (int)(host - destination), destination, host);
+	return str_printf("qemu+ssh://%.*s[%s]/system", (int)(host - destination), destination,
+		host);
 }
 
 int target_parse(const char *host, const struct options *o, struct target *ret, struct err *e)

@@ -19,7 +19,8 @@ enum { COUNT_LIMIT_MS = 3000, COUNT_PAUSE_MS = 20 };
 /* ---- room ---- */
 
 /* How many MACs besides this one the uplink has to take, and how many of them are other runs'. */
-static int count_others(struct end *end, size_t i, size_t *ret_entries, size_t *ret_held, struct err *e)
+static int count_others(struct end *end, size_t i, size_t *ret_entries, size_t *ret_held,
+	struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_FREE char *prefix = str_printf("filter-%s-", p->uplink);
@@ -27,7 +28,8 @@ static int count_others(struct end *end, size_t i, size_t *ret_entries, size_t *
 	CLEANUP_FREE char *held = lock_list(prefix);
 	struct link uplink;
 
-	if (link_get(end->nl, p->uplink, &uplink, e) < 0 || fdb_find(end->nl, NULL, &entries, e) < 0)
+	if (link_get(end->nl, p->uplink, &uplink, e) < 0 ||
+		fdb_find(end->nl, NULL, &entries, e) < 0)
 		return -1;
 	*ret_entries = *ret_held = 0;
 	for (size_t k = 0; k < entries.n; k++) {
@@ -59,7 +61,8 @@ static int take_if_room(struct end *end, size_t i, struct err *e)
 		return -1;
 	if (entries + held >= (size_t)p->filter_limit)
 		return err_set_kind(e, held ? ERR_BUSY : ERR_REFUSED,
-			"uplink %s takes %d MACs besides its own; %zu are there, and other runs need %zu",
+			"uplink %s takes %d MACs besides its own; %zu are there, and other runs "
+			"need %zu",
 			p->uplink, (int)p->filter_limit, entries, held);
 	return lock_take(name, what, end->order.owner, &end->pairs[i].room_lock, e);
 }

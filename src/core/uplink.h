@@ -20,8 +20,8 @@ int uplink_room_release(struct end *end, size_t i);
 /* Where the kernel log ends now, for uplink_complaint; -1: it cannot be read. Caller closes. */
 int uplink_log_mark(void);
 /*
- * What the PF's driver has said since the mark about a filter that the pair's uplink was refused, or
- * NULL. Caller frees. Drivers that answer a VF later are not waited for.
+ * What the PF's driver has said since the mark about a filter that the pair's uplink was refused,
+ * or NULL. Caller frees. Drivers that answer a VF later are not waited for.
  */
 char *uplink_complaint(struct end *end, size_t i, int mark);
 

@@ -27,9 +27,10 @@ static int find_mode(const struct nlmsghdr *msg, void *arg)
 	mnl_attr_for_each(a, msg, sizeof(struct genlmsghdr))
 		if (mnl_attr_get_type(a) == DEVLINK_ATTR_ESWITCH_MODE &&
 			mnl_attr_get_payload_len(a) == sizeof(uint16_t))
-			*(enum eswitch_mode *)arg = mnl_attr_get_u16(a) == DEVLINK_ESWITCH_MODE_SWITCHDEV ?
-							    ESWITCH_SWITCHDEV :
-							    ESWITCH_LEGACY;
+			*(enum eswitch_mode *)arg =
+				mnl_attr_get_u16(a) == DEVLINK_ESWITCH_MODE_SWITCHDEV
+					? ESWITCH_SWITCHDEV
+					: ESWITCH_LEGACY;
 	return MNL_CB_OK;
 }
 

@@ -131,9 +131,11 @@ static int set_bridge_entry(struct nl *nl, const struct fdb_entry *entry, struct
 
 int fdb_replace(struct nl *nl, int port, const struct mac *mac, uint16_t vlan, struct err *e)
 {
-	struct fdb_entry entry = {
-		.mac = *mac, .port = port, .vlan = vlan, .kind = FDB_STATIC, .sticky = true
-	};
+	struct fdb_entry entry = { .mac = *mac,
+		.port = port,
+		.vlan = vlan,
+		.kind = FDB_STATIC,
+		.sticky = true };
 
 	return set_bridge_entry(nl, &entry, e);
 }

@@ -68,7 +68,10 @@ int kmsg_open(void)
 	return fd;
 }
 
-/* One read gives one record, "LEVEL,NUMBER,TIME,FLAGS;TEXT", and what belongs to it on more lines. */
+/*
+ * One read gives one record, "LEVEL,NUMBER,TIME,FLAGS;TEXT", and what belongs to it on more
+ * lines.
+ */
 static char *find_in(char *text, const struct kmsg_about *about)
 {
 	char *rest = NULL;

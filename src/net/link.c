@@ -103,7 +103,8 @@ static void parse_attr(const struct nlattr *a, struct link *l)
 	case IFLA_STATS64:
 		if (mnl_attr_get_payload_len(a) < offsetof(struct rtnl_link_stats64, rx_bytes))
 			break;
-		memcpy(&stats, mnl_attr_get_payload(a), offsetof(struct rtnl_link_stats64, rx_bytes));
+		memcpy(&stats, mnl_attr_get_payload(a),
+			offsetof(struct rtnl_link_stats64, rx_bytes));
 		l->rx_packets = stats.rx_packets;
 		l->tx_packets = stats.tx_packets;
 		break;
@@ -156,7 +157,8 @@ int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e)
 	struct nlmsghdr *msg;
 
 	if (str_is_empty(name) || strlen(name) >= IF_NAMESIZE)
-		return err_set_kind(e, ERR_NOT_FOUND, "no network device is named \"%s\"", name ? name : "");
+		return err_set_kind(e, ERR_NOT_FOUND, "no network device is named \"%s\"",
+			name ? name : "");
 	msg = nl_message(buf, RTM_GETLINK, 0, sizeof(*ifi), (void **)&ifi);
 	mnl_attr_put_strz(msg, IFLA_IFNAME, name);
 	if (nl_talk(nl, msg, link_collect, &list, "network device", e) < 0)
@@ -183,7 +185,8 @@ int link_set_up(struct nl *nl, const char *name, bool up, struct err *e)
 	if (nl_talk(nl, msg, NULL, NULL, up ? "set up" : "set down", e) < 0 ||
 		link_get(nl, name, &now, e) < 0)
 		return err_prefix(e, "%s", name);
-	return now.up == up ? 0 : err_set(e, "%s is not %s after it was set", name, up ? "up" : "down");
+	return now.up == up ? 0
+			    : err_set(e, "%s is not %s after it was set", name, up ? "up" : "down");
 }
 
 const struct link *link_list_by_name(const struct link_list *l, const char *name)
@@ -224,8 +227,8 @@ static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
 			first = info.vid;
 			continue;
 		}
-		add_vlan_range(list,
-			(info.flags & BRIDGE_VLAN_INFO_RANGE_END) ? first : info.vid, info.vid);
+		add_vlan_range(list, (info.flags & BRIDGE_VLAN_INFO_RANGE_END) ? first : info.vid,
+			info.vid);
 	}
 }
 
@@ -296,7 +299,8 @@ int link_with_addresses(struct nl *nl, int **ret, size_t *ret_n, struct err *e)
 	struct nlmsghdr *msg =
 		nl_message(buf, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa), (void **)&ifa);
 
-	if (nl_dump(nl, msg, link_collect_address, reset_indexes, &list, "list of IP addresses", e) < 0) {
+	if (nl_dump(nl, msg, link_collect_address, reset_indexes, &list, "list of IP addresses",
+		    e) < 0) {
 		free(list.v);
 		return -1;
 	}

@@ -19,11 +19,11 @@ struct link {
 	bool up;      /* administratively (IFF_UP) */
 	bool running; /* has carrier (IFF_LOWER_UP) */
 	uint32_t mtu;
-	int master;         /* ifindex of the bridge, bond or team above, 0 for none */
-	int lower;          /* ifindex of the device below (VLAN, macvlan), 0 for none */
-	char kind[16];      /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
-	char port_kind[16]; /* what it is a port of: "bridge", "bond"; "" for none */
-	uint8_t port_state; /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
+	int master;          /* ifindex of the bridge, bond or team above, 0 for none */
+	int lower;           /* ifindex of the device below (VLAN, macvlan), 0 for none */
+	char kind[16];       /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
+	char port_kind[16];  /* what it is a port of: "bridge", "bond"; "" for none */
+	uint8_t port_state;  /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
 	bool vlan_filtering; /* bridges */
 	uint64_t rx_packets, tx_packets;
 };

@@ -118,11 +118,14 @@ static int error_from_kernel(const struct nlmsghdr *msg, const char *what, struc
 	const char *text = ext_ack_text(msg);
 	int sys = errno_of(er->error);
 
-	return text ? err_set_sys(e, sys, "%s: the kernel says \"%s\"", what, text) :
-		      err_set_sys(e, sys, "%s", what);
+	return text ? err_set_sys(e, sys, "%s: the kernel says \"%s\"", what, text)
+		    : err_set_sys(e, sys, "%s", what);
 }
 
-/* The end of a dump, which may have failed half-way (net/netlink/af_netlink.c, netlink_dump_done). */
+/*
+ * The end of a dump, which may have failed half-way (net/netlink/af_netlink.c,
+ * netlink_dump_done).
+ */
 static int end_of_dump(const struct nlmsghdr *msg, const char *what, struct err *e)
 {
 	int32_t error = 0;
@@ -133,7 +136,8 @@ static int end_of_dump(const struct nlmsghdr *msg, const char *what, struct err 
 }
 
 /* Handles one message: 1 go on, 0 end of the answer, -1 error. */
-static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what, struct err *e)
+static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
+	struct err *e)
 {
 	const struct nlmsgerr *er = mnl_nlmsg_get_payload(msg);
 

@@ -21,7 +21,8 @@ void nl_cleanup(struct nl **nl);
 #define CLEANUP_NL __attribute__((cleanup(nl_cleanup)))
 
 /* Starts a message in BUF (NL_BUF_SIZE bytes): header plus SIZE zeroed bytes at *ret_extra. */
-struct nlmsghdr *nl_message(char *buf, uint16_t type, uint16_t flags, size_t size, void **ret_extra);
+struct nlmsghdr *nl_message(char *buf, uint16_t type, uint16_t flags, size_t size,
+	void **ret_extra);
 
 /*
  * Sends MSG and reads the whole answer; CB (may be NULL) sees each message of it and returns
@@ -33,15 +34,18 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
 	struct err *e);
 
 /*
- * Goes through one datagram of LEN bytes at BUF, which is aligned as a message is and has room up to
- * the next multiple of 4: each message in it that answers request SEQ of PORT is handled
- * as nl_talk does. 1: the answer goes on in the next datagram; 0: it is complete; -1: it is an
+ * Goes through one datagram of LEN bytes at BUF, which is aligned as a message is and has room up
+ * to the next multiple of 4: each message in it that answers request SEQ of PORT is handled as
+ * nl_talk does. 1: the answer goes on in the next datagram; 0: it is complete; -1: it is an
  * error. The bytes may be anything.
  */
 int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
 	const char *what, struct err *e);
 
-/* Whether a whole message stands at MSG in the LEFT bytes; libmnl takes lengths above 2 GiB for small ones. */
+/*
+ * Whether a whole message stands at MSG in the LEFT bytes; libmnl takes lengths above 2 GiB for
+ * small ones.
+ */
 bool nl_message_fits(const struct nlmsghdr *msg, int left);
 
 /* The value of an attribute; 0, or "", where its length is none that such a value can have. */

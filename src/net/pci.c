@@ -176,8 +176,8 @@ bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const stru
 	return false;
 }
 
-bool pci_find_address(const struct pci_pf_list *l, const char *address, const struct pci_pf **ret_pf,
-	const struct pci_vf **ret_vf)
+bool pci_find_address(const struct pci_pf_list *l, const char *address,
+	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		for (size_t k = 0; k < l->v[i].n_vfs; k++) {
@@ -264,7 +264,8 @@ char *pci_group_trouble(const struct pci_address *address)
 
 		if (!why && name[0] != '.' && !str_equal(name, text) && !is_harmless_member(name)) {
 			read_link_name(name, "driver", driver, sizeof(driver));
-			why = str_printf("it shares its IOMMU group with %s, which the host uses (driver %s)",
+			why = str_printf("it shares its IOMMU group with %s, which the host uses "
+					 "(driver %s)",
 				name, driver);
 		}
 		free(names[i]);

@@ -14,8 +14,8 @@
 struct pci_vf {
 	struct pci_address address;
 	unsigned int index;
-	char driver[32];            /* "" when none is bound */
-	char netdev[IF_NAMESIZE];   /* "" when it has none in this network namespace */
+	char driver[32];          /* "" when none is bound */
+	char netdev[IF_NAMESIZE]; /* "" when it has none in this network namespace */
 };
 
 struct pci_pf {
@@ -42,8 +42,8 @@ bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const stru
 	const struct pci_vf **ret_vf);
 
 /* The VF with this canonical address, and its PF; false: there is none. */
-bool pci_find_address(const struct pci_pf_list *l, const char *address, const struct pci_pf **ret_pf,
-	const struct pci_vf **ret_vf);
+bool pci_find_address(const struct pci_pf_list *l, const char *address,
+	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf);
 
 /* The PCI function behind a network device, as text. */
 int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e);

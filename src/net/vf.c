@@ -26,10 +26,11 @@ void vf_list_free(struct vf_list *l)
 
 /* Every answer starts with the VF's number and is a fixed kernel structure. */
 /* NOLINTBEGIN(bugprone-macro-parentheses): a type and a name cannot stand in them */
-#define READ_VF(a, type, var)                                                            \
-	type var = { 0 };                                                                \
-	memcpy(&var, mnl_attr_get_payload(a),                                            \
-		mnl_attr_get_payload_len(a) < sizeof(var) ? mnl_attr_get_payload_len(a) : sizeof(var))
+#define READ_VF(a, type, var) \
+	type var = { 0 }; \
+	memcpy(&var, mnl_attr_get_payload(a), \
+		mnl_attr_get_payload_len(a) < sizeof(var) ? mnl_attr_get_payload_len(a) \
+							  : sizeof(var))
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The kernel's way of saying that the driver did not answer. */
@@ -163,7 +164,8 @@ const struct vf_info *vf_list_find(const struct vf_list *l, uint32_t index)
 
 /* One request that sets one attribute of one VF. */
 struct setting {
-	uint16_t type; /* IFLA_VF_…; in a list of VLANs: IFLA_VF_VLAN_INFO, which has a MAC's number */
+	/* IFLA_VF_…; in a list of VLANs IFLA_VF_VLAN_INFO, which has a MAC's number. */
+	uint16_t type;
 	union {
 		struct ifla_vf_mac mac;
 		struct ifla_vf_trust trust;
@@ -199,7 +201,8 @@ static int set_once(struct nl *nl, int pf, const struct setting *s, const char *
 }
 
 /* A driver that resets the VF says busy for a while. */
-static int set_patiently(struct nl *nl, int pf, const struct setting *s, const char *what, struct err *e)
+static int set_patiently(struct nl *nl, int pf, const struct setting *s, const char *what,
+	struct err *e)
 {
 	int64_t deadline = clock_ms() + BUSY_LIMIT_MS;
 
@@ -213,7 +216,8 @@ static int set_patiently(struct nl *nl, int pf, const struct setting *s, const c
 
 int vf_set_mac(struct nl *nl, int pf, uint32_t index, const struct mac *mac, struct err *e)
 {
-	struct setting s = { .type = IFLA_VF_MAC, .value.mac = { .vf = index },
+	struct setting s = { .type = IFLA_VF_MAC,
+		.value.mac = { .vf = index },
 		.size = sizeof(s.value.mac) };
 	char text[MAC_TEXT_SIZE];
 
@@ -279,17 +283,17 @@ void vf_attr_format(enum vf_attr_kind kind, const struct vf_attr *a, char *ret)
 		break;
 	case VF_LINK_STATE:
 		snprintf(ret, VF_ATTR_TEXT_SIZE, "state %s",
-			a->link_state >= 0 && a->link_state < (int64_t)ARRAY_SIZE(states) ?
-				states[a->link_state] :
-				"unknown");
+			a->link_state >= 0 && a->link_state < (int64_t)ARRAY_SIZE(states)
+				? states[a->link_state]
+				: "unknown");
 		break;
 	case VF_RATE:
 		snprintf(ret, VF_ATTR_TEXT_SIZE, "min_tx_rate %" PRId64 " max_tx_rate %" PRId64,
 			a->min_rate, a->max_rate);
 		break;
 	case VF_VLAN:
-		snprintf(ret, VF_ATTR_TEXT_SIZE, "vlan %" PRId64 " qos %" PRId64 "%s", a->vlan, a->qos,
-			a->protocol == ETH_P_8021AD ? " proto 802.1ad" : "");
+		snprintf(ret, VF_ATTR_TEXT_SIZE, "vlan %" PRId64 " qos %" PRId64 "%s", a->vlan,
+			a->qos, a->protocol == ETH_P_8021AD ? " proto 802.1ad" : "");
 		break;
 	case VF_ATTRS:
 		break;
@@ -342,7 +346,8 @@ static void fill_vlan(struct setting *s, uint32_t vf, const struct vf_attr *a)
 		sizeof(s->value.vlan_info), .in_vlan_list = true };
 }
 
-static void fill_setting(struct setting *s, uint32_t vf, enum vf_attr_kind kind, const struct vf_attr *a)
+static void fill_setting(struct setting *s, uint32_t vf, enum vf_attr_kind kind,
+	const struct vf_attr *a)
 {
 	switch (kind) {
 	case VF_TRUST:
@@ -351,15 +356,17 @@ static void fill_setting(struct setting *s, uint32_t vf, enum vf_attr_kind kind,
 		break;
 	case VF_SPOOFCHK:
 		*s = (struct setting){ IFLA_VF_SPOOFCHK,
-			{ .spoofchk = { vf, (uint32_t)a->spoofchk } }, sizeof(s->value.spoofchk), false };
+			{ .spoofchk = { vf, (uint32_t)a->spoofchk } }, sizeof(s->value.spoofchk),
+			false };
 		break;
 	case VF_QUERY_RSS:
-		*s = (struct setting){ IFLA_VF_RSS_QUERY_EN, { .rss = { vf, (uint32_t)a->query_rss } },
-			sizeof(s->value.rss), false };
+		*s = (struct setting){ IFLA_VF_RSS_QUERY_EN,
+			{ .rss = { vf, (uint32_t)a->query_rss } }, sizeof(s->value.rss), false };
 		break;
 	case VF_LINK_STATE:
 		*s = (struct setting){ IFLA_VF_LINK_STATE,
-			{ .state = { vf, (uint32_t)a->link_state } }, sizeof(s->value.state), false };
+			{ .state = { vf, (uint32_t)a->link_state } }, sizeof(s->value.state),
+			false };
 		break;
 	case VF_RATE:
 		*s = (struct setting){ IFLA_VF_RATE,

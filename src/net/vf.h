@@ -17,13 +17,21 @@
 /* In the words and units of ip-link(8); -1: the driver does not say. */
 struct vf_attr {
 	int64_t trust, spoofchk, query_rss;
-	int64_t link_state;          /* 0 auto, 1 enable, 2 disable; 0 also where a driver has none */
+	int64_t link_state; /* 0 auto, 1 enable, 2 disable; 0 also where a driver has none */
 	int64_t min_rate, max_rate;  /* Mbit/s; 0: no limit */
 	int64_t vlan, qos, protocol; /* of the tag the PF puts on; 0: none; an Ethernet type */
 };
 
 /* What is set at once. */
-enum vf_attr_kind { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS, VF_LINK_STATE, VF_RATE, VF_VLAN, VF_ATTRS };
+enum vf_attr_kind {
+	VF_TRUST,
+	VF_SPOOFCHK,
+	VF_QUERY_RSS,
+	VF_LINK_STATE,
+	VF_RATE,
+	VF_VLAN,
+	VF_ATTRS
+};
 
 #define VF_ATTR_TEXT_SIZE 64
 

@@ -38,8 +38,7 @@ int err_set(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2
 int err_set_kind(struct err *e, enum err_kind kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* "…: strerror(sys)"; a NOT_FOUND kind for ENOENT, ENODEV and ENXIO. */
-int err_set_sys(struct err *e, int sys, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+int err_set_sys(struct err *e, int sys, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Adds context in front: "fmt: old message". Returns -1. */
 int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -36,8 +36,8 @@ int mac_parse(const char *s, struct mac *ret)
 
 void mac_format(const struct mac *m, char ret[MAC_TEXT_SIZE])
 {
-	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", m->b[0], m->b[1],
-		m->b[2], m->b[3], m->b[4], m->b[5]);
+	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", m->b[0], m->b[1], m->b[2],
+		m->b[3], m->b[4], m->b[5]);
 }
 
 bool mac_equal(const struct mac *a, const struct mac *b)
@@ -58,7 +58,8 @@ bool mac_is_multicast(const struct mac *m)
 }
 
 /* Reads 1 to MAX_DIGITS hexadecimal digits ending at END; moves *S behind END. */
-static int hex_field(const char **s, char end, int max_digits, unsigned long max, unsigned long *ret)
+static int hex_field(const char **s, char end, int max_digits, unsigned long max,
+	unsigned long *ret)
 {
 	const char *p = *s;
 	int n = 0;
@@ -86,7 +87,8 @@ int pci_parse(const char *s, struct pci_address *ret)
 	if (hex_field(&s, ':', 2, 0xff, &bus) < 0 || hex_field(&s, '.', 2, 0x1f, &slot) < 0 ||
 		hex_field(&s, '\0', 1, 7, &function) < 0)
 		return -1;
-	*ret = (struct pci_address){ (uint32_t)domain, (uint8_t)bus, (uint8_t)slot, (uint8_t)function };
+	*ret = (struct pci_address){ (uint32_t)domain, (uint8_t)bus, (uint8_t)slot,
+		(uint8_t)function };
 	return 0;
 }
 

@@ -51,14 +51,14 @@ __attribute__((format(printf, 2, 0))) static void emit(enum log_level level, con
 		print(level, text);
 }
 
-#define DEFINE_LOG(name, level)                                                          \
-	void name(const char *fmt, ...)                                                  \
-	{                                                                                \
-		va_list ap;                                                              \
-                                                                                         \
-		va_start(ap, fmt);                                                       \
-		emit(level, fmt, ap);                                                    \
-		va_end(ap);                                                              \
+#define DEFINE_LOG(name, level) \
+	void name(const char *fmt, ...) \
+	{ \
+		va_list ap; \
+\
+		va_start(ap, fmt); \
+		emit(level, fmt, ap); \
+		va_end(ap); \
 	}
 
 DEFINE_LOG(log_warn, LOG_LEVEL_WARN)

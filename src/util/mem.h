@@ -15,21 +15,21 @@
 #define CLEANUP_CLOSE CLEANUP(mem_cleanup_close)
 
 /* Hands a pointer out of a variable that would otherwise be cleaned up. */
-#define TAKE_PTR(p)                                                                      \
-	({                                                                               \
-		__typeof__(p) *take_pp_ = &(p);                                          \
-		__typeof__(p) take_p_ = *take_pp_;                                       \
-		*take_pp_ = NULL;                                                        \
-		take_p_;                                                                 \
+#define TAKE_PTR(p) \
+	({ \
+		__typeof__(p) *take_pp_ = &(p); \
+		__typeof__(p) take_p_ = *take_pp_; \
+		*take_pp_ = NULL; \
+		take_p_; \
 	})
 
 /* The same for a descriptor. */
-#define TAKE_FD(fd)                                                                      \
-	({                                                                               \
-		int *take_pfd_ = &(fd);                                                  \
-		int take_fd_ = *take_pfd_;                                               \
-		*take_pfd_ = -1;                                                         \
-		take_fd_;                                                                \
+#define TAKE_FD(fd) \
+	({ \
+		int *take_pfd_ = &(fd); \
+		int take_fd_ = *take_pfd_; \
+		*take_pfd_ = -1; \
+		take_fd_; \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -71,8 +71,7 @@ int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct er
 	/* The event loop must exist before the connection is opened. */
 	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
 		virt_err(e, "libvirt's event loop");
-	else if (connect_libvirt(v, v->uri, e) == 0 &&
-		 virt_events_start(v, e) == 0) {
+	else if (connect_libvirt(v, v->uri, e) == 0 && virt_events_start(v, e) == 0) {
 		*ret = v;
 		return 0;
 	}
@@ -178,7 +177,8 @@ enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_r
 
 	log_debug("libvirt: compare CPU %s", cpu->xml);
 	if (cpu->is_host)
-		r = virConnectCompareCPU(v->conn, cpu->xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
+		r = virConnectCompareCPU(v->conn, cpu->xml,
+			VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
 	else
 		r = virConnectCompareHypervisorCPU(v->conn, NULL, cpu->arch, cpu->machine,
 			cpu->virt_type, cpu->xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
@@ -236,7 +236,8 @@ static void add_network(virNetworkPtr net, struct virt_texts *texts)
 		virResetLastError(); /* gone since it was listed */
 		return;
 	}
-	*(char **)mem_append(&texts->v, &texts->n, sizeof(char *)) = str_dup(virNetworkGetName(net));
+	*(char **)mem_append(&texts->v, &texts->n, sizeof(char *)) =
+		str_dup(virNetworkGetName(net));
 	*(char **)mem_append(&texts->v, &texts->n, sizeof(char *)) = xml;
 }
 

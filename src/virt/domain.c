@@ -300,7 +300,8 @@ int virt_device_update(struct virt_domain *d, const char *device_xml, struct err
 int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err *e)
 {
 	virDomainInterfacePtr *nics = NULL;
-	int n = virDomainInterfaceAddresses(d->dom, &nics, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, 0);
+	int n = virDomainInterfaceAddresses(d->dom, &nics, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
+		0);
 	int found = 0;
 
 	if (n < 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Theory of operation: one thread runs libvirt's event loop for as long as the connection is
- * open. Callbacks note the event in a list under the lock and wake whoever waits; they never
- * call libvirt. One thing cannot wait for a waiter: the switch-over of a migration is told at
- * once, because the destination has to act before the guest resumes there. Waiters compare numbers: an event counts when it is newer than their mark.
+ * open. Callbacks note the event in a list under the lock and wake whoever waits; they never call
+ * libvirt. One thing cannot wait for a waiter: the switch-over of a migration is told at once,
+ * because the destination has to act before the guest resumes there. Waiters compare numbers: an
+ * event counts when it is newer than their mark.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +66,8 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	log_debug("libvirt event: %s, lifecycle %d/%d", virDomainGetName(dom), event, detail);
 	if (event == VIR_DOMAIN_EVENT_RESUMED)
 		note(v, dom, VIRT_EVENT_RESUMED, NULL);
-	else if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
+	else if (event == VIR_DOMAIN_EVENT_SUSPENDED &&
+		 detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
 		tell_switching(v, dom);
 	else
 		cancel_wake(v->wake);
@@ -121,7 +123,8 @@ int virt_events_start(struct virt *v, struct err *e)
 
 int virt_events_watch(struct virt *v, struct err *e)
 {
-	if (watch(v, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_removed), e) < 0)
+	if (watch(v, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_removed), e) <
+		0)
 		return -1;
 	if (watch(v, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED,
 		    VIR_DOMAIN_EVENT_CALLBACK(on_removal_failed), e) < 0)

@@ -83,10 +83,10 @@ static int migrate_by_peers(struct virt_domain *d, const char *dest_uri, struct 
 }
 
 struct watch {
-	virDomainPtr dom; /* borrowed */
+	virDomainPtr dom;                   /* borrowed */
 	const struct virt_watcher *watcher; /* borrowed */
-	struct cancel *cancel; /* borrowed */
-	int64_t deadline;      /* 0: none */
+	struct cancel *cancel;              /* borrowed */
+	int64_t deadline;                   /* 0: none */
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
@@ -215,7 +215,9 @@ static void set_watcher(struct virt *v, const struct virt_watcher *watcher)
 int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 	struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
 {
-	struct watch w = { .dom = d->dom, .watcher = watcher, .cancel = cancel,
+	struct watch w = { .dom = d->dom,
+		.watcher = watcher,
+		.cancel = cancel,
 		.deadline = m->timeout_ms ? clock_ms() + m->timeout_ms : 0 };
 	struct params p = { 0 };
 	pthread_t thread;
@@ -248,9 +250,11 @@ int virt_migration_abort(struct virt_domain *d, struct err *e)
 	virTypedParamsGetInt(v, n, VIR_DOMAIN_JOB_OPERATION, &operation);
 	virTypedParamsFree(v, n);
 	if (operation != VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
-		return err_set_kind(e, ERR_REFUSED, "the job of %s is no migration from here", d->name);
+		return err_set_kind(e, ERR_REFUSED, "the job of %s is no migration from here",
+			d->name);
 	log_debug("libvirt: abort the migration of %s", d->name);
-	return virDomainAbortJob(d->dom) < 0 ? virt_err(e, "abort of the migration of %s", d->name) : 0;
+	return virDomainAbortJob(d->dom) < 0 ? virt_err(e, "abort of the migration of %s", d->name)
+					     : 0;
 }
 
 int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct err *e)

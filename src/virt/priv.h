@@ -19,8 +19,8 @@ struct virt_event_record {
 };
 
 struct virt {
-	virConnectPtr conn; /* owned; NULL: lost */
-	char *uri;          /* owned */
+	virConnectPtr conn;  /* owned; NULL: lost */
+	char *uri;           /* owned */
 	struct cancel *wake; /* borrowed */
 	int callbacks[8];
 	size_t n_callbacks;
@@ -32,7 +32,7 @@ struct virt {
 
 	pthread_mutex_t lock;
 	const struct virt_watcher *watcher; /* borrowed; of a migration; guarded by lock */
-	struct virt_event_record *events; /* owned; guarded by lock */
+	struct virt_event_record *events;   /* owned; guarded by lock */
 	size_t n_events;
 	uint64_t n_seen; /* number of the newest event; guarded by lock */
 };

@@ -55,12 +55,16 @@ enum virt_fit {
 };
 
 struct virt_cpu {
-	const char *arch, *machine, *virt_type; /* NULL: the default. The emulator is this host's own. */
-	const char *xml; /* <cpu> */
-	bool is_host;    /* it is that of another host, and not one that QEMU makes up */
+	const char *arch, *machine,
+		*virt_type; /* NULL: the default. The emulator is this host's own. */
+	const char *xml;    /* <cpu> */
+	bool is_host;       /* it is that of another host, and not one that QEMU makes up */
 };
 
-/* Whether a guest with this CPU and machine could run here. Caller frees *ret_reason (may be NULL). */
+/*
+ * Whether a guest with this CPU and machine could run here. Caller frees *ret_reason (may be
+ * NULL).
+ */
 enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_reason);
 
 /*
@@ -84,9 +88,9 @@ int virt_networks(struct virt *v, struct virt_texts *ret, struct err *e);
 /* ---- domains ---- */
 
 enum virt_state {
-	VIRT_ABSENT,    /* no such domain */
-	VIRT_OFF,       /* defined, shut off */
-	VIRT_MIGRATED,  /* defined, shut off because it was migrated away */
+	VIRT_ABSENT,   /* no such domain */
+	VIRT_OFF,      /* defined, shut off */
+	VIRT_MIGRATED, /* defined, shut off because it was migrated away */
 	VIRT_RUNNING,
 	VIRT_PAUSED,    /* by a user, by an I/O error, … */
 	VIRT_MIGRATING, /* paused because of migration: incoming here, or switched over from here */
@@ -151,8 +155,8 @@ bool virt_event_seen(struct virt *v, uint64_t mark, enum virt_event event, const
 /*
  * Asks the guest to give up a device; returns without waiting for it. 1 when an earlier request
  * is still pending or the slot is busy ("already in the process of unplug", "power indicator
- * blinking"): that means wait and look, not failure. *ret_refused: on failure, the request has surely not
- * reached the guest.
+ * blinking"): that means wait and look, not failure. *ret_refused: on failure, the request has
+ * surely not reached the guest.
  */
 int virt_device_detach(struct virt_domain *d, const char *alias, bool *ret_refused, struct err *e);
 /* Live only. Success says nothing about the guest. */
@@ -180,15 +184,15 @@ struct virt_migration {
 	bool compressed;
 	bool copy_storage_all;
 	bool copy_storage_inc;
-	int64_t parallel;  /* connections; 0: not parallel */
-	int64_t bandwidth; /* MiB/s; 0: unlimited */
+	int64_t parallel;   /* connections; 0: not parallel */
+	int64_t bandwidth;  /* MiB/s; 0: unlimited */
 	int64_t timeout_ms; /* the job is aborted then; 0: never */
 };
 
 struct virt_progress {
 	int64_t elapsed_ms;
 	int64_t data_total, data_processed, data_remaining; /* bytes */
-	int64_t memory_bps; /* bytes per second */
+	int64_t memory_bps;                                 /* bytes per second */
 	int64_t iteration;
 };
 

@@ -24,7 +24,8 @@ static int64_t read_kib(xmlNode *node)
 	CLEANUP_FREE char *text = tree_text(node);
 	uint64_t kib;
 
-	if (!text || !(tree_attr_is(node, "unit", "KiB")) || str_parse_uint(text, INT64_MAX, &kib) < 0)
+	if (!text || !(tree_attr_is(node, "unit", "KiB")) ||
+		str_parse_uint(text, INT64_MAX, &kib) < 0)
 		return 0;
 	return (int64_t)kib;
 }
@@ -100,7 +101,8 @@ char *xml_domain_macs(const char *domain_xml)
 	str_buf_add(&list, "%s", "");
 	if (tree_parse(domain_xml, "domain", &doc, &ignored) < 0)
 		return list.s;
-	for (xmlNode *n = tree_child(tree_devices(doc), "interface"); n; n = tree_next(n, "interface")) {
+	for (xmlNode *n = tree_child(tree_devices(doc), "interface"); n;
+		n = tree_next(n, "interface")) {
 		CLEANUP_FREE char *text = tree_attr(tree_child(n, "mac"), "address");
 		char canonical[MAC_TEXT_SIZE];
 		struct mac mac;

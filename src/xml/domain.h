@@ -10,12 +10,12 @@
 
 /* What a domain asks of the host it is to run on. */
 struct xml_needs {
-	int64_t memory_kib;  /* 0: not given */
+	int64_t memory_kib; /* 0: not given */
 	bool hugepages;
-	char *virt_type;     /* owned, as all of them; "kvm", "qemu" */
+	char *virt_type; /* owned, as all of them; "kvm", "qemu" */
 	char *arch, *machine;
-	char *cpu;           /* the whole element; NULL: none */
-	char *cpu_mode;      /* NULL: none */
+	char *cpu;      /* the whole element; NULL: none */
+	char *cpu_mode; /* NULL: none */
 };
 
 void xml_needs_free(struct xml_needs *n);

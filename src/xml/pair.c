@@ -88,8 +88,9 @@ static void judge(struct xml_pair *p)
 	if (!p->mac)
 		p->problem = str_printf("the standby %s has no MAC address", p->standby_alias);
 	else if (p->primary.mac && !str_equal(p->primary.mac, p->mac))
-		p->problem = str_printf("the MACs of the pair differ: standby %s has %s, its primary %s",
-			p->standby_alias, p->mac, p->primary.mac);
+		p->problem =
+			str_printf("the MACs of the pair differ: standby %s has %s, its primary %s",
+				p->standby_alias, p->mac, p->primary.mac);
 }
 
 static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
@@ -108,7 +109,8 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	p->virtualport = tree_attr(tree_child(nic, "virtualport"), "type");
 	p->link_up = !tree_attr_is(tree_child(nic, "link"), "state", "down");
 	if (!p->standby_alias) {
-		p->problem = str_printf("the standby with MAC %s has no alias", p->mac ? p->mac : "?");
+		p->problem =
+			str_printf("the standby with MAC %s has no alias", p->mac ? p->mac : "?");
 		return;
 	}
 	primary = tree_primary_of(devices, p->standby_alias);
@@ -143,8 +145,9 @@ static void add_dangling(xmlNode *devices, const char *element, struct xml_pair_
 			continue;
 		p = mem_append(&list->v, &list->n, sizeof(*p));
 		read_primary(d, &p->primary);
-		p->problem = str_printf("the primary %s names the standby \"%s\", which does not exist",
-			name_of(&p->primary), alias ? alias : "");
+		p->problem =
+			str_printf("the primary %s names the standby \"%s\", which does not exist",
+				name_of(&p->primary), alias ? alias : "");
 	}
 }
 
@@ -186,7 +189,8 @@ static void judge_all(xmlNode *devices, struct xml_pair_list *list)
 		if (p->problem || !p->standby_alias)
 			continue;
 		if (count_primaries(devices, "interface", p->standby_alias) +
-				count_primaries(devices, "hostdev", p->standby_alias) > 1)
+				count_primaries(devices, "hostdev", p->standby_alias) >
+			1)
 			p->problem = str_printf("the standby %s has more than one primary",
 				p->standby_alias);
 		else
@@ -203,8 +207,11 @@ static int check_number(xmlNode *devices, struct err *e)
 		n++;
 	for (xmlNode *d = tree_child(devices, "hostdev"); d; d = tree_next(d, "hostdev"))
 		n++;
-	return n <= DEVICES_MAX ? 0 : err_set(e, "the definition has more than %d NICs and devices that "
-						  "are passed through", DEVICES_MAX);
+	return n <= DEVICES_MAX ? 0
+				: err_set(e,
+					  "the definition has more than %d NICs and devices that "
+					  "are passed through",
+					  DEVICES_MAX);
 }
 
 int xml_pairs_find(const char *domain_xml, struct xml_pair_list *ret, struct err *e)
@@ -280,7 +287,8 @@ bool xml_agent_connected(const char *live_xml)
 
 	if (tree_parse(live_xml, "domain", &doc, &ignored) < 0)
 		return false;
-	for (xmlNode *c = tree_child(tree_devices(doc), "channel"); c; c = tree_next(c, "channel")) {
+	for (xmlNode *c = tree_child(tree_devices(doc), "channel"); c;
+		c = tree_next(c, "channel")) {
 		xmlNode *target = tree_child(c, "target");
 
 		if (tree_attr_is(target, "name", "org.qemu.guest_agent.0"))
@@ -328,7 +336,8 @@ int xml_network_parse(const char *network_xml, struct xml_network *ret, struct e
 		char *device = tree_attr(i, "dev");
 
 		if (device)
-			*(char **)mem_append(&ret->devices.v, &ret->devices.n, sizeof(device)) = device;
+			*(char **)mem_append(&ret->devices.v, &ret->devices.n, sizeof(device)) =
+				device;
 	}
 	if (!ret->forward) /* <forward/> alone means NAT */
 		ret->forward = str_dup("nat");

@@ -14,10 +14,10 @@
 
 /* How the domain definition gives the primary. */
 enum primary_form {
-	PRIMARY_NONE,    /* not there: unplugged, or never was */
+	PRIMARY_NONE,        /* not there: unplugged, or never was */
 	PRIMARY_HOSTDEV_NIC, /* <interface type='hostdev'> */
-	PRIMARY_POOL,    /* <interface type='network'> on a network of VFs */
-	PRIMARY_HOSTDEV, /* plain <hostdev> with <teaming> */
+	PRIMARY_POOL,        /* <interface type='network'> on a network of VFs */
+	PRIMARY_HOSTDEV,     /* plain <hostdev> with <teaming> */
 };
 
 struct xml_primary {
@@ -81,10 +81,10 @@ int xml_other_devices(const char *domain_xml, struct xml_strings *ret, struct er
 bool xml_agent_connected(const char *live_xml);
 
 struct xml_network {
-	char *forward; /* owned; mode, "" for an isolated network */
-	char *bridge;  /* owned; NULL: none */
-	bool libvirt_owns_fdb; /* macTableManager='libvirt' */
-	char *virtualport;     /* owned; as of a pair */
+	char *forward;              /* owned; mode, "" for an isolated network */
+	char *bridge;               /* owned; NULL: none */
+	bool libvirt_owns_fdb;      /* macTableManager='libvirt' */
+	char *virtualport;          /* owned; as of a pair */
 	struct xml_strings devices; /* modes other than "hostdev": devices for macvtaps */
 	/* A pool of VFs (mode "hostdev"): the PF it takes them from and, as libvirt lists them in
 	 * the order in which it tries them, the VFs. */

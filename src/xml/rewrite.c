@@ -59,7 +59,8 @@ int xml_primary_with_alias(const char *device_xml, const char *alias, char **ret
 		return -1;
 	root = xmlDocGetRootElement(doc);
 	if (alias && !tree_child(root, "alias"))
-		tree_set_attr(xmlNewChild(root, NULL, (const xmlChar *)"alias", NULL), "name", alias);
+		tree_set_attr(xmlNewChild(root, NULL, (const xmlChar *)"alias", NULL), "name",
+			alias);
 	*ret = tree_print_doc(doc);
 	return 0;
 }

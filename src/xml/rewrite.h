@@ -19,9 +19,9 @@ int xml_domain_with_vfs(const char *domain_xml, const struct xml_new_address *ch
 	char **ret, struct err *e);
 
 /*
- * The device element DEVICE_XML with this alias, if it has none: QEMU remembers the one it
- * knew a standby's primary by. libvirt keeps an alias that is given in a live attach, even one
- * of its own making (src/qemu/qemu_alias.c). ALIAS may be NULL: nothing is added. Caller frees *ret.
+ * The device element DEVICE_XML with this alias, if it has none: QEMU remembers the one it knew a
+ * standby's primary by. libvirt keeps an alias that is given in a live attach, even one of its
+ * own making (src/qemu/qemu_alias.c). ALIAS may be NULL: nothing is added. Caller frees *ret.
  */
 int xml_primary_with_alias(const char *device_xml, const char *alias, char **ret, struct err *e);
 

@@ -20,7 +20,8 @@ static void be_silent(void *ctx, const char *fmt, ...)
 }
 
 /* Before a declaration's entities are read: some take for ever. */
-static void refuse_doctype(void *ctx, const xmlChar *name, const xmlChar *external, const xmlChar *system)
+static void refuse_doctype(void *ctx, const xmlChar *name, const xmlChar *external,
+	const xmlChar *system)
 {
 	xmlParserCtxt *parser = ctx;
 	bool *has_doctype = parser->_private;
@@ -77,7 +78,8 @@ void tree_cleanup(xmlDoc **doc)
 static xmlNode *first_named(xmlNode *node, const char *name)
 {
 	for (; node; node = node->next)
-		if (node->type == XML_ELEMENT_NODE && !node->ns && xmlStrEqual(node->name, XC(name)))
+		if (node->type == XML_ELEMENT_NODE && !node->ns &&
+			xmlStrEqual(node->name, XC(name)))
 			return node;
 	return NULL;
 }
@@ -168,7 +170,8 @@ char *tree_pci_address(xmlNode *address)
 	/* libvirt leaves out nothing it prints, but takes hand-written XML without the zeros. */
 	number_attr(address, "domain", UINT32_MAX, &domain);
 	number_attr(address, "function", 7, &function);
-	if (number_attr(address, "bus", 0xff, &bus) < 0 || number_attr(address, "slot", 0x1f, &slot) < 0)
+	if (number_attr(address, "bus", 0xff, &bus) < 0 ||
+		number_attr(address, "slot", 0x1f, &slot) < 0)
 		return NULL;
 	pci = (struct pci_address){ (uint32_t)domain, (uint8_t)bus, (uint8_t)slot,
 		(uint8_t)function };

@@ -63,8 +63,7 @@ static int check_vf_unused(const struct dom *d, const char *address)
 	return r;
 }
 
-static int check_alias(
-	const struct dom *d, xmlDoc *live, const char *alias, const char *standby)
+static int check_alias(const struct dom *d, xmlDoc *live, const char *alias, const char *standby)
 {
 	CLEANUP_TEXT char *file = text("primary.%s", standby);
 	CLEANUP_TEXT char *before = dom_read(d, file);
@@ -90,8 +89,8 @@ static int check_guest_address(xmlDoc *live, xmlNode *device)
 		CLEANUP_TEXT char *other = node_pci(node_child(v, "address"));
 
 		if (other && strcmp(other, address) == 0)
-			return fail(VIR_ERR_XML_ERROR,
-				"Attempted double use of PCI Address %s", address);
+			return fail(VIR_ERR_XML_ERROR, "Attempted double use of PCI Address %s",
+				address);
 	}
 	return 0;
 }
@@ -126,8 +125,8 @@ static void ensure_guest_address(xmlNode *device)
 
 static void spawn(const char *what, const struct dom *d, const char *alias)
 {
-	char *argv[] = { (char *)"fake-host", (char *)what, (char *)d->host,
-		(char *)d->uuid, (char *)alias, NULL };
+	char *argv[] = { (char *)"fake-host", (char *)what, (char *)d->host, (char *)d->uuid,
+		(char *)alias, NULL };
 
 	world_spawn(argv, -1);
 }
@@ -182,9 +181,8 @@ int dom_attach(const struct dom *d, const char *xml)
 			       !xmlStrEqual(device->name, (const xmlChar *)"hostdev")))
 		return fail(VIR_ERR_XML_ERROR, "unknown device type");
 	if (world_is(d->host, "attach", "error"))
-		return fail(
-			VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command "
-						"'device_add': vfio: error getting group");
+		return fail(VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command "
+						    "'device_add': vfio: error getting group");
 	sleep_ms(world_number(d->host, "attach.ms", ATTACH_MS));
 	return attach_locked(d, device);
 }
@@ -349,8 +347,8 @@ static int find_nic(xmlDoc *live, xmlNode *wanted, xmlNode **ret)
 		*ret = i;
 	}
 	if (!*ret)
-		return fail(VIR_ERR_DEVICE_MISSING,
-			"no device matching MAC address %s found", mac ? mac : "?");
+		return fail(VIR_ERR_DEVICE_MISSING, "no device matching MAC address %s found",
+			mac ? mac : "?");
 	return 0;
 }
 
@@ -364,11 +362,10 @@ static int check_update(xmlNode *old, xmlNode *new)
 			"cannot change config of 'hostdev' network type");
 	if (!had || !has || strcmp(had, has) != 0)
 		return fail(VIR_ERR_OPERATION_UNSUPPORTED,
-			"cannot modify network device model from %s to %s",
-			had ? had : "(null)", has ? has : "rtl8139");
+			"cannot modify network device model from %s to %s", had ? had : "(null)",
+			has ? has : "rtl8139");
 	if (!same_if_both(old, new, "target", "dev"))
-		return fail(VIR_ERR_OPERATION_UNSUPPORTED,
-			"cannot modify network device tap name");
+		return fail(VIR_ERR_OPERATION_UNSUPPORTED, "cannot modify network device tap name");
 	return 0;
 }
 
@@ -410,8 +407,7 @@ int dom_update(const struct dom *d, const char *xml)
 
 	if (!new || !xmlStrEqual(new->name, (const xmlChar *)"interface"))
 		return fail(VIR_ERR_XML_ERROR, "unknown device type");
-	if (check_modifiable(d) < 0 || find_nic(live, new, &old) < 0 ||
-		check_update(old, new) < 0)
+	if (check_modifiable(d) < 0 || find_nic(live, new, &old) < 0 || check_update(old, new) < 0)
 		return -1;
 	if (world_is(d->host, "update", "error"))
 		return fail(VIR_ERR_INTERNAL_ERROR,

@@ -218,8 +218,7 @@ static bool attr_starts(xmlNode *node, const char *name, const char *prefix)
 /* What only a running domain has, and what libvirt makes up anew each time. */
 static void strip_device(xmlNode *device)
 {
-	xmlNode *alias = node_child(device, "alias"),
-		*target = node_child(device, "target");
+	xmlNode *alias = node_child(device, "alias"), *target = node_child(device, "target");
 
 	network_as_given(device);
 	if (alias && !attr_starts(alias, "name", "ua-"))
@@ -245,22 +244,20 @@ static void strip_live(xmlDoc *doc)
 
 static void hide_passwords(xmlDoc *doc)
 {
-	for (xmlNode *g = node_child(doc_devices(doc), "graphics"); g;
-		g = node_next(g, "graphics"))
+	for (xmlNode *g = node_child(doc_devices(doc), "graphics"); g; g = node_next(g, "graphics"))
 		drop_attr(g, "passwd");
 }
 
 char *dom_xml(const struct dom *d, unsigned int flags)
 {
 	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
-	bool inactive = !dom_is_active(d) ||
-			(flags & VIR_DOMAIN_XML_INACTIVE && dom_is_persistent(d));
+	bool inactive =
+		!dom_is_active(d) || (flags & VIR_DOMAIN_XML_INACTIVE && dom_is_persistent(d));
 	CLEANUP_TEXT char *xml = dom_read(d, inactive ? "inactive.xml" : "live.xml");
 	CLEANUP_DOC xmlDoc *doc = xml ? doc_parse(xml) : NULL;
 
 	if (!doc) {
-		fail(VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s)", d->uuid,
-			d->name);
+		fail(VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s)", d->uuid, d->name);
 		return NULL;
 	}
 	if (flags & (VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_MIGRATABLE))
@@ -290,11 +287,9 @@ static int parse_domain(const char *xml, xmlDoc **ret_doc, struct dom *ret)
 	CLEANUP_TEXT char *uuid = NULL;
 	xmlDoc *doc = doc_parse(xml);
 
-	if (!doc ||
-		!xmlStrEqual(xmlDocGetRootElement(doc)->name, (const xmlChar *)"domain")) {
+	if (!doc || !xmlStrEqual(xmlDocGetRootElement(doc)->name, (const xmlChar *)"domain")) {
 		doc_free(&doc);
-		return fail(
-			VIR_ERR_XML_ERROR, "unexpected root element, expecting <domain>");
+		return fail(VIR_ERR_XML_ERROR, "unexpected root element, expecting <domain>");
 	}
 	name = child_text(doc, "name");
 	uuid = child_text(doc, "uuid");
@@ -311,12 +306,10 @@ static int parse_domain(const char *xml, xmlDoc **ret_doc, struct dom *ret)
 /* No two devices may have the same place in the guest. */
 static int check_guest_addresses(xmlDoc *doc)
 {
-	for (xmlNode *a = device_next(doc_devices(doc), NULL); a;
-		a = device_next(NULL, a)) {
+	for (xmlNode *a = device_next(doc_devices(doc), NULL); a; a = device_next(NULL, a)) {
 		CLEANUP_TEXT char *address = node_pci(node_child(a, "address"));
 
-		for (xmlNode *b = device_next(NULL, a); address && b;
-			b = device_next(NULL, b)) {
+		for (xmlNode *b = device_next(NULL, a); address && b; b = device_next(NULL, b)) {
 			CLEANUP_TEXT char *other = node_pci(node_child(b, "address"));
 
 			if (other && strcmp(address, other) == 0)
@@ -332,11 +325,11 @@ static int check_name_and_uuid(const struct dom *d)
 	struct dom other;
 
 	if (dom_find(d->host, d->name, true, &other) && strcmp(other.uuid, d->uuid) != 0)
-		return fail(VIR_ERR_OPERATION_FAILED,
-			"domain '%s' already exists with uuid %s", d->name, other.uuid);
+		return fail(VIR_ERR_OPERATION_FAILED, "domain '%s' already exists with uuid %s",
+			d->name, other.uuid);
 	if (dom_find(d->host, d->uuid, false, &other) && strcmp(other.name, d->name) != 0)
-		return fail(VIR_ERR_OPERATION_FAILED,
-			"domain '%s' is already defined with uuid %s", other.name, d->uuid);
+		return fail(VIR_ERR_OPERATION_FAILED, "domain '%s' is already defined with uuid %s",
+			other.name, d->uuid);
 	return 0;
 }
 
@@ -408,8 +401,7 @@ static void set_guest_address(xmlNode *device, int *bus)
 	node_set(address, "function", "0x0");
 }
 
-static int make_device_live(
-	const char *host, xmlNode *device, int *nics, int *hostdevs, int *bus)
+static int make_device_live(const char *host, xmlNode *device, int *nics, int *hostdevs, int *bus)
 {
 	bool is_vf;
 
@@ -426,14 +418,12 @@ static int make_device_live(
 
 static void connect_agent(const char *host, xmlDoc *doc)
 {
-	for (xmlNode *c = node_child(doc_devices(doc), "channel"); c;
-		c = node_next(c, "channel")) {
+	for (xmlNode *c = node_child(doc_devices(doc), "channel"); c; c = node_next(c, "channel")) {
 		xmlNode *target = node_child(c, "target");
 
 		if (node_is(target, "name", "org.qemu.guest_agent.0"))
 			node_set(target, "state",
-				world_is(host, "agent", "off") ? "disconnected"
-							       : "connected");
+				world_is(host, "agent", "off") ? "disconnected" : "connected");
 	}
 }
 
@@ -451,8 +441,7 @@ static int make_live(const char *host, xmlDoc *doc)
 
 static void give_back_vfs(const char *host, xmlDoc *live)
 {
-	for (xmlNode *d = device_next(doc_devices(live), NULL); d;
-		d = device_next(NULL, d)) {
+	for (xmlNode *d = device_next(doc_devices(live), NULL); d; d = device_next(NULL, d)) {
 		CLEANUP_TEXT char *address = node_pci(device_source_address(d));
 		struct vf vf;
 
@@ -485,10 +474,8 @@ static int give_vfs(const char *host, xmlDoc *live)
 /* QEMU remembers under which id a standby got its primary. */
 static void remember_primaries(const struct dom *d, xmlDoc *live)
 {
-	for (xmlNode *v = device_next(doc_devices(live), NULL); v;
-		v = device_next(NULL, v)) {
-		CLEANUP_TEXT char *standby =
-			node_get(node_child(v, "teaming"), "persistent");
+	for (xmlNode *v = device_next(doc_devices(live), NULL); v; v = device_next(NULL, v)) {
+		CLEANUP_TEXT char *standby = node_get(node_child(v, "teaming"), "persistent");
 		CLEANUP_TEXT char *alias = node_get(node_child(v, "alias"), "name");
 		CLEANUP_TEXT char *file = NULL;
 
@@ -525,8 +512,7 @@ int dom_start(const struct dom *d)
 
 	if (start_with(d, doc) < 0)
 		return -1;
-	for (xmlNode *v = device_next(doc_devices(doc), NULL); v;
-		v = device_next(NULL, v)) {
+	for (xmlNode *v = device_next(doc_devices(doc), NULL); v; v = device_next(NULL, v)) {
 		CLEANUP_TEXT char *address = node_pci(device_source_address(v));
 		struct vf vf;
 
@@ -569,8 +555,7 @@ void dom_stop(const struct dom *d, int reason, int event_detail)
 		dom_set_state(d, VIR_DOMAIN_SHUTOFF, reason);
 	else
 		forget(d);
-	world_event(d->host, d->uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_STOPPED,
-		event_detail);
+	world_event(d->host, d->uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_STOPPED, event_detail);
 }
 
 int dom_prepare(const char *host, const char *migratable, struct dom *ret)

@@ -22,8 +22,8 @@ struct dom {
 
 void doc_free(xmlDoc **doc);
 xmlDoc *doc_parse(const char *xml); /* NULL: not XML */
-char *doc_text(xmlDoc *doc); /* caller frees */
-char *node_text(xmlNode *node); /* caller frees */
+char *doc_text(xmlDoc *doc);        /* caller frees */
+char *node_text(xmlNode *node);     /* caller frees */
 xmlNode *node_child(xmlNode *parent, const char *name);
 xmlNode *node_next(xmlNode *node, const char *name);
 char *node_get(xmlNode *node, const char *attr); /* NULL: none; caller frees */

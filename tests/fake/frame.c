@@ -52,8 +52,7 @@ static void enter(const char *pid)
 
 static int packet_socket(const char *pid, const char *dev, uint16_t protocol)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
-		.sll_protocol = htons(protocol) };
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(protocol) };
 	int fd;
 
 	enter(pid);
@@ -68,8 +67,8 @@ static int packet_socket(const char *pid, const char *dev, uint16_t protocol)
 
 static void read_mac(const char *s, uint8_t *ret)
 {
-	if (sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2],
-		    &ret[3], &ret[4], &ret[5]) != 6)
+	if (sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2], &ret[3],
+		    &ret[4], &ret[5]) != 6)
 		die(s);
 }
 

@@ -36,7 +36,7 @@ struct tap {
 	char name[IF_NAMESIZE], bridge[IF_NAMESIZE], alias[64];
 	uint8_t mac[6];
 	int fd;
-	bool talks; /* sent a frame at its last chance */
+	bool talks;   /* sent a frame at its last chance */
 	int64_t used; /* when the guest last had nothing but this standby */
 };
 
@@ -103,8 +103,8 @@ static int open_tap(struct tap *t)
 	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = 0;
 
 	if (!if_nametoindex(t->bridge))
-		r = fail(VIR_ERR_SYSTEM_ERROR,
-			"Cannot get interface MTU on '%s': No such device", t->bridge);
+		r = fail(VIR_ERR_SYSTEM_ERROR, "Cannot get interface MTU on '%s': No such device",
+			t->bridge);
 	if (r == 0) {
 		t->fd = tap_open(t->name[0] ? t->name : "vnet%d", false, t->name);
 		if (t->fd < 0)
@@ -114,9 +114,8 @@ static int open_tap(struct tap *t)
 	if (r == 0) {
 		set_tap_mac(sock, t);
 		if (enslave(sock, t) < 0)
-			r = fail(VIR_ERR_SYSTEM_ERROR,
-				"Unable to add bridge %s port %s: %s", t->bridge, t->name,
-				strerror(errno));
+			r = fail(VIR_ERR_SYSTEM_ERROR, "Unable to add bridge %s port %s: %s",
+				t->bridge, t->name, strerror(errno));
 	}
 	if (r == 0)
 		netdev_set_up(t->name);
@@ -282,8 +281,7 @@ static int read_report(FILE *f, struct guest *g)
 		int code, skip = 0;
 
 		if (!fgets(line, sizeof(line), f))
-			return fail(VIR_ERR_INTERNAL_ERROR,
-				"the guest's process did not start");
+			return fail(VIR_ERR_INTERNAL_ERROR, "the guest's process did not start");
 		line[strcspn(line, "\n")] = '\0';
 		if (sscanf(line, "error %d %n", &code, &skip) == 1 && skip)
 			return fail_as_is(code, line + skip);

@@ -172,8 +172,8 @@ EXPORT int virEventRegisterDefaultImpl(void)
 	return 0;
 }
 
-EXPORT int virEventAddTimeout(
-	int frequency, virEventTimeoutCallback cb, void *opaque, virFreeCallback ff)
+EXPORT int virEventAddTimeout(int frequency, virEventTimeoutCallback cb, void *opaque,
+	virFreeCallback ff)
 {
 	int id = -1;
 
@@ -181,8 +181,8 @@ EXPORT int virEventAddTimeout(
 	for (int i = 0; i < MAX_TIMERS && id < 0; i++)
 		if (!timers[i].id) {
 			id = next_id++;
-			timers[i] = (struct timer){ id, frequency, now_ms() + frequency, cb,
-				opaque, ff };
+			timers[i] = (struct timer){ id, frequency, now_ms() + frequency, cb, opaque,
+				ff };
 		}
 	pthread_cond_signal(&events_changed);
 	pthread_mutex_unlock(&events_lock);
@@ -248,20 +248,20 @@ static void tell(const struct watcher *w, const char *uuid, const char *what)
 		((virConnectDomainEventCallback)(void *)w->fn)(w->conn, d, a, b, w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED &&
 		 sscanf(what, "removed %127s", detail) == 1)
-		((virConnectDomainEventDeviceRemovedCallback)(void *)w->fn)(
-			w->conn, d, detail, w->arg);
+		((virConnectDomainEventDeviceRemovedCallback)(void *)w->fn)(w->conn, d, detail,
+			w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED &&
 		 sscanf(what, "removal-failed %127s", detail) == 1)
-		((virConnectDomainEventDeviceRemovalFailedCallback)(void *)w->fn)(
-			w->conn, d, detail, w->arg);
+		((virConnectDomainEventDeviceRemovalFailedCallback)(void *)w->fn)(w->conn, d,
+			detail, w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_DEVICE_ADDED &&
 		 sscanf(what, "added %127s", detail) == 1)
-		((virConnectDomainEventDeviceAddedCallback)(void *)w->fn)(
-			w->conn, d, detail, w->arg);
+		((virConnectDomainEventDeviceAddedCallback)(void *)w->fn)(w->conn, d, detail,
+			w->arg);
 	else if (w->event == VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION &&
 		 sscanf(what, "iteration %d", &a) == 1)
-		((virConnectDomainEventMigrationIterationCallback)(void *)w->fn)(
-			w->conn, d, a, w->arg);
+		((virConnectDomainEventMigrationIterationCallback)(void *)w->fn)(w->conn, d, a,
+			w->arg);
 	virDomainFree(d);
 }
 
@@ -347,9 +347,8 @@ EXPORT int virEventRunDefaultImpl(void)
 	return 0;
 }
 
-EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom,
-	int eventID, virConnectDomainEventGenericCallback cb, void *opaque,
-	virFreeCallback freecb)
+EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom, int eventID,
+	virConnectDomainEventGenericCallback cb, void *opaque, virFreeCallback freecb)
 {
 	int id = -1;
 
@@ -433,21 +432,18 @@ EXPORT virConnectPtr virConnectOpen(const char *name)
 		return NULL;
 	host = host_of_uri(uri);
 	if (!host) {
-		refuse(VIR_ERR_SYSTEM_ERROR,
-			"Cannot recv data: ssh: Could not resolve hostname: "
-			"Name or service not known: Connection reset by peer");
+		refuse(VIR_ERR_SYSTEM_ERROR, "Cannot recv data: ssh: Could not resolve hostname: "
+					     "Name or service not known: Connection reset by peer");
 		return NULL;
 	}
 	if (strcmp(host, world_host()) != 0 && world_is(world_host(), "reach", "denied")) {
-		refuse(VIR_ERR_SYSTEM_ERROR,
-			"Cannot recv data: Host key verification failed.: "
-			"Connection reset by peer");
+		refuse(VIR_ERR_SYSTEM_ERROR, "Cannot recv data: Host key verification failed.: "
+					     "Connection reset by peer");
 		return NULL;
 	}
 	if (world_is(host, "connect", "denied")) {
-		refuse(VIR_ERR_AUTH_FAILED,
-			"Failed to connect socket to "
-			"'/var/run/libvirt/libvirt-sock': Permission denied");
+		refuse(VIR_ERR_AUTH_FAILED, "Failed to connect socket to "
+					    "'/var/run/libvirt/libvirt-sock': Permission denied");
 		return NULL;
 	}
 	conn = calloc(1, sizeof(*conn));
@@ -534,8 +530,8 @@ EXPORT int virNodeGetMemoryStats(virConnectPtr conn, int cellNum, virNodeMemoryS
 	static const char *const fields[] = { VIR_NODE_MEMORY_STATS_TOTAL,
 		VIR_NODE_MEMORY_STATS_FREE, VIR_NODE_MEMORY_STATS_BUFFERS,
 		VIR_NODE_MEMORY_STATS_CACHED };
-	const unsigned long long values[] = {
-		(unsigned long long)world_number(conn->host, "memory.total", 8 << 20),
+	const unsigned long long values[] = { (unsigned long long)world_number(conn->host,
+						      "memory.total", 8 << 20),
 		(unsigned long long)world_number(conn->host, "memory.free", 6 << 20), 0, 0 };
 
 	if (enter("virNodeGetMemoryStats", NULL, "%s", "") < 0)
@@ -587,8 +583,7 @@ EXPORT int virConnectCompareHypervisorCPU(virConnectPtr conn, const char *emulat
 
 /* ---- networks ---- */
 
-EXPORT int virConnectListAllNetworks(
-	virConnectPtr conn, virNetworkPtr **nets, unsigned int flags)
+EXPORT int virConnectListAllNetworks(virConnectPtr conn, virNetworkPtr **nets, unsigned int flags)
 {
 	CLEANUP_TEXT char *command_dir = world_path("%s/networks/index", conn->host);
 	CLEANUP_TEXT char *index = NULL;
@@ -624,8 +619,7 @@ EXPORT const char *virNetworkGetName(virNetworkPtr network)
 
 EXPORT char *virNetworkGetXMLDesc(virNetworkPtr network, unsigned int flags)
 {
-	CLEANUP_TEXT char *path =
-		world_path("%s/networks/%s", network->host, network->name);
+	CLEANUP_TEXT char *path = world_path("%s/networks/%s", network->host, network->name);
 	char *xml;
 
 	check(network->magic, MAGIC_NETWORK, "a network");
@@ -647,8 +641,7 @@ EXPORT int virNetworkFree(virNetworkPtr network)
 
 /* ---- domains: finding, handles ---- */
 
-EXPORT int virConnectListAllDomains(
-	virConnectPtr conn, virDomainPtr **domains, unsigned int flags)
+EXPORT int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **domains, unsigned int flags)
 {
 	struct dom *list;
 	size_t n;
@@ -670,8 +663,7 @@ static virDomainPtr look_up(virConnectPtr conn, const char *key, bool by_name)
 	check(conn->magic, MAGIC_CONNECT, "a connection");
 	if (dom_find(conn->host, key, by_name, &dom))
 		return new_domain(conn, &dom);
-	fail(VIR_ERR_NO_DOMAIN, "no domain with matching %s '%s'",
-		by_name ? "name" : "uuid", key);
+	fail(VIR_ERR_NO_DOMAIN, "no domain with matching %s '%s'", by_name ? "name" : "uuid", key);
 	failed();
 	return NULL;
 }
@@ -762,15 +754,13 @@ static int enter_domain(const char *call, virDomainPtr d, int *ret_late, const c
 		return -1;
 	if (dom_find(d->dom.host, d->dom.uuid, false, &same))
 		return 0;
-	fail(VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s)", d->dom.uuid,
-		d->dom.name);
+	fail(VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s)", d->dom.uuid, d->dom.name);
 	return failed();
 }
 
 /* ---- domains: looking ---- */
 
-EXPORT int virDomainGetState(
-	virDomainPtr domain, int *state, int *reason, unsigned int flags)
+EXPORT int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
 {
 	int why;
 
@@ -806,8 +796,7 @@ EXPORT int virDomainSetAutostart(virDomainPtr domain, int autostart)
 {
 	int late;
 
-	if (enter_domain("virDomainSetAutostart", domain, &late, autostart ? "on" : "off") <
-		0)
+	if (enter_domain("virDomainSetAutostart", domain, &late, autostart ? "on" : "off") < 0)
 		return -1;
 	if (!dom_is_persistent(&domain->dom))
 		return refuse(VIR_ERR_OPERATION_INVALID,
@@ -834,8 +823,7 @@ EXPORT char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 	return xml;
 }
 
-EXPORT virDomainPtr virDomainDefineXMLFlags(
-	virConnectPtr conn, const char *xml, unsigned int flags)
+EXPORT virDomainPtr virDomainDefineXMLFlags(virConnectPtr conn, const char *xml, unsigned int flags)
 {
 	struct dom dom;
 	int late;
@@ -858,8 +846,7 @@ EXPORT int virDomainUndefineFlags(virDomainPtr domain, unsigned int flags)
 
 /* ---- devices ---- */
 
-EXPORT int virDomainDetachDeviceAlias(
-	virDomainPtr domain, const char *alias, unsigned int flags)
+EXPORT int virDomainDetachDeviceAlias(virDomainPtr domain, const char *alias, unsigned int flags)
 {
 	int late;
 
@@ -871,8 +858,7 @@ EXPORT int virDomainDetachDeviceAlias(
 	return leave("virDomainDetachDeviceAlias", dom_detach(&domain->dom, alias), late);
 }
 
-EXPORT int virDomainAttachDeviceFlags(
-	virDomainPtr domain, const char *xml, unsigned int flags)
+EXPORT int virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
 {
 	int late;
 
@@ -884,8 +870,7 @@ EXPORT int virDomainAttachDeviceFlags(
 	return leave("virDomainAttachDeviceFlags", dom_attach(&domain->dom, xml), late);
 }
 
-EXPORT int virDomainUpdateDeviceFlags(
-	virDomainPtr domain, const char *xml, unsigned int flags)
+EXPORT int virDomainUpdateDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
 {
 	int late;
 
@@ -896,15 +881,13 @@ EXPORT int virDomainUpdateDeviceFlags(
 
 static bool has_agent(xmlDoc *live)
 {
-	for (xmlNode *c = node_child(doc_devices(live), "channel"); c;
-		c = node_next(c, "channel"))
+	for (xmlNode *c = node_child(doc_devices(live), "channel"); c; c = node_next(c, "channel"))
 		if (node_is(node_child(c, "target"), "name", "org.qemu.guest_agent.0"))
 			return node_is(node_child(c, "target"), "state", "connected");
 	return false;
 }
 
-static void add_guest_nic(
-	virDomainInterfacePtr **ifaces, int *n, const char *name, const char *mac)
+static void add_guest_nic(virDomainInterfacePtr **ifaces, int *n, const char *name, const char *mac)
 {
 	virDomainInterfacePtr nic = calloc(1, sizeof(*nic));
 
@@ -955,14 +938,12 @@ EXPORT int virDomainInterfaceAddresses(virDomainPtr dom, virDomainInterfacePtr *
 	if (enter_domain("virDomainInterfaceAddresses", dom, NULL, "") < 0)
 		return -1;
 	if (source != VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-		return refuse(
-			VIR_ERR_OPERATION_UNSUPPORTED, "only the agent is asked here");
+		return refuse(VIR_ERR_OPERATION_UNSUPPORTED, "only the agent is asked here");
 	live = dom_live(&dom->dom);
 	if (!live)
 		return refuse(VIR_ERR_OPERATION_INVALID, "domain is not running");
 	if (!has_agent(live))
-		return refuse(
-			VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+		return refuse(VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
 	if (world_is(dom->dom.host, "agent", "dead")) {
 		sleep_ms(AGENT_DEAD_MS);
 		return refuse(VIR_ERR_AGENT_UNRESPONSIVE, "guest agent command timed out");
@@ -1025,8 +1006,7 @@ EXPORT int virDomainDestroy(virDomainPtr domain)
 		return -1;
 	if (!dom_is_active(&domain->dom))
 		return refuse(VIR_ERR_OPERATION_INVALID, "domain is not running");
-	dom_stop(&domain->dom, VIR_DOMAIN_SHUTOFF_DESTROYED,
-		VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
+	dom_stop(&domain->dom, VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
 	return leave("virDomainDestroy", 0, late);
 }
 
@@ -1078,8 +1058,7 @@ EXPORT int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
 	return 0;
 }
 
-static void add_number(
-	virTypedParameterPtr *params, int *n, const char *name, long long value)
+static void add_number(virTypedParameterPtr *params, int *n, const char *name, long long value)
 {
 	virTypedParameterPtr p;
 
@@ -1098,8 +1077,8 @@ static void add_operation(virTypedParameterPtr *params, int *n, int value)
 	(*params)[*n - 1].value.i = value;
 }
 
-static int completed_stats(
-	const struct dom *d, int *type, virTypedParameterPtr *params, int *n, bool keep)
+static int completed_stats(const struct dom *d, int *type, virTypedParameterPtr *params, int *n,
+	bool keep)
 {
 	CLEANUP_TEXT char *line = dom_read(d, "completed");
 	long long total, downtime, net;
@@ -1116,8 +1095,8 @@ static int completed_stats(
 	return 0;
 }
 
-EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type,
-	virTypedParameterPtr *params, int *nparams, unsigned int flags)
+EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params,
+	int *nparams, unsigned int flags)
 {
 	struct job_stats s;
 
@@ -1157,12 +1136,10 @@ EXPORT int virDomainAbortJob(virDomainPtr domain)
 
 /* ---- migration ---- */
 
-static const char *string_param(
-	virTypedParameterPtr params, unsigned int n, const char *name)
+static const char *string_param(virTypedParameterPtr params, unsigned int n, const char *name)
 {
 	for (unsigned int i = 0; i < n; i++)
-		if (strcmp(params[i].field, name) == 0 &&
-			params[i].type == VIR_TYPED_PARAM_STRING)
+		if (strcmp(params[i].field, name) == 0 && params[i].type == VIR_TYPED_PARAM_STRING)
 			return params[i].value.s;
 	return NULL;
 }
@@ -1218,10 +1195,8 @@ EXPORT int virDomainMigrateToURI3(virDomainPtr domain, const char *dconnuri,
 	CLEANUP_TEXT char *host = host_of_uri(dconnuri);
 
 	if (!(flags & VIR_MIGRATE_PEER2PEER))
-		return refuse(VIR_ERR_INVALID_ARG,
-			"the fake migrates to a URI peer-to-peer only");
-	return migrate(
-		"virDomainMigrateToURI3", domain, host, params, nparams, flags, false);
+		return refuse(VIR_ERR_INVALID_ARG, "the fake migrates to a URI peer-to-peer only");
+	return migrate("virDomainMigrateToURI3", domain, host, params, nparams, flags, false);
 }
 
 EXPORT virDomainPtr virDomainMigrate3(virDomainPtr domain, virConnectPtr dconn,
@@ -1230,8 +1205,7 @@ EXPORT virDomainPtr virDomainMigrate3(virDomainPtr domain, virConnectPtr dconn,
 	struct dom there;
 
 	check(dconn->magic, MAGIC_CONNECT, "a connection");
-	if (migrate("virDomainMigrate3", domain, dconn->host, params, nparams, flags,
-		    true) < 0)
+	if (migrate("virDomainMigrate3", domain, dconn->host, params, nparams, flags, true) < 0)
 		return NULL;
 	if (!dom_find(dconn->host, domain->dom.uuid, false, &there)) {
 		refuse(VIR_ERR_NO_DOMAIN, "no domain with matching uuid");

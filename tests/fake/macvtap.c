@@ -59,12 +59,12 @@ static int create(const struct dom *d, xmlNode *nic)
 		if (!is_there(d->host, one))
 			name = strdup(one);
 	}
-	const char *const argv[] = { "ip", "link", "add", "link", lower, "name", name, "address", mac,
-		"type", "macvtap", "mode", kernel_mode(mode), NULL };
+	const char *const argv[] = { "ip", "link", "add", "link", lower, "name", name, "address",
+		mac, "type", "macvtap", "mode", kernel_mode(mode), NULL };
 
 	if (!lower || !name || run_ip(d->host, argv) != 0)
-		return fail(VIR_ERR_SYSTEM_ERROR, "Cannot get interface flags on '%s': No such device",
-			lower ? lower : "");
+		return fail(VIR_ERR_SYSTEM_ERROR,
+			"Cannot get interface flags on '%s': No such device", lower ? lower : "");
 	if (!target)
 		target = node_add(nic, "target");
 	node_set(target, "dev", name);
@@ -73,8 +73,8 @@ static int create(const struct dom *d, xmlNode *nic)
 
 static xmlNode *next_direct(xmlDoc *live, xmlNode *after)
 {
-	xmlNode *nic = after ? node_next(after, "interface")
-			     : node_child(doc_devices(live), "interface");
+	xmlNode *nic =
+		after ? node_next(after, "interface") : node_child(doc_devices(live), "interface");
 
 	while (nic && !node_is(nic, "type", "direct"))
 		nic = node_next(nic, "interface");

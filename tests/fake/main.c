@@ -47,8 +47,8 @@ static int cmd_hold(char **argv)
 static int cmd_nic(char **argv)
 {
 	/* HOST PF ADDRESS DRIVER VF-DRIVER COUNT UPLINK-INDEX UPLINK-NAME */
-	return nic_create(argv[0], argv[1], argv[2], argv[3], argv[4], atoi(argv[5]),
-		atoi(argv[6]), argv[7]);
+	return nic_create(argv[0], argv[1], argv[2], argv[3], argv[4], atoi(argv[5]), atoi(argv[6]),
+		argv[7]);
 }
 
 static int cmd_define(char **argv)
@@ -79,8 +79,7 @@ static int cmd_create(char **argv)
 	{
 		CLEANUP_TEXT char *xml = world_read(argv[1]);
 		CLEANUP_DOC xmlDoc *doc = doc_parse(xml);
-		xmlChar *name =
-			xmlNodeGetContent(node_child(xmlDocGetRootElement(doc), "name"));
+		xmlChar *name = xmlNodeGetContent(node_child(xmlDocGetRootElement(doc), "name"));
 
 		find_or_die(argv[0], (const char *)name, &d);
 		xmlFree(name);
@@ -128,12 +127,11 @@ static int cmd_xml(char **argv)
 	find_or_die(argv[0], argv[1], &d);
 	if (strcmp(argv[2], "live") == 0 && !dom_is_active(&d))
 		return 1;
-	xml = dom_xml(
-		&d, VIR_DOMAIN_XML_SECURE |
-			    (strcmp(argv[2], "inactive") == 0 ? VIR_DOMAIN_XML_INACTIVE
-				    : strcmp(argv[2], "migratable") == 0
-					    ? VIR_DOMAIN_XML_MIGRATABLE
-					    : 0));
+	xml = dom_xml(&d,
+		VIR_DOMAIN_XML_SECURE |
+			(strcmp(argv[2], "inactive") == 0            ? VIR_DOMAIN_XML_INACTIVE
+				: strcmp(argv[2], "migratable") == 0 ? VIR_DOMAIN_XML_MIGRATABLE
+								     : 0));
 	if (!xml)
 		return die_of_failure();
 	fputs(xml, stdout);
@@ -253,9 +251,8 @@ static void show_domain(const struct dom *d)
 
 	dom_state(d, &state, &reason);
 	printf("domain %s %s state %d%s%s job %d\n", d->name, d->uuid, state,
-		state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION
-			? " (migration)"
-			: "",
+		state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION ? " (migration)"
+										    : "",
 		dom_autostart(d) ? " autostart" : "", dom_job(d));
 	show_live(d, d->name);
 	if (inactive)
@@ -353,8 +350,7 @@ static const struct {
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].name, argv[1]) == 0 &&
-			argc - 2 >= commands[i].n_args) {
+		if (strcmp(commands[i].name, argv[1]) == 0 && argc - 2 >= commands[i].n_args) {
 			/* Whoever starts it by hand is on the host that it works on. */
 			if (!getenv("FAKE_HOST"))
 				setenv("FAKE_HOST", "none", 1);

@@ -82,8 +82,8 @@ static int begin(const struct dom *d, const struct migration *m)
 	if (dom_job(d) != JOB_NONE)
 		return fail(VIR_ERR_OPERATION_TIMEOUT, "cannot acquire state change lock");
 	if (strcmp(m->destination, d->host) == 0)
-		return fail(VIR_ERR_INTERNAL_ERROR,
-			"Attempt to migrate guest to the same host %s", d->host);
+		return fail(VIR_ERR_INTERNAL_ERROR, "Attempt to migrate guest to the same host %s",
+			d->host);
 	dom_set_job(d, JOB_OUT);
 	dom_remove(d, "job.abort");
 	dom_remove(d, "job.persist");
@@ -99,9 +99,9 @@ int migrate_start(const struct dom *d, const struct migration *m)
 {
 	CLEANUP_TEXT char *flags = text("%u", m->flags);
 	CLEANUP_TEXT char *stale = result_path(d);
-	char *argv[] = { (char *)"fake-host", (char *)"migrate", (char *)d->host,
-		(char *)d->uuid, (char *)m->destination, flags,
-		(char *)(m->client_driven ? "client" : "peers"), NULL };
+	char *argv[] = { (char *)"fake-host", (char *)"migrate", (char *)d->host, (char *)d->uuid,
+		(char *)m->destination, flags, (char *)(m->client_driven ? "client" : "peers"),
+		NULL };
 	int life[2], r;
 
 	if (begin(d, m) < 0)
@@ -179,8 +179,7 @@ static int check_devices(struct run *m)
 	CLEANUP_DOC xmlDoc *live = dom_live(&m->source);
 	int n = 0;
 
-	for (xmlNode *d = device_next(doc_devices(live), NULL); d;
-		d = device_next(NULL, d)) {
+	for (xmlNode *d = device_next(doc_devices(live), NULL); d; d = device_next(NULL, d)) {
 		CLEANUP_TEXT char *address = node_pci(device_source_address(d));
 
 		if (!address)
@@ -214,15 +213,14 @@ static int prepare(struct run *m)
 
 	pause_ms(m, "migrate.prepare_ms", 40);
 	if (outcome_is(m, "error-prepare"))
-		return give_up(
-			m, fail(VIR_ERR_INTERNAL_ERROR,
-				   "process exited while connecting to monitor%s", ""));
+		return give_up(m, fail(VIR_ERR_INTERNAL_ERROR,
+					  "process exited while connecting to monitor%s", ""));
 	if (dom_prepare(m->there, m->dest_xml ? m->dest_xml : xml, &m->destination) < 0) {
 		m->why = failure;
 		return -1;
 	}
-	world_event(m->there, m->destination.uuid, "lifecycle %d %d",
-		VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_MIGRATED);
+	world_event(m->there, m->destination.uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_STARTED,
+		VIR_DOMAIN_EVENT_STARTED_MIGRATED);
 	world_hook("migrate.prepared");
 	return 0;
 }
@@ -244,9 +242,8 @@ static int iterate(struct run *m)
 			return give_up(m,
 				fail(VIR_ERR_OPERATION_FAILED, "the client is gone%s", ""));
 		if (job_is_aborted(m))
-			return give_up(
-				m, fail(VIR_ERR_OPERATION_ABORTED,
-					   "migration out job: canceled by client%s", ""));
+			return give_up(m, fail(VIR_ERR_OPERATION_ABORTED,
+						  "migration out job: canceled by client%s", ""));
 		sleep_ms(POLL_MS);
 	}
 	return 0;
@@ -289,8 +286,7 @@ static int copy_memory(struct run *m)
 	if (outcome_is(m, "guest-ends")) {
 		dom_stop(&m->source, VIR_DOMAIN_SHUTOFF_SHUTDOWN,
 			VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN);
-		return give_up(
-			m, fail(VIR_ERR_OPERATION_FAILED, "domain is not running%s", ""));
+		return give_up(m, fail(VIR_ERR_OPERATION_FAILED, "domain is not running%s", ""));
 	}
 	return 0;
 }
@@ -308,8 +304,8 @@ static void suspend_source(const struct run *m)
 
 	macvtap_set_all(&m->source, false);
 	dom_set_state(&m->source, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION);
-	world_event(m->source.host, m->source.uuid, "lifecycle %d %d",
-		VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED);
+	world_event(m->source.host, m->source.uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_SUSPENDED,
+		VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED);
 }
 
 static void resume_source(const struct run *m)
@@ -317,17 +313,15 @@ static void resume_source(const struct run *m)
 	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
 
 	macvtap_set_all(&m->source, true);
-	dom_set_state(
-		&m->source, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_MIGRATION_CANCELED);
-	world_event(m->source.host, m->source.uuid, "lifecycle %d %d",
-		VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
+	dom_set_state(&m->source, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_MIGRATION_CANCELED);
+	world_event(m->source.host, m->source.uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_RESUMED,
+		VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
 	dom_announce(&m->source);
 }
 
 static void note_completed(const struct run *m, const struct dom *d)
 {
-	CLEANUP_TEXT char *stats =
-		text("%lld 211 187\n", (long long)(now_ms() - m->started));
+	CLEANUP_TEXT char *stats = text("%lld 211 187\n", (long long)(now_ms() - m->started));
 
 	dom_write(d, "completed", stats);
 }
@@ -350,16 +344,16 @@ static int persist(struct run *m)
 static int finish(struct run *m)
 {
 	if (outcome_is(m, "error-finish"))
-		return give_up(m, fail(VIR_ERR_OPERATION_FAILED,
-					  "domain is no longer running%s", ""));
+		return give_up(m,
+			fail(VIR_ERR_OPERATION_FAILED, "domain is no longer running%s", ""));
 	if (persist(m) < 0)
 		return -1;
 	note_completed(m, &m->destination);
 	dom_set_job(&m->destination, JOB_NONE);
 	macvtap_set_all(&m->destination, true);
 	dom_set_state(&m->destination, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_MIGRATED);
-	world_event(m->there, m->destination.uuid, "lifecycle %d %d",
-		VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
+	world_event(m->there, m->destination.uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_RESUMED,
+		VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
 	dom_announce(&m->destination);
 	world_hook("migrate.finished");
 	return 0;
@@ -372,8 +366,7 @@ static void confirm(struct run *m)
 		dom_remove(&m->source, "inactive.xml");
 		dom_remove(&m->source, "autostart");
 	}
-	dom_stop(
-		&m->source, VIR_DOMAIN_SHUTOFF_MIGRATED, VIR_DOMAIN_EVENT_STOPPED_MIGRATED);
+	dom_stop(&m->source, VIR_DOMAIN_SHUTOFF_MIGRATED, VIR_DOMAIN_EVENT_STOPPED_MIGRATED);
 	world_hook("migrate.confirmed");
 }
 
@@ -385,9 +378,8 @@ static int switch_over(struct run *m)
 	pause_ms(m, "migrate.switch_ms", 30);
 	if (outcome_is(m, "lost-destination") || client_is_dead(m)) {
 		end_destination(m);
-		return give_up(
-			m, fail(VIR_ERR_OPERATION_FAILED,
-				   "client socket is closed: lost before the end%s", ""));
+		return give_up(m, fail(VIR_ERR_OPERATION_FAILED,
+					  "client socket is closed: lost before the end%s", ""));
 	}
 	if (finish(m) < 0) {
 		end_destination(m);
@@ -396,18 +388,15 @@ static int switch_over(struct run *m)
 	}
 	pause_ms(m, "migrate.finish_ms", 20);
 	if (outcome_is(m, "lost-confirm") || client_is_dead(m))
-		return give_up(
-			m, fail(VIR_ERR_OPERATION_FAILED, "client socket is closed%s", ""));
+		return give_up(m, fail(VIR_ERR_OPERATION_FAILED, "client socket is closed%s", ""));
 	if (outcome_is(m, "twice")) {
 		resume_source(m);
-		return give_up(
-			m, fail(VIR_ERR_OPERATION_FAILED, "client socket is closed%s", ""));
+		return give_up(m, fail(VIR_ERR_OPERATION_FAILED, "client socket is closed%s", ""));
 	}
 	pause_ms(m, "migrate.confirm_ms", 20);
 	confirm(m);
 	if (outcome_is(m, "error-though-done"))
-		return give_up(
-			m, fail(VIR_ERR_OPERATION_FAILED, "client socket is closed%s", ""));
+		return give_up(m, fail(VIR_ERR_OPERATION_FAILED, "client socket is closed%s", ""));
 	if (outcome_is(m, "dies-after"))
 		dom_stop(&m->destination, VIR_DOMAIN_SHUTOFF_CRASHED,
 			VIR_DOMAIN_EVENT_STOPPED_CRASHED);

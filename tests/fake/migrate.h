@@ -7,10 +7,10 @@
 
 struct migration {
 	const char *destination; /* host */
-	unsigned int flags; /* VIR_MIGRATE_… */
-	const char *dest_xml; /* NULL: the source's */
+	unsigned int flags;      /* VIR_MIGRATE_… */
+	const char *dest_xml;    /* NULL: the source's */
 	const char *persist_xml; /* NULL: the source's */
-	const char *dest_name; /* NULL: the same */
+	const char *dest_name;   /* NULL: the same */
 	bool client_driven;
 };
 

@@ -38,7 +38,7 @@ enum { MAX_PENDING = 8, VFS_SIZE = 16 * 1024 };
 struct pending {
 	const struct mnl_socket *sock; /* NULL: unused */
 	uint32_t seq;
-	bool verdict; /* replace the error of the acknowledgement, else add VFs */
+	bool verdict;    /* replace the error of the acknowledgement, else add VFs */
 	uint8_t generic; /* put the answer to this command of generic netlink in front of it */
 	int error;
 };
@@ -46,7 +46,8 @@ struct pending {
 static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pending pending[MAX_PENDING];
 
-static void expect_as(const struct mnl_socket *sock, uint32_t seq, bool verdict, int error, uint8_t generic)
+static void expect_as(const struct mnl_socket *sock, uint32_t seq, bool verdict, int error,
+	uint8_t generic)
 {
 	pthread_mutex_lock(&pending_lock);
 	for (int i = 0; i < MAX_PENDING; i++)
@@ -84,12 +85,11 @@ static int told_error(const char *call, const char *what, int *ret_late)
 
 /* ---- setting ---- */
 
-static const struct nlattr *find_attr(
-	const struct nlmsghdr *msg, size_t skip, uint16_t type)
+static const struct nlattr *find_attr(const struct nlmsghdr *msg, size_t skip, uint16_t type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each (a, msg, skip)
+	mnl_attr_for_each(a, msg, skip)
 		if (mnl_attr_get_type(a) == type)
 			return a;
 	return NULL;
@@ -118,7 +118,8 @@ static int set_number(const char *pf, uint32_t index, const char *name, uint32_t
 	return late;
 }
 
-static int set_vlan_tag(const char *pf, uint32_t index, uint32_t vlan, uint32_t qos, uint32_t protocol)
+static int set_vlan_tag(const char *pf, uint32_t index, uint32_t vlan, uint32_t qos,
+	uint32_t protocol)
 {
 	int error = set_number(pf, index, "vlan", vlan);
 
@@ -184,8 +185,8 @@ static int set_vfs(const char *pf, const struct nlattr *list)
 {
 	const struct nlattr *info, *a;
 
-	mnl_attr_for_each_nested (info, list)
-		mnl_attr_for_each_nested (a, info) {
+	mnl_attr_for_each_nested(info, list)
+		mnl_attr_for_each_nested(a, info) {
 			int error = set_one_attr(pf, a);
 
 			if (error)
@@ -195,8 +196,8 @@ static int set_vfs(const char *pf, const struct nlattr *list)
 }
 
 /* Sends in place of MSG something harmless that is acknowledged. */
-static ssize_t send_nothing(const struct mnl_socket *sock, const struct nlmsghdr *msg,
-	int error, ssize_t (*send)(const struct mnl_socket *, const void *, size_t))
+static ssize_t send_nothing(const struct mnl_socket *sock, const struct nlmsghdr *msg, int error,
+	ssize_t (*send)(const struct mnl_socket *, const void *, size_t))
 {
 	struct nlmsghdr nothing = {
 		.nlmsg_len = sizeof(nothing),
@@ -275,8 +276,8 @@ static void tell_switch(const struct nlmsghdr *msg)
 		!if_indextoname((unsigned int)ndm->ndm_ifindex, dev) ||
 		!switch_of_netdev(world_host(), dev, pf))
 		return;
-	(msg->nlmsg_type == RTM_NEWNEIGH ? switch_ask : switch_drop)(
-		world_host(), pf, mnl_attr_get_payload(a), "uplink");
+	(msg->nlmsg_type == RTM_NEWNEIGH ? switch_ask : switch_drop)(world_host(), pf,
+		mnl_attr_get_payload(a), "uplink");
 }
 
 /*
@@ -300,8 +301,8 @@ static void complain(const struct nlmsghdr *msg)
 EXPORT ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, size_t len)
 {
 	ssize_t (*real)(const struct mnl_socket *, const void *, size_t) =
-		(ssize_t(*)(const struct mnl_socket *, const void *, size_t))dlsym(
-			RTLD_NEXT, "mnl_socket_sendto");
+		(ssize_t(*)(const struct mnl_socket *, const void *, size_t))dlsym(RTLD_NEXT,
+			"mnl_socket_sendto");
 	const struct nlmsghdr *msg = buf;
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
 	char dev[IF_NAMESIZE] = "?";
@@ -417,8 +418,7 @@ static size_t copy_link(const struct nlmsghdr *msg, char *out)
 	return MNL_ALIGN(copy->nlmsg_len);
 }
 
-static ssize_t change_answer(
-	const struct mnl_socket *nl, char *buf, size_t size, ssize_t got)
+static ssize_t change_answer(const struct mnl_socket *nl, char *buf, size_t size, ssize_t got)
 {
 	struct nlmsghdr *m = (struct nlmsghdr *)(void *)buf;
 	char *out = malloc((size_t)got + VFS_SIZE);
@@ -458,8 +458,8 @@ static ssize_t change_answer(
 EXPORT ssize_t mnl_socket_recvfrom(const struct mnl_socket *nl, void *buf, size_t size)
 {
 	ssize_t (*real)(const struct mnl_socket *, void *, size_t) =
-		(ssize_t(*)(const struct mnl_socket *, void *, size_t))dlsym(
-			RTLD_NEXT, "mnl_socket_recvfrom");
+		(ssize_t(*)(const struct mnl_socket *, void *, size_t))dlsym(RTLD_NEXT,
+			"mnl_socket_recvfrom");
 	ssize_t got = real(nl, buf, size);
 
 	return got > 0 ? change_answer(nl, buf, size, got) : got;

@@ -72,8 +72,7 @@ static void plug_bridge(xmlNode *nic, xmlNode *network)
 	CLEANUP_TEXT char *bridge = node_get(node_child(network, "bridge"), "name");
 	CLEANUP_TEXT char *lower = node_get(node_child(forward, "interface"), "dev");
 	CLEANUP_TEXT char *mode = node_get(forward, "mode");
-	CLEANUP_TEXT char *port =
-		text("00000000-0000-4000-8000-%012llx", (long long)now_ms());
+	CLEANUP_TEXT char *port = text("00000000-0000-4000-8000-%012llx", (long long)now_ms());
 
 	node_set(source, "portid", port);
 	if (!lower) {

@@ -37,8 +37,7 @@ static char *device_path(const char *host, const char *address, const char *rest
 	return world_path("%s/sys/devices/pci/%s/%s", host, address, rest);
 }
 
-static void link_device(
-	const char *host, const char *address, const char *name, const char *target)
+static void link_device(const char *host, const char *address, const char *name, const char *target)
 {
 	CLEANUP_TEXT char *path = device_path(host, address, name);
 
@@ -125,8 +124,7 @@ static void add_iommu_group(const char *host, const char *address, int number)
 	link_device(host, address, "iommu_group", group);
 }
 
-static void write_number(
-	const char *host, const char *address, const char *name, int number)
+static void write_number(const char *host, const char *address, const char *name, int number)
 {
 	CLEANUP_TEXT char *path = device_path(host, address, name);
 	CLEANUP_TEXT char *content = text("%d\n", number);
@@ -205,8 +203,7 @@ int tap_open(const char *pattern, bool persistent, char ret_name[IF_NAMESIZE])
 	if (fd < 0)
 		return -1;
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", pattern);
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0 ||
-		(persistent && ioctl(fd, TUNSETPERSIST, 1UL) < 0)) {
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0 || (persistent && ioctl(fd, TUNSETPERSIST, 1UL) < 0)) {
 		close(fd);
 		return -1;
 	}
@@ -252,11 +249,11 @@ static void remove_netdev(const char *host, const char *name)
 static void add_vf(const char *host, const char *pf, const char *pf_address, int index,
 	const char *vf_driver, const char *netdev, bool make_netdev)
 {
-	unsigned int domain = 0, bus = 0, slot,
-		     devfn = VF_OFFSET + VF_STRIDE * (unsigned int)index;
+	unsigned int domain = 0, bus = 0, slot, devfn = VF_OFFSET + VF_STRIDE * (unsigned int)index;
 	/* As igb, ixgbe, i40e and ice have it. */
 	struct vf_attr attr = { .mac = { 0x02, 0, 0, 0, (uint8_t)pf[0], (uint8_t)index },
-		.spoofchk = 1, .protocol = 0x8100 };
+		.spoofchk = 1,
+		.protocol = 0x8100 };
 	struct vf vf = { .index = index };
 	CLEANUP_TEXT char *name_path = world_path("%s/vf/%s/%d.netdev", host, pf, index);
 	CLEANUP_TEXT char *driver_path = world_path("%s/vf/%s/%d.driver", host, pf, index);
@@ -265,8 +262,8 @@ static void add_vf(const char *host, const char *pf, const char *pf_address, int
 	CLEANUP_TEXT char *back = text("../%s", pf_address);
 
 	sscanf(pf_address, "%x:%x:%x", &domain, &bus, &slot);
-	snprintf(vf.address, sizeof(vf.address), "%04x:%02x:%02x.%x", domain & 0xffff,
-		bus & 0xff, devfn >> 3 & 0x1f, devfn & 7);
+	snprintf(vf.address, sizeof(vf.address), "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff,
+		devfn >> 3 & 0x1f, devfn & 7);
 	snprintf(vf.host, sizeof(vf.host), "%s", host);
 	snprintf(vf.pf, sizeof(vf.pf), "%s", pf);
 	target = text("../%s", vf.address);
@@ -298,8 +295,7 @@ int nic_create(const char *host, const char *pf, const char *address, const char
 	write_number(host, address, "sriov_numvfs", count);
 	write_number(host, address, "sriov_totalvfs", 7);
 	for (int i = 0; i < count; i++) {
-		CLEANUP_TEXT char *name =
-			i == uplink ? strdup(uplink_name) : text("%sv%d", pf, i);
+		CLEANUP_TEXT char *name = i == uplink ? strdup(uplink_name) : text("%sv%d", pf, i);
 
 		add_vf(host, pf, address, i, vf_driver, name, i != uplink);
 	}
@@ -394,8 +390,7 @@ char *vf_driver(const struct vf *vf)
 
 static char *vf_note(const struct vf *vf, const char *what)
 {
-	CLEANUP_TEXT char *path =
-		world_path("%s/vf/%s/%d.%s", vf->host, vf->pf, vf->index, what);
+	CLEANUP_TEXT char *path = world_path("%s/vf/%s/%d.%s", vf->host, vf->pf, vf->index, what);
 
 	return world_read(path);
 }
@@ -446,14 +441,14 @@ unsigned int vf_get_command(const struct vf *vf)
 
 void mac_text(const uint8_t mac[6], char ret[18])
 {
-	snprintf(ret, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-		mac[4], mac[5]);
+	snprintf(ret, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		mac[5]);
 }
 
 bool mac_from_text(const char *s, uint8_t ret[6])
 {
-	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2],
-		       &ret[3], &ret[4], &ret[5]) == 6;
+	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret[0], &ret[1], &ret[2], &ret[3],
+		       &ret[4], &ret[5]) == 6;
 }
 
 static char *attr_path(const struct vf *vf)
@@ -473,8 +468,7 @@ void vf_get(const struct vf *vf, struct vf_attr *ret)
 			"%17s vlan %d spoofchk %d trust %d state %d query_rss %d min_tx_rate %d "
 			"max_tx_rate %d qos %d proto %d",
 			mac, &ret->vlan, &ret->spoofchk, &ret->trust, &ret->link_state,
-			&ret->query_rss, &ret->min_rate, &ret->max_rate, &ret->qos,
-			&ret->protocol);
+			&ret->query_rss, &ret->min_rate, &ret->max_rate, &ret->qos, &ret->protocol);
 	mac_from_text(mac, ret->mac);
 }
 
@@ -487,8 +481,8 @@ void vf_put(const struct vf *vf, const struct vf_attr *attr)
 	mac_text(attr->mac, mac);
 	content = text("%s vlan %d spoofchk %d trust %d state %d query_rss %d min_tx_rate %d "
 		       "max_tx_rate %d qos %d proto %d\n",
-		mac, attr->vlan, attr->spoofchk, attr->trust, attr->link_state,
-		attr->query_rss, attr->min_rate, attr->max_rate, attr->qos, attr->protocol);
+		mac, attr->vlan, attr->spoofchk, attr->trust, attr->link_state, attr->query_rss,
+		attr->min_rate, attr->max_rate, attr->qos, attr->protocol);
 	world_write(path, content);
 }
 
@@ -662,8 +656,8 @@ void switch_print(const char *host, const char *pf, const uint8_t mac[6])
 {
 	CLEANUP_TEXT char *path = switch_path(host, pf, mac);
 	CLEANUP_TEXT char *list = world_read(path);
-	bool uplink_wins = list && switch_is(host, pf, "uplink-wins") &&
-			   strstr(list, "uplink granted");
+	bool uplink_wins =
+		list && switch_is(host, pf, "uplink-wins") && strstr(list, "uplink granted");
 	char *rest = NULL;
 
 	for (char *line = list ? strtok_r(list, "\n", &rest) : NULL; line;
@@ -737,8 +731,8 @@ static int program_mac(const struct vf *vf, const char *mac)
 		set_vlan(vf, 0);
 	if (error)
 		return fail(VIR_ERR_SYSTEM_ERROR,
-			"Cannot set interface MAC/vlanid to %s/0 for ifname %s vf %d: %s",
-			mac, vf->pf, vf->index, strerror(error));
+			"Cannot set interface MAC/vlanid to %s/0 for ifname %s vf %d: %s", mac,
+			vf->pf, vf->index, strerror(error));
 	return 0;
 }
 

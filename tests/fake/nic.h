@@ -63,14 +63,18 @@ void mac_text(const uint8_t mac[6], char ret[18]);
 bool mac_from_text(const char *s, uint8_t ret[6]);
 
 /*
- * The NIC's embedded switch: who asked it for frames to a MAC, and who gets them. OWNER is "uplink" or
- * "vf" and the VF's number. What it does when two ask for the same MAC is known by the PF's driver, or
- * by the setting nic.behaves: replicates (both get every frame), uplink-wins (the VF is deaf while
- * the uplink asks), refuses (the second one to ask gets nothing, and is not asked again).
+ * The NIC's embedded switch: who asked it for frames to a MAC, and who gets them. OWNER is
+ * "uplink" or "vf" and the VF's number. What it does when two ask for the same MAC is known by
+ * the PF's driver, or by the setting nic.behaves: replicates (both get every frame), uplink-wins
+ * (the VF is deaf while the uplink asks), refuses (the second one to ask gets nothing, and is not
+ * asked again).
  */
 void switch_ask(const char *host, const char *pf, const uint8_t mac[6], const char *owner);
 void switch_drop(const char *host, const char *pf, const uint8_t mac[6], const char *owner);
-/* Prints a line for each who gets frames: "uplink", "vf" (that a guest drives), "nobody" (another). */
+/*
+ * Prints a line for each who gets frames: "uplink", "vf" (that a guest drives), "nobody"
+ * (another).
+ */
 void switch_print(const char *host, const char *pf, const uint8_t mac[6]);
 /* The PF that a network device belongs to: itself, or as one of its VFs. */
 bool switch_of_netdev(const char *host, const char *netdev, char ret_pf[IF_NAMESIZE]);
@@ -87,8 +91,7 @@ int netns_enter(const char *host);
 void netns_leave(int before);
 bool netdev_is_up(const char *name);
 int netdev_set_up(const char *name);
-int tap_open(
-	const char *pattern, bool persistent, char ret_name[IF_NAMESIZE]); /* fd or -1 */
+int tap_open(const char *pattern, bool persistent, char ret_name[IF_NAMESIZE]); /* fd or -1 */
 void tap_remove(const char *name);
 
 #endif

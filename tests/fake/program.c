@@ -31,8 +31,7 @@ __attribute__((constructor)) static void note_process(int argc, char **argv)
 		return;
 	is_agent = argc > 1 && strcmp(argv[1], "agent") == 0;
 	path = world_path("pids");
-	line = text(
-		"%s %s %d\n", world_host(), is_agent ? "agent" : "driver", (int)getpid());
+	line = text("%s %s %d\n", world_host(), is_agent ? "agent" : "driver", (int)getpid());
 	world_append(path, line);
 }
 

@@ -96,8 +96,7 @@ static bool pass_all(struct direction *d)
 			fds[i] = (struct pollfd){ .fd = d[i].from, .events = POLLIN };
 		if (silent_since)
 			sleep_ms(LOOK_MS);
-		else if (poll(fds, 3, LOOK_MS) > 0 && !is_dead(&silent_since) &&
-			 !silent_since)
+		else if (poll(fds, 3, LOOK_MS) > 0 && !is_dead(&silent_since) && !silent_since)
 			for (int i = 0; i < 3; i++)
 				if (fds[i].revents)
 					pass(&d[i]);

@@ -436,8 +436,7 @@ static bool fails_in_turn(const char *host, const char *call)
 	CLEANUP_TEXT char *once = world_path("counts/then.%s.%s", host, call);
 	int fd;
 
-	if (!changes_something(call) || access(wanted, F_OK) < 0 ||
-		access(struck, F_OK) < 0)
+	if (!changes_something(call) || access(wanted, F_OK) < 0 || access(struck, F_OK) < 0)
 		return false;
 	fd = open(once, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
@@ -500,8 +499,8 @@ static char **plain_environment(void)
 	return env;
 }
 
-static void become_background(const char *program, char *const argv[], char *const env[],
-	int null, int err, int keep_fd)
+static void become_background(const char *program, char *const argv[], char *const env[], int null,
+	int err, int keep_fd)
 {
 	sigset_t none;
 

@@ -27,8 +27,7 @@ static void check_call(const struct call *call)
 
 	must(call->done && call->failed == (call->result == NULL));
 	if (call->failed) {
-		must(call->err.kind != ERR_NONE &&
-			strncmp(call->err.msg, "host-b: ", 8) == 0);
+		must(call->err.kind != ERR_NONE && strncmp(call->err.msg, "host-b: ", 8) == 0);
 		must(call->err.msg[8]);
 		return;
 	}

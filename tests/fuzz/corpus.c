@@ -46,9 +46,9 @@ static int no_dots(const struct dirent *d)
 int main(int argc, char **argv)
 {
 	const char *srcdir = getenv("srcdir");
-	CLEANUP_FREE char *dir = argc > 1 ? str_dup(argv[1])
-					  : str_printf("%s/tests/fuzz/corpus/%s",
-						    srcdir ? srcdir : ".", fuzz_name);
+	CLEANUP_FREE char *dir =
+		argc > 1 ? str_dup(argv[1])
+			 : str_printf("%s/tests/fuzz/corpus/%s", srcdir ? srcdir : ".", fuzz_name);
 	struct dirent **files;
 	int n = scandir(dir, &files, no_dots, alphasort);
 

@@ -46,8 +46,7 @@ static void check_pair(const struct xml_pair *p, const char *text)
 {
 	must(p->problem || (p->standby_alias && p->mac));
 	if (p->problem) /* a word that was missing, unless the input has it, plain or encoded */
-		must(!strstr(p->problem, "(null)") || strstr(text, "null") ||
-			strstr(text, "&#"));
+		must(!strstr(p->problem, "(null)") || strstr(text, "null") || strstr(text, "&#"));
 	if (p->mac)
 		must_be_mac(p->mac);
 	must(p->problem || !p->primary.mac || str_equal(p->mac, p->primary.mac));
@@ -90,7 +89,8 @@ static void read_needs(const char *text)
 	if (xml_needs_read(text, &needs, &e) < 0)
 		must(e.msg[0] && !needs.cpu);
 	must(needs.memory_kib >= 0);
-	for (char *rest = NULL, *mac = strtok_r(macs, ",", &rest); mac; mac = strtok_r(NULL, ",", &rest))
+	for (char *rest = NULL, *mac = strtok_r(macs, ",", &rest); mac;
+		mac = strtok_r(NULL, ",", &rest))
 		must_be_mac(mac);
 }
 

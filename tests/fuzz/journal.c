@@ -23,7 +23,7 @@ static bool should_be_begun(const json_t *lines, const char *step, int i)
 	const json_t *line;
 	size_t n;
 
-	json_array_foreach (lines, n, line)
+	json_array_foreach(lines, n, line)
 		if (is_line_about(line, step, i))
 			begun = json_is_true(json_object_get(line, "begun"));
 	return begun;
@@ -34,7 +34,7 @@ static void all_steps_known(const json_t *lines)
 	const json_t *line;
 	size_t n;
 
-	json_array_foreach (lines, n, line) {
+	json_array_foreach(lines, n, line) {
 		const char *step = json_string_value(json_object_get(line, "step"));
 
 		must(!step || step_find(step));
@@ -47,8 +47,7 @@ static void check_end(const struct end *end, const struct journal_content *c)
 	for (size_t k = 0; k < END_STEPS_MAX; k++) {
 		must(k < n_steps || !end->begun[k]);
 		if (k < n_steps)
-			must(end->begun[k] ==
-				should_be_begun(c->lines, steps[k].name, END_DOMAIN));
+			must(end->begun[k] == should_be_begun(c->lines, steps[k].name, END_DOMAIN));
 		for (size_t i = 0; i < end->order.n_pairs; i++) {
 			must(k < n_steps || !end->pairs[i].begun[k]);
 			if (k < n_steps)
@@ -57,8 +56,7 @@ static void check_end(const struct end *end, const struct journal_content *c)
 		}
 	}
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
-		must(!end->pairs[i].n_found == !end->pairs[i].found ||
-			!end->pairs[i].n_found);
+		must(!end->pairs[i].n_found == !end->pairs[i].found || !end->pairs[i].n_found);
 		must(c->same_boot || !end->pairs[i].unplug_asked);
 	}
 }
@@ -81,8 +79,8 @@ static void take_up(const struct journal_content *c)
 }
 
 /* What a crash may have left behind the whole lines changes nothing. */
-static void with_tail(
-	const char *text, const struct journal_content *c, const char *tail, size_t len)
+static void with_tail(const char *text, const struct journal_content *c, const char *tail,
+	size_t len)
 {
 	CLEANUP_FREE char *torn = mem_new(c->whole + len + 1);
 	struct journal_content again = { 0 };
@@ -107,8 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(e.kind == ERR_NOT_FOUND || e.hint[0]);
 		return 0;
 	}
-	must(json_is_object(c.head) && json_is_array(c.lines) && c.whole &&
-		c.whole <= size);
+	must(json_is_object(c.head) && json_is_array(c.lines) && c.whole && c.whole <= size);
 	take_up(&c);
 	with_tail(text, &c, "", 0);
 	with_tail(text, &c, "{\"step\": \"mig", 13);

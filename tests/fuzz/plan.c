@@ -13,8 +13,7 @@ const char fuzz_name[] = "plan";
 static void check_problems(const struct problem_list *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		must(!str_is_empty(l->v[i].code) && !str_is_empty(l->v[i].text) &&
-			l->v[i].hint);
+		must(!str_is_empty(l->v[i].code) && !str_is_empty(l->v[i].text) && l->v[i].hint);
 	}
 }
 
@@ -41,8 +40,7 @@ static void check_plan(struct plan *p, bool with_source)
 	if (!plan_is_refused(p)) {
 		if (with_source && p->kind == PLAN_MOVE) {
 			check_order(&p->source);
-			must(p->source.is_source &&
-				p->source.n_pairs == p->destination.n_pairs);
+			must(p->source.is_source && p->source.n_pairs == p->destination.n_pairs);
 		}
 		check_order(&p->destination);
 		must(!p->destination.is_source);

@@ -27,8 +27,7 @@ static xmlDoc *read_xml(const char *text)
 
 static bool is_element(const xmlNode *n, const char *name)
 {
-	return n && n->type == XML_ELEMENT_NODE &&
-	       xmlStrEqual(n->name, (const xmlChar *)name);
+	return n && n->type == XML_ELEMENT_NODE && xmlStrEqual(n->name, (const xmlChar *)name);
 }
 
 /* What the change may have touched. */
@@ -105,8 +104,7 @@ static void same_pair(const struct xml_pair *a, const struct xml_pair *b)
 		str_equal(a->standby_type, b->standby_type) && str_equal(a->tap, b->tap) &&
 		str_equal(a->bridge, b->bridge) && str_equal(a->network, b->network) &&
 		a->link_up == b->link_up && str_equal(a->problem, b->problem));
-	must(a->primary.form == b->primary.form &&
-		a->primary.managed == b->primary.managed &&
+	must(a->primary.form == b->primary.form && a->primary.managed == b->primary.managed &&
 		str_equal(a->primary.alias, b->primary.alias) &&
 		str_equal(a->primary.mac, b->primary.mac) &&
 		str_equal(a->primary.guest_address, b->primary.guest_address));
@@ -136,8 +134,7 @@ static void change_vf(const char *text, const struct xml_pair_list *pairs, size_
 		if (meant && pairs->v[k].primary.address)
 			must(str_equal(after.v[k].primary.address, new_address));
 		if (!meant)
-			must(str_equal(
-				after.v[k].primary.address, pairs->v[k].primary.address));
+			must(str_equal(after.v[k].primary.address, pairs->v[k].primary.address));
 	}
 }
 
@@ -164,8 +161,7 @@ static void change_link(const char *text, const char *alias)
 
 	must(xml_standby_with_link(text, alias, true, &up, &e) == 0 &&
 		xml_standby_with_link(text, alias, false, &down, &e) == 0);
-	must(strstr(up, "state=\"up\"") && strstr(down, "state=\"down\"") &&
-		strstr(up, "<link"));
+	must(strstr(up, "state=\"up\"") && strstr(down, "state=\"down\"") && strstr(up, "<link"));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -15,8 +15,7 @@
 static inline bool netns_write(const char *path, const char *content)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written =
-		fd >= 0 && write(fd, content, strlen(content)) == (ssize_t)strlen(content);
+	bool written = fd >= 0 && write(fd, content, strlen(content)) == (ssize_t)strlen(content);
 
 	if (fd >= 0)
 		close(fd);

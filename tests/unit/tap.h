@@ -10,8 +10,7 @@
 
 static int tap_count, tap_failed;
 
-__attribute__((format(printf, 2, 3))) static bool tap_result(
-	bool passed, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static bool tap_result(bool passed, const char *fmt, ...)
 {
 	va_list ap;
 

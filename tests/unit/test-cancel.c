@@ -8,7 +8,7 @@
 struct look {
 	int calls;
 	int good_after; /* number of the call that finds it; 0: never */
-	int fail_at; /* number of the call that fails; 0: never */
+	int fail_at;    /* number of the call that fails; 0: never */
 };
 
 static int look(void *arg, struct err *e)
@@ -80,8 +80,8 @@ int main(void)
 	{
 		struct look l = { 0 };
 
-		ok(wait_with(&l, &nothing, 60, 10, &e, &took) < 0 &&
-				e.kind == ERR_TIMEOUT && took >= 60,
+		ok(wait_with(&l, &nothing, 60, 10, &e, &took) < 0 && e.kind == ERR_TIMEOUT &&
+				took >= 60,
 			"waiting ends at its limit");
 		ok(strstr(e.msg, "the test") != NULL, "and says what was waited for");
 		ok(l.calls > 1, "after looking until the end");
@@ -89,8 +89,7 @@ int main(void)
 	{
 		struct look l = { .fail_at = 2 };
 
-		ok(wait_with(&l, &nothing, 5000, 5, &e, &took) < 0 &&
-				e.kind == ERR_FAILED &&
+		ok(wait_with(&l, &nothing, 5000, 5, &e, &took) < 0 && e.kind == ERR_FAILED &&
 				strcmp(e.msg, "looking failed") == 0,
 			"an error while looking ends the wait and stays as it is");
 	}
@@ -98,8 +97,8 @@ int main(void)
 		struct look l = { 0 };
 		struct later cancel = { &c, 20, cancel_request };
 
-		ok(wait_with(&l, &cancel, 60000, 60000, &e, &took) < 0 &&
-				e.kind == ERR_CANCELLED && took < 5000,
+		ok(wait_with(&l, &cancel, 60000, 60000, &e, &took) < 0 && e.kind == ERR_CANCELLED &&
+				took < 5000,
 			"cancelling wakes it");
 		ok(cancel_is_set(&c), "and stays");
 	}

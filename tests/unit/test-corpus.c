@@ -27,7 +27,8 @@ static const struct {
 } corpus[] = {
 	{ "plain.xml", { { "ua-standby", "bridge", "br0", PRIMARY_HOSTDEV, "0000:01:10.2" } }, 0 },
 	{ "pool.xml", { { "ua-standby", "network", "br0-net", PRIMARY_POOL, "vfs" } }, 0 },
-	{ "macvtap.xml", { { "ua-standby", "direct", "lower0", PRIMARY_HOSTDEV_NIC, "0000:01:10.2" } }, 0 },
+	{ "macvtap.xml",
+		{ { "ua-standby", "direct", "lower0", PRIMARY_HOSTDEV_NIC, "0000:01:10.2" } }, 0 },
 	{ "two-nics.xml",
 		{ { "ua-first", "bridge", "br0", PRIMARY_HOSTDEV, "0000:01:10.4" },
 			{ "ua-second", "bridge", "br1", PRIMARY_HOSTDEV_NIC, "0000:02:10.6" } },
@@ -42,21 +43,25 @@ static const struct {
 	{ "unplugged.xml", { { "ua-standby", "bridge", "br0", PRIMARY_NONE, NULL } }, 0 },
 };
 
-static void is_pair(const char *file, const struct xml_pair *got, const struct expected_pair *wanted)
+static void is_pair(const char *file, const struct xml_pair *got,
+	const struct expected_pair *wanted)
 {
 	const char *below = got->bridge ? got->bridge : got->network ? got->network : got->lower;
-	const char *vf = got->primary.form == PRIMARY_POOL ? got->primary.network : got->primary.address;
+	const char *vf =
+		got->primary.form == PRIMARY_POOL ? got->primary.network : got->primary.address;
 
 	tap_result(!got->problem && str_equal(got->standby_alias, wanted->alias) &&
-			   str_equal(got->standby_type, wanted->type) && str_equal(below, wanted->below) &&
-			   got->primary.form == wanted->form && str_equal(vf, wanted->vf),
+			   str_equal(got->standby_type, wanted->type) &&
+			   str_equal(below, wanted->below) && got->primary.form == wanted->form &&
+			   str_equal(vf, wanted->vf),
 		"%s: the pair %s", file, wanted->alias);
 	if (got->problem)
 		printf("# %s\n", got->problem);
 }
 
 /* With each VF that is given by address at another one, VF of a list of names by place. */
-static bool with_vfs(const char *xml, const struct xml_pair_list *pairs, const char *const *vfs, char **ret)
+static bool with_vfs(const char *xml, const struct xml_pair_list *pairs, const char *const *vfs,
+	char **ret)
 {
 	struct xml_new_address change[PAIRS_MAX];
 	size_t n = 0;
@@ -68,7 +73,8 @@ static bool with_vfs(const char *xml, const struct xml_pair_list *pairs, const c
 	return xml_domain_with_vfs(xml, change, n, ret, &e) == 0;
 }
 
-static void test_there_and_back(const char *file, const char *xml, const struct xml_pair_list *pairs)
+static void test_there_and_back(const char *file, const char *xml,
+	const struct xml_pair_list *pairs)
 {
 	static const char *const other[] = { "0000:aa:1f.7", "0000:aa:1f.6", "0000:aa:1f.5",
 		"0000:aa:1f.4" };
@@ -108,7 +114,8 @@ static void test_link(const char *file, const char *xml, const struct xml_pair *
 			   str_equal(at + strlen("<link state=\"up\"/>"),
 				   down + (at - up) + strlen("<link state=\"down\"/>")) &&
 			   strstr(up, "<teaming type=\"persistent\"/>") && strstr(up, pair->mac),
-		"%s: %s with its link up and down differs in that alone", file, pair->standby_alias);
+		"%s: %s with its link up and down differs in that alone", file,
+		pair->standby_alias);
 }
 
 static void test_file(size_t i)
@@ -123,7 +130,8 @@ static void test_file(size_t i)
 
 	while (n < PAIRS_MAX && corpus[i].pairs[n].alias)
 		n++;
-	tap_result(xml_pairs_find(xml, &pairs, &e) == 0 && pairs.n == n, "%s: %d pairs", file, (int)n);
+	tap_result(xml_pairs_find(xml, &pairs, &e) == 0 && pairs.n == n, "%s: %d pairs", file,
+		(int)n);
 	for (size_t k = 0; k < n && k < pairs.n; k++) {
 		is_pair(file, &pairs.v[k], &corpus[i].pairs[k]);
 		test_link(file, xml, &pairs.v[k]);

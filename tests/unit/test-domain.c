@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What else is read in a domain's definition: its needs, where its primary is plugged in, its MACs. */
+/*
+ * What else is read in a domain's definition: its needs, where its primary is plugged in, its
+ * MACs.
+ */
 #include "xml/domain.h"
 
 #include <stdlib.h>
@@ -11,8 +14,9 @@
 #define PORT(index, model, rest) \
 	"<controller type='pci' index='" index "' model='" model "'>" rest "</controller>"
 #define PRIMARY_ON(bus) \
-	"<interface type='hostdev'>" HOST_ADDRESS("0x2") \
-	"<teaming type='transient' persistent='ua-a'/>" GUEST_ADDRESS(bus) "</interface>"
+	"<interface type='hostdev'>" HOST_ADDRESS("0x2") "<teaming type='transient' " \
+							 "persistent='ua-a'/>" GUEST_ADDRESS( \
+								 bus) "</interface>"
 
 static void is_stuck(const char *xml, bool wanted, const char *what)
 {
@@ -26,10 +30,11 @@ static void test_ports(void)
 	is_stuck(DOMAIN(PORT("0", "pcie-root", "") PRIMARY_ON("0x00")), true, "on pcie.0");
 	is_stuck(DOMAIN(PORT("0", "pci-root", "") PRIMARY_ON("0x00")), false,
 		"on pci.0 of an older machine");
-	is_stuck(DOMAIN(PORT("0", "pcie-root", "") PORT("5", "pcie-root-port", "") PRIMARY_ON("0x05")),
+	is_stuck(DOMAIN(PORT("0", "pcie-root", "") PORT("5", "pcie-root-port", "")
+				 PRIMARY_ON("0x05")),
 		false, "behind a root port");
 	is_stuck(DOMAIN(PORT("5", "pcie-root-port", "<target chassis='5' hotplug='off'/>")
-				PRIMARY_ON("0x05")),
+				 PRIMARY_ON("0x05")),
 		true, "behind one with hotplug off");
 	is_stuck(DOMAIN(PORT("5", "pcie-root-port", "<target hotplug='on'/>") PRIMARY_ON("0x05")),
 		false, "behind one with hotplug on");
@@ -45,9 +50,10 @@ static void test_needs(void)
 	CLEANUP_NEEDS struct xml_needs n = { 0 };
 	struct err e;
 
-	ok(xml_needs_read("<domain type='kvm'><memory unit='KiB'>4096</memory><os><type arch='x86_64' "
-			  "machine='pc-q35-9.2'>hvm</type></os><cpu mode='custom'><model>EPYC</model>"
-			  "</cpu><devices/></domain>",
+	ok(xml_needs_read(
+		   "<domain type='kvm'><memory unit='KiB'>4096</memory><os><type arch='x86_64' "
+		   "machine='pc-q35-9.2'>hvm</type></os><cpu mode='custom'><model>EPYC</model>"
+		   "</cpu><devices/></domain>",
 		   &n, &e) == 0,
 		"needs are read");
 	ok(n.memory_kib == 4096 && !n.hugepages, "memory");
@@ -59,14 +65,16 @@ static void test_needs(void)
 	xml_needs_free(&n);
 	ok(xml_needs_read("<domain><memory unit='GiB'>4</memory><memoryBacking><hugepages/>"
 			  "</memoryBacking></domain>",
-		   &n, &e) == 0 && n.hugepages && n.memory_kib == 0 && !n.cpu && !n.machine,
+		   &n, &e) == 0 &&
+			n.hugepages && n.memory_kib == 0 && !n.cpu && !n.machine,
 		"what is not there, or in another unit, is not known");
 	ok(xml_needs_read("<network/>", &n, &e) < 0, "what is no domain is an error");
 }
 
 static void test_macs(void)
 {
-	CLEANUP_FREE char *macs = xml_domain_macs(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(MAC_B, "0x2", "ua-a")));
+	CLEANUP_FREE char *macs =
+		xml_domain_macs(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(MAC_B, "0x2", "ua-a")));
 	CLEANUP_FREE char *none = xml_domain_macs("nonsense");
 
 	is_text(macs, MAC_A "," MAC_B, "MACs of all NICs");

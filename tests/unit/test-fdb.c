@@ -69,8 +69,7 @@ static void test_bridge_entry(void)
 	delete_all(tap);
 	c = count_on(tap);
 	ok(!c.fixed && !c.elsewhere, "it can be deleted");
-	ok(fdb_delete(nl,
-		   &(struct fdb_entry){ .mac = guest, .port = tap, .kind = FDB_STATIC },
+	ok(fdb_delete(nl, &(struct fdb_entry){ .mac = guest, .port = tap, .kind = FDB_STATIC },
 		   &e) == 0,
 		"deleting it again is no error");
 }
@@ -86,8 +85,7 @@ static void test_replacing(void)
 			       "dynamic") == 0,
 		"the bridge has learnt the MAC on the uplink");
 	ok(count_on(uplink).learnt >= 1, "and shows it so");
-	ok(fdb_replace(nl, tap, &guest, 0, &e) == 0,
-		"an entry takes the place of a learnt one");
+	ok(fdb_replace(nl, tap, &guest, 0, &e) == 0, "an entry takes the place of a learnt one");
 	c = count_on(tap);
 	ok(c.fixed >= 1, "it stands on the tap");
 	delete_all(tap);
@@ -127,11 +125,9 @@ static void test_refusals(void)
 	ok(fdb_replace(nl, tap, &group, 0, &e) < 0, "a group MAC is refused");
 	ok(fdb_replace(nl, 4711, &guest, 0, &e) < 0 && e.kind == ERR_NOT_FOUND,
 		"a device that is not there is said to be so");
-	ok(fdb_delete(nl, &gone, &e) == 0,
-		"deleting from a device that is gone is no error");
+	ok(fdb_delete(nl, &gone, &e) == 0, "deleting from a device that is gone is no error");
 	ok(fdb_delete_self(nl, 4711, &guest, &e) == 0, "of a self entry neither");
-	ok(fdb_replace(nl, (int)if_nametoindex("lo"), &guest, 0, &e) < 0,
-		"lo is no bridge port");
+	ok(fdb_replace(nl, (int)if_nametoindex("lo"), &guest, 0, &e) < 0, "lo is no bridge port");
 }
 
 static void test_vlans(void)
@@ -168,16 +164,13 @@ static void test_links(void)
 	br = link_list_by_name(&links, "br0");
 	port = link_list_by_name(&links, "uplink0");
 	ok(br && strcmp(br->kind, "bridge") == 0 && br->up, "the bridge is one");
-	ok(port && br && port->master == br->ifindex &&
-			strcmp(port->port_kind, "bridge") == 0,
+	ok(port && br && port->master == br->ifindex && strcmp(port->port_kind, "bridge") == 0,
 		"the uplink is its port");
 	ok(link_list_by_name(&links, "eth99") == NULL, "what is not there is not found");
 	ok(link_get(nl, "tap0", &one, &e) == 0 && one.ifindex == tap, "one link by name");
-	ok(link_get(nl, "eth99", &one, &e) < 0 && e.kind == ERR_NOT_FOUND,
-		"one that is not there");
+	ok(link_get(nl, "eth99", &one, &e) < 0 && e.kind == ERR_NOT_FOUND, "one that is not there");
 	ok(link_get(nl, "", &one, &e) < 0 && e.kind == ERR_NOT_FOUND, "no name");
-	ok(link_get(nl, "a-name-that-is-much-too-long", &one, &e) < 0 &&
-			e.kind == ERR_NOT_FOUND,
+	ok(link_get(nl, "a-name-that-is-much-too-long", &one, &e) < 0 && e.kind == ERR_NOT_FOUND,
 		"a name no link can have");
 }
 
@@ -195,8 +188,7 @@ static void test_monitor(void)
 		clock_sleep_ms(5);
 	ok(clock_ms() < end, "a new link is news");
 	link_monitor_drain(s);
-	ok(recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-			errno == EAGAIN,
+	ok(recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN,
 		"read once, it is news no more");
 	mnl_socket_close(s);
 }

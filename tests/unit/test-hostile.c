@@ -121,21 +121,18 @@ static char *repeat(const char *start, const char *middle, size_t n, const char 
 static void test_sizes(void)
 {
 	CLEANUP_FREE char *deep = repeat("<domain><devices>", "<a>", 100000, "");
-	CLEANUP_FREE char *wide = repeat(
-		"<domain><devices>", STANDBY(MAC_A, "ua-a"), 5000, "</devices></domain>");
-	CLEANUP_FREE char *primaries = repeat("<domain><devices>",
-		PRIMARY(MAC_A, "0x2", "ua-a"), 5000, "</devices></domain>");
+	CLEANUP_FREE char *wide =
+		repeat("<domain><devices>", STANDBY(MAC_A, "ua-a"), 5000, "</devices></domain>");
+	CLEANUP_FREE char *primaries = repeat("<domain><devices>", PRIMARY(MAC_A, "0x2", "ua-a"),
+		5000, "</devices></domain>");
 	CLEANUP_FREE char *many = repeat("<domain><devices>",
-		STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a"), 500,
-		"</devices></domain>");
-	CLEANUP_FREE char *others = repeat("<domain><devices>",
-		"<disk><target dev='a'/></disk>", 50000,
-		STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a") "</devices></domain>");
+		STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a"), 500, "</devices></domain>");
+	CLEANUP_FREE char *others = repeat("<domain><devices>", "<disk><target dev='a'/></disk>",
+		50000, STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a") "</devices></domain>");
 	CLEANUP_FREE char *attributes = repeat("<domain ", "a='1' ", 100000, "/>");
 	CLEANUP_FREE char *value =
 		repeat("<domain a='", "aaaaaaaaaaaaaaaaaaaaaaaa", 1000000, "'/>");
-	CLEANUP_FREE char *comments =
-		repeat(DOMAIN(STANDBY(MAC_A, "ua-a")), "<!---->", 200000, "");
+	CLEANUP_FREE char *comments = repeat(DOMAIN(STANDBY(MAC_A, "ua-a")), "<!---->", 200000, "");
 
 	comes_out(deep, "malformed", "100000 elements, one in the other");
 	comes_out(wide, "more than", "5000 standbys");

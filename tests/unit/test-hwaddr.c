@@ -20,8 +20,7 @@ static void pci_is(const char *s, const char *canonical)
 
 	if (pci_parse(s, &pci) == 0)
 		pci_format(&pci, text);
-	if (!tap_result(
-		    strcmp(text, canonical) == 0, "PCI address \"%s\" is %s", s, canonical))
+	if (!tap_result(strcmp(text, canonical) == 0, "PCI address \"%s\" is %s", s, canonical))
 		printf("# it is %s\n", text);
 }
 

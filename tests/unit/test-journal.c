@@ -84,8 +84,7 @@ static void test_life(void)
 
 	ok(j && stat(PATH, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_size > 0,
 		"a journal is there when its first line is, for nobody else's eyes");
-	ok(journal_create(UUID, head, &second, &e) < 0 && e.kind == ERR_REFUSED &&
-			e.hint[0],
+	ok(journal_create(UUID, head, &second, &e) < 0 && e.kind == ERR_REFUSED && e.hint[0],
 		"a second one is refused");
 	list = journal_list();
 	ok(json_array_size(list) == 1, "it is listed");
@@ -110,8 +109,7 @@ static void with_tail(const char *tail, size_t len, const char *what)
 	journal_close(j);
 	append(tail, len);
 	before = file_size();
-	ok(journal_open(UUID, &j, &c, &e) == 0 && json_array_size(c.lines) == 1, "%s",
-		what);
+	ok(journal_open(UUID, &j, &c, &e) == 0 && json_array_size(c.lines) == 1, "%s", what);
 	ok(file_size() == before, "reading changed nothing");
 	ok(journal_write(j, line_of(2), &e) == 0 && count_lines() == 2,
 		"what is written next stands on a line of its own");
@@ -136,8 +134,7 @@ static void without_line(const char *bytes, size_t len, const char *what)
 
 	append(bytes, len);
 	list = journal_list();
-	ok(journal_open(UUID, &j, &c, &e) < 0 && e.kind == ERR_NOT_FOUND &&
-			!json_array_size(list),
+	ok(journal_open(UUID, &j, &c, &e) < 0 && e.kind == ERR_NOT_FOUND && !json_array_size(list),
 		"%s is no journal yet", what);
 	ok(file_size() == (off_t)len, "reading changed nothing");
 	j = begin();
@@ -209,8 +206,7 @@ static void test_format_1(void)
 	ok(is_begun(&source, "detach-vf", 0) && is_begun(&source, "migrate", END_DOMAIN) &&
 			!is_begun(&source, "leave-source", 0),
 		"how far it came");
-	ok(source.pairs[0].primary_missing && source.pairs[0].self_added &&
-			!source.same_boot,
+	ok(source.pairs[0].primary_missing && source.pairs[0].self_added && !source.same_boot,
 		"and what it found and did, in another life of the host");
 	end_close(&source, false);
 	ok(take_up("format-1-destination", &destination) && !destination.order.is_source &&
@@ -222,8 +218,7 @@ static void test_format_1(void)
 int main(void)
 {
 	test_format_1();
-	if (!ns_new(CLONE_NEWNS) ||
-		mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (!ns_new(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("none", "/var/lib", "tmpfs", 0, disk_size) < 0) {
 		printf("ok %d - journals on a disk # SKIP the kernel lets nobody mount "
 		       "here\n",

@@ -20,9 +20,11 @@ int main(void)
 		false, "igb: of another VF");
 	complains("igb 0000:3b:00.1: VF 2 requested MAC filter but is administratively denied", 2,
 		false, "igb: of another PF");
-	complains("ixgbe 0000:3b:00.0 pf0: VF 0 requested MACVLAN filter but is administratively denied",
+	complains("ixgbe 0000:3b:00.0 pf0: VF 0 requested MACVLAN filter but is administratively "
+		  "denied",
 		0, true, "ixgbe: denied");
-	complains("i40e 0000:3b:00.0: Cannot add more MAC addresses, VF is not trusted, switch the VF "
+	complains("i40e 0000:3b:00.0: Cannot add more MAC addresses, VF is not trusted, switch the "
+		  "VF "
 		  "to trusted to add more functionality",
 		1, true, "i40e: says of no VF in particular");
 	complains("igbvf: Too many unicast filters - No Space", 1, true, "igbvf: names no device");

@@ -41,8 +41,8 @@ static void finish(const struct nlmsghdr *msg)
 static void put_number(uint16_t type, int32_t number)
 {
 	int32_t *extra;
-	struct nlmsghdr *msg = start(
-		type, type == NLMSG_ERROR ? sizeof(struct nlmsgerr) : 4, (void **)&extra);
+	struct nlmsghdr *msg =
+		start(type, type == NLMSG_ERROR ? sizeof(struct nlmsgerr) : 4, (void **)&extra);
 
 	*extra = number;
 	finish(msg);
@@ -70,8 +70,7 @@ static void test_ends(void)
 	ok(answer(NULL, NULL, &e) == 0, "an acknowledgement");
 	begin();
 	put_number(NLMSG_ERROR, -EPERM);
-	ok(answer(NULL, NULL, &e) == -1 && e.sys == EPERM,
-		"an error has the kernel's number");
+	ok(answer(NULL, NULL, &e) == -1 && e.sys == EPERM, "an error has the kernel's number");
 	begin();
 	put_number(NLMSG_ERROR, INT_MIN);
 	ok(answer(NULL, NULL, &e) == -1 && e.sys == EBADMSG,
@@ -81,8 +80,7 @@ static void test_ends(void)
 }
 
 /* The text behind the request that the kernel gives back, or alone when it was left out. */
-static void explained(
-	uint16_t flags, uint32_t request_len, const char *wanted, const char *what)
+static void explained(uint16_t flags, uint32_t request_len, const char *wanted, const char *what)
 {
 	struct nlmsgerr *er;
 	struct nlmsghdr *msg;
@@ -223,8 +221,7 @@ static void test_vfs(void)
 	ok(vf_list_find(&l, 5) && vf_list_find(&l, 5)->attr.trust == 1 &&
 			vf_list_find(&l, 5)->attr.spoofchk == -1,
 		"a VF with what its driver says, and what it does not");
-	ok(!vf_list_find(&l, 0) && l.n == 1,
-		"one without its number is not taken for the first");
+	ok(!vf_list_find(&l, 0) && l.n == 1, "one without its number is not taken for the first");
 	vf_list_free(&l);
 }
 

@@ -23,8 +23,7 @@ static void test_ordinary_pair(void)
 	CLEANUP_PAIRS struct xml_pair_list l;
 	const struct xml_pair *p;
 
-	ok(find(DOMAIN(STANDBY(MAC_A, "ua-backup0") PRIMARY(MAC_A, "0x2", "ua-backup0")),
-		   &l) &&
+	ok(find(DOMAIN(STANDBY(MAC_A, "ua-backup0") PRIMARY(MAC_A, "0x2", "ua-backup0")), &l) &&
 			l.n == 1,
 		"a pair is found");
 	p = &l.v[0];
@@ -64,8 +63,8 @@ static void test_several_pairs(void)
 {
 	CLEANUP_PAIRS struct xml_pair_list l;
 
-	ok(find(DOMAIN(PRIMARY(MAC_B, "0x4", "ua-b") STANDBY(MAC_A, "ua-a")
-				STANDBY(MAC_B, "ua-b") PRIMARY(MAC_A, "0x2", "ua-a")),
+	ok(find(DOMAIN(PRIMARY(MAC_B, "0x4", "ua-b") STANDBY(MAC_A, "ua-a") STANDBY(MAC_B, "ua-b")
+				PRIMARY(MAC_A, "0x2", "ua-a")),
 		   &l) &&
 			l.n == 2,
 		"two pairs, in any order");
@@ -175,12 +174,11 @@ static void test_odd_but_legal(void)
 {
 	CLEANUP_PAIRS struct xml_pair_list empty, foreign, twice;
 
-	ok(find("<domain/>", &empty) && empty.n == 0,
-		"a domain without devices has no pair");
+	ok(find("<domain/>", &empty) && empty.n == 0, "a domain without devices has no pair");
 	ok(find("<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>"
-		"<!-- <teaming type='persistent'/> -->" STANDBY(MAC_A, "ua-a") PRIMARY(
-			MAC_A, "0x2", "ua-a") "</devices><q:commandline><q:arg value='x'/>"
-					      "</q:commandline></domain>",
+		"<!-- <teaming type='persistent'/> -->" STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2",
+			"ua-a") "</devices><q:commandline><q:arg value='x'/>"
+				"</q:commandline></domain>",
 		   &foreign) &&
 			foreign.n == 1 && !foreign.v[0].problem,
 		"comments and other namespaces do no harm");
@@ -189,16 +187,21 @@ static void test_odd_but_legal(void)
 }
 
 #define SPELLED(attributes) \
-	DOMAIN(STANDBY(MAC_A, "ua-a") "<hostdev mode='subsystem' type='pci'><source><address " \
-		attributes "/></source><teaming type='transient' persistent='ua-a'/></hostdev>")
+	DOMAIN(STANDBY(MAC_A, \
+		"ua-a") "<hostdev mode='subsystem' type='pci'><source><address " attributes \
+			"/></source><teaming type='transient' persistent='ua-a'/></hostdev>")
 
-/* libvirt takes numbers in C's spelling, with or without the zeros, and leaves domain and function. */
+/*
+ * libvirt takes numbers in C's spelling, with or without the zeros, and leaves domain and
+ * function.
+ */
 static void test_pci_spellings(void)
 {
 	static const struct {
 		const char *xml, *address;
 	} all[] = {
-		{ SPELLED("domain='0x0000' bus='0x01' slot='0x10' function='0x2'"), "0000:01:10.2" },
+		{ SPELLED("domain='0x0000' bus='0x01' slot='0x10' function='0x2'"),
+			"0000:01:10.2" },
 		{ SPELLED("domain='0' bus='1' slot='16' function='2'"), "0000:01:10.2" },
 		{ SPELLED("bus='0x3B' slot='0X1f' function='0x7'"), "0000:3b:1f.7" },
 		{ SPELLED("type='pci' bus='0xfe' slot='0'"), "0000:fe:00.0" },
@@ -225,11 +228,11 @@ static void test_host_devices(void)
 	CLEANUP_STRINGS struct xml_strings s = { 0 };
 	struct err e;
 
-	ok(xml_host_devices(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(
-				    MAC_A, "0x2", "ua-a") PRIMARY_PLAIN("0x6",
-				    "ua-z") "<hostdev mode='subsystem' "
-					    "type='usb'><source><vendor id='0x1'/>"
-					    "</source></hostdev>"),
+	ok(xml_host_devices(DOMAIN(STANDBY(MAC_A, "ua-a") PRIMARY(MAC_A, "0x2", "ua-a")
+					    PRIMARY_PLAIN("0x6",
+						    "ua-z") "<hostdev mode='subsystem' "
+							    "type='usb'><source><vendor id='0x1'/>"
+							    "</source></hostdev>"),
 		   &s, &e) == 0 &&
 			s.n == 2,
 		"devices passed through are listed, whatever they are for");
@@ -249,8 +252,7 @@ static void test_network(void)
 		"a network whose entries libvirt manages");
 	is_text(bridge.forward, "bridge", "its mode");
 	is_text(bridge.bridge, "br0", "its bridge");
-	ok(xml_network_parse("<network><forward/></network>", &nat, &e) == 0,
-		"<forward/> alone");
+	ok(xml_network_parse("<network><forward/></network>", &nat, &e) == 0, "<forward/> alone");
 	is_text(nat.forward, "nat", "is NAT");
 	ok(xml_network_parse("<network/>", &isolated, &e) == 0, "no <forward>");
 	is_text(isolated.forward, "", "is isolated");
@@ -273,11 +275,11 @@ static void test_network(void)
 
 static void test_agent(void)
 {
-	static const char connected[] = DOMAIN(
-		"<channel type='unix'><target type='virtio' name='other' "
-		"state='connected'/></channel>"
-		"<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' "
-		"state='connected'/></channel>");
+	static const char connected[] =
+		DOMAIN("<channel type='unix'><target type='virtio' name='other' "
+		       "state='connected'/></channel>"
+		       "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' "
+		       "state='connected'/></channel>");
 	static const char silent[] =
 		DOMAIN("<channel type='unix'><target type='virtio' "
 		       "name='org.qemu.guest_agent.0' state='disconnected'/></channel>");
@@ -292,8 +294,8 @@ static void test_host_uuid(void)
 	CLEANUP_FREE char *uuid = NULL;
 	struct err e;
 
-	ok(xml_host_uuid("<capabilities><host><uuid>abc</uuid></host></capabilities>",
-		   &uuid, &e) == 0,
+	ok(xml_host_uuid("<capabilities><host><uuid>abc</uuid></host></capabilities>", &uuid, &e) ==
+			0,
 		"the host's UUID is read");
 	is_text(uuid, "abc", "as it stands");
 	ok(xml_host_uuid("<capabilities><host/></capabilities>", &uuid, &e) < 0,

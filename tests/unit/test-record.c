@@ -31,14 +31,12 @@ static void test_there_and_back(void)
 
 	fill(&out);
 	json = record_encode(&order_record, &out);
-	ok(record_decode(&order_record, json, &in, &e) == 0,
-		"what was written can be read");
-	ok(in.is_source && in.detach_ms == 60000 && in.n_pairs == 2 &&
-			in.pairs[0].vf_index == -1 && in.migration.parallel == INT64_MAX,
+	ok(record_decode(&order_record, json, &in, &e) == 0, "what was written can be read");
+	ok(in.is_source && in.detach_ms == 60000 && in.n_pairs == 2 && in.pairs[0].vf_index == -1 &&
+			in.migration.parallel == INT64_MAX,
 		"numbers come back");
 	is_text(in.name, "vm-01", "texts come back");
-	is_text(in.migration.dest_uri, "qemu+ssh://host-b/system",
-		"from embedded records, too");
+	is_text(in.migration.dest_uri, "qemu+ssh://host-b/system", "from embedded records, too");
 	is_text(in.pairs[0].mac, "52:54:00:00:12:53", "and from lists");
 	ok(in.pairs[1].mac == NULL && in.inactive_xml == NULL, "nothing stays nothing");
 	record_copy(&order_record, &in, &copy);
@@ -66,27 +64,23 @@ static void test_refusals(void)
 	is_refused("[]", "a list in the place of a record");
 	is_refused("5", "a number in the place of a record");
 	is_refused("{\"name\": 5}", "a number in the place of a text");
-	is_refused("{\"name\": \"x\", \"persistent\": \"yes\"}",
-		"a text in the place of a truth");
+	is_refused("{\"name\": \"x\", \"persistent\": \"yes\"}", "a text in the place of a truth");
 	is_refused("{\"detach_ms\": \"5\"}", "a text in the place of a number");
 	is_refused("{\"detach_ms\": 5.5}", "a fraction in the place of a number");
 	is_refused("{\"name\": \"x\", \"pairs\": {}}", "a record in the place of a list");
 	is_refused("{\"pairs\": [5]}", "a number in a list of records");
-	is_refused("{\"pairs\": [{\"mac\": \"x\"}, {\"mac\": []}]}",
-		"a bad one behind a good one");
+	is_refused("{\"pairs\": [{\"mac\": \"x\"}, {\"mac\": []}]}", "a bad one behind a good one");
 	is_refused("{\"migration\": []}", "a list in the place of an embedded record");
 }
 
 static void test_tolerance(void)
 {
 	json_t *json = json_loads(
-		"{\"name\": \"x\", \"from_the_future\": [1, {\"a\": 2}], \"uuid\": null}",
-		0, NULL);
+		"{\"name\": \"x\", \"from_the_future\": [1, {\"a\": 2}], \"uuid\": null}", 0, NULL);
 	struct order o = { 0 };
 	struct err e;
 
-	ok(record_decode(&order_record, json, &o, &e) == 0,
-		"what nobody knows yet is passed over");
+	ok(record_decode(&order_record, json, &o, &e) == 0, "what nobody knows yet is passed over");
 	is_text(o.name, "x", "the rest is read");
 	ok(!o.uuid && o.detach_ms == 0, "what is missing is nothing");
 	record_clear(&order_record, &o);

@@ -29,21 +29,17 @@ static void test_rows(void)
 	is_verdict(at(VIRT_RUNNING), away, SETTLE_BACKWARD, "running, unreachable");
 	is_verdict(busy, at(VIRT_MIGRATING), SETTLE_WAIT, "job, incoming");
 	is_verdict(busy, away, SETTLE_WAIT, "job, unreachable");
-	is_verdict(at(VIRT_MIGRATING), at(VIRT_RUNNING), SETTLE_DESTROY_STALE,
-		"stale, running");
-	is_verdict(at(VIRT_MIGRATING), at(VIRT_ABSENT), SETTLE_RESUME,
-		"switched over, absent");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_RUNNING), SETTLE_DESTROY_STALE, "stale, running");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_ABSENT), SETTLE_RESUME, "switched over, absent");
 	is_verdict(at(VIRT_MIGRATING), away, SETTLE_IN_DOUBT, "switched over, unreachable");
-	is_verdict(
-		at(VIRT_MIGRATED), at(VIRT_RUNNING), SETTLE_FORWARD, "migrated, running");
+	is_verdict(at(VIRT_MIGRATED), at(VIRT_RUNNING), SETTLE_FORWARD, "migrated, running");
 	is_verdict(at(VIRT_ABSENT), at(VIRT_RUNNING), SETTLE_FORWARD, "undefined, running");
 	is_verdict(at(VIRT_MIGRATED), away, SETTLE_UNVERIFIED, "migrated, unreachable");
 	is_verdict(at(VIRT_ABSENT), away, SETTLE_UNVERIFIED, "undefined, unreachable");
 	is_verdict(at(VIRT_OFF), at(VIRT_ABSENT), SETTLE_GUEST_ENDED, "shut off, absent");
 	is_verdict(at(VIRT_RUNNING), at(VIRT_RUNNING), SETTLE_TWICE, "running, running");
 	is_verdict(away, away, SETTLE_IN_DOUBT, "unreachable both");
-	is_verdict(at(VIRT_PAUSED), at(VIRT_ABSENT), SETTLE_BACKWARD,
-		"paused by a user, absent");
+	is_verdict(at(VIRT_PAUSED), at(VIRT_ABSENT), SETTLE_BACKWARD, "paused by a user, absent");
 }
 
 static bool lives(const struct settle_view *v)
@@ -57,8 +53,7 @@ static bool is(const struct settle_view *v, enum virt_state state)
 }
 
 /* False when the verdict could make two copies, or lose the only one. */
-static bool is_safe(
-	const struct settle_view *s, const struct settle_view *d, enum settle_verdict v)
+static bool is_safe(const struct settle_view *s, const struct settle_view *d, enum settle_verdict v)
 {
 	bool gone_there = is(d, VIRT_ABSENT) || is(d, VIRT_OFF) || is(d, VIRT_CRASHED) ||
 			  is(d, VIRT_MIGRATED);
@@ -92,9 +87,10 @@ static bool is_safe(
 /* State number VIRT_CRASHED + 1 stands for "unreachable". */
 static struct settle_view view_number(int n, bool job)
 {
-	return n > (int)VIRT_CRASHED
-		       ? away
-		       : (struct settle_view){ .reachable = true, .state = (enum virt_state)n, .job = job };
+	return n > (int)VIRT_CRASHED ? away
+				     : (struct settle_view){ .reachable = true,
+					       .state = (enum virt_state)n,
+					       .job = job };
 }
 
 static void test_safety(void)
@@ -114,10 +110,10 @@ static void test_safety(void)
 				if (is_safe(&source, &destination, v))
 					continue;
 				bad++;
-				printf("# %d/%d, bits %d: %s\n", s, d, bits, settle_verdict_name(v));
+				printf("# %d/%d, bits %d: %s\n", s, d, bits,
+					settle_verdict_name(v));
 			}
-	ok(bad == 0, "no combination of %d could start a second copy or lose the only one",
-		n);
+	ok(bad == 0, "no combination of %d could start a second copy or lose the only one", n);
 }
 
 static void test_alone(void)
@@ -154,18 +150,16 @@ static void test_names(void)
 {
 	for (int v = SETTLE_BACKWARD; v <= SETTLE_TWICE; v++) {
 		enum settle_verdict back = SETTLE_WAIT;
-		int r = settle_verdict_from_name(
-			settle_verdict_name((enum settle_verdict)v), &back);
+		int r = settle_verdict_from_name(settle_verdict_name((enum settle_verdict)v),
+			&back);
 
 		tap_result(r == 0 && (int)back == v, "\"%s\" survives its name",
 			settle_verdict_name((enum settle_verdict)v));
 	}
 	for (int s = VIRT_ABSENT; s <= (int)VIRT_CRASHED; s++)
-		tap_result(
-			(int)virt_state_from_name(virt_state_name((enum virt_state)s)) == s,
+		tap_result((int)virt_state_from_name(virt_state_name((enum virt_state)s)) == s,
 			"\"%s\" survives its name", virt_state_name((enum virt_state)s));
-	ok(virt_state_from_name("dancing") == VIRT_CRASHED,
-		"an unknown state is the worst one");
+	ok(virt_state_from_name("dancing") == VIRT_CRASHED, "an unknown state is the worst one");
 }
 
 int main(void)

@@ -15,8 +15,7 @@ static void number_is(const char *s, uint64_t max, long long wanted)
 		tap_result(r < 0 && number == 4711, "\"%s\" is no number up to %llu", s,
 			(unsigned long long)max);
 	else
-		tap_result(
-			r == 0 && number == (uint64_t)wanted, "\"%s\" is %lld", s, wanted);
+		tap_result(r == 0 && number == (uint64_t)wanted, "\"%s\" is %lld", s, wanted);
 }
 
 static void test_numbers(void)
@@ -85,8 +84,7 @@ static void test_errors(void)
 
 	memset(huge, 'x', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
-	ok(err_set_sys(&e, 2, "open %s", "file") == -1 && e.kind == ERR_NOT_FOUND &&
-			e.sys == 2,
+	ok(err_set_sys(&e, 2, "open %s", "file") == -1 && e.kind == ERR_NOT_FOUND && e.sys == 2,
 		"ENOENT is of the kind not-found");
 	err_prefix(&e, "host %s", "b");
 	ok(strncmp(e.msg, "host b: open file", 17) == 0, "context stands in front");
@@ -100,8 +98,7 @@ static void test_errors(void)
 	for (int k = ERR_FAILED; k <= ERR_LOST; k++)
 		tap_result((int)err_kind_from_name(err_kind_name((enum err_kind)k)) == k,
 			"kind %d survives its name", k);
-	ok(err_kind_from_name("something new") == ERR_FAILED,
-		"an unknown kind is a failure");
+	ok(err_kind_from_name("something new") == ERR_FAILED, "an unknown kind is a failure");
 }
 
 int main(void)

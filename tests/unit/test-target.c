@@ -61,16 +61,15 @@ int main(void)
 		"root@host-b.example.com", NULL);
 	target_is("192.0.2.1", "qemu+ssh://192.0.2.1/system", "192.0.2.1", NULL);
 	target_is("2001:db8::1", "qemu+ssh://[2001:db8::1]/system", "2001:db8::1", NULL);
-	target_is("root@2001:db8::1", "qemu+ssh://root@[2001:db8::1]/system",
-		"root@2001:db8::1", NULL);
-	target_is("qemu+ssh://host-b/system", "qemu+ssh://host-b/system", "host-b", NULL);
-	target_is("qemu+ssh://root@host-b:2222/system",
-		"qemu+ssh://root@host-b:2222/system", "root@host-b", "2222");
-	target_is("qemu+ssh://[2001:db8::1]:22/system",
-		"qemu+ssh://[2001:db8::1]:22/system", "2001:db8::1", "22");
-	target_is("qemu+ssh://root@[2001:db8::1]/system?keyfile=/k",
-		"qemu+ssh://root@[2001:db8::1]/system?keyfile=/k", "root@2001:db8::1",
+	target_is("root@2001:db8::1", "qemu+ssh://root@[2001:db8::1]/system", "root@2001:db8::1",
 		NULL);
+	target_is("qemu+ssh://host-b/system", "qemu+ssh://host-b/system", "host-b", NULL);
+	target_is("qemu+ssh://root@host-b:2222/system", "qemu+ssh://root@host-b:2222/system",
+		"root@host-b", "2222");
+	target_is("qemu+ssh://[2001:db8::1]:22/system", "qemu+ssh://[2001:db8::1]:22/system",
+		"2001:db8::1", "22");
+	target_is("qemu+ssh://root@[2001:db8::1]/system?keyfile=/k",
+		"qemu+ssh://root@[2001:db8::1]/system?keyfile=/k", "root@2001:db8::1", NULL);
 	target_is("", NULL, NULL, NULL);
 	target_is("-oProxyCommand=reboot", NULL, NULL, NULL);
 	target_is("host b", NULL, NULL, NULL);

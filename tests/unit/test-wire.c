@@ -111,8 +111,7 @@ static void test_errors(void)
 	json_decref(json);
 	json = json_pack("{s:s}", "kind", "something-new");
 	wire_error_decode(json, &back);
-	ok(back.kind == ERR_FAILED && back.msg[0],
-		"an unknown error is still one, with words");
+	ok(back.kind == ERR_FAILED && back.msg[0], "an unknown error is still one, with words");
 	json_decref(json);
 	json = json_pack("{s:s, s:s}", "kind", "none", "message", "");
 	wire_error_decode(json, &back);

@@ -5,8 +5,7 @@
 
 #define DOMAIN(devices) \
 	"<domain type='kvm'><name>vm-01</name>" \
-	"<uuid>7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101</uuid><devices>" devices \
-	"</devices></domain>"
+	"<uuid>7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101</uuid><devices>" devices "</devices></domain>"
 
 #define STANDBY_LINKED(mac, alias, link) \
 	"<interface type='bridge'><mac address='" mac "'/><source bridge='br0'/>" \
@@ -31,15 +30,12 @@
 
 #define PRIMARY_PLAIN(function, standby) \
 	"<hostdev mode='subsystem' type='pci' managed='yes'><source>" \
-	"<address domain='0x0000' bus='0x01' slot='0x10' function='" function \
-	"'/></source>" \
-	"<teaming type='transient' persistent='" standby \
-	"'/><alias name='hostdev0'/></hostdev>"
+	"<address domain='0x0000' bus='0x01' slot='0x10' function='" function "'/></source>" \
+	"<teaming type='transient' persistent='" standby "'/><alias name='hostdev0'/></hostdev>"
 
 #define PRIMARY_OF_POOL(mac, standby) \
 	"<interface type='network'><mac address='" mac "'/><source network='vfs'/>" \
-	"<model type='virtio'/><teaming type='transient' persistent='" standby \
-	"'/></interface>"
+	"<model type='virtio'/><teaming type='transient' persistent='" standby "'/></interface>"
 
 #define MAC_A "52:54:00:00:12:53"
 #define MAC_B "52:54:00:00:12:54"
