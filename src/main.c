@@ -28,8 +28,7 @@ static const struct cmd commands[] = {
 };
 
 static const char exit_statuses[] =
-	"Exit status:\n"
-	"  0  done and proved, or already there, on its VF\n"
+	"Exit status:\n  0  done and proved, or already there, on its VF\n"
 	"  1  failed and rolled back, or the guest ended by itself\n"
 	"  2  usage or configuration error\n"
 	"  3  refused by a check; nothing was changed\n"

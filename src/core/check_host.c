@@ -207,8 +207,7 @@ void check_guest(const struct check_view *v)
 				wanted = 3;
 		if (n->count >= 0 && n->count < wanted)
 			check_found(v, v->host,
-				"Without net_failover (Linux 4.18 or later) the guest has no "
-				"network "
+				"Without net_failover (Linux 4.18 or later) the guest has no network "
 				"while it is moved.",
 				"the guest has %d network devices with %s, where net_failover "
 				"makes %d",

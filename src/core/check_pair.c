@@ -82,8 +82,7 @@ void check_switchdev(const struct check_view *v)
 {
 	if (v->pf && v->pf->is_switchdev)
 		check_found(v, v->host, "devlink dev eswitch set pci/… mode legacy",
-			"the embedded switch of %s is in switchdev mode, which is not supported: "
-			"frames "
+			"the embedded switch of %s is in switchdev mode, which is not supported: frames "
 			"for a VF go by representors there",
 			v->pf->name);
 }
@@ -137,8 +136,7 @@ void check_filter_leak(const struct check_view *v)
 		check_found(v, v->host,
 			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees "
 			"them.",
-			"Linux's igb keeps every filter that uplink %s ever asked for: after a "
-			"dozen "
+			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
 			"moves it takes no more, and neighbours on %s may not reach guests that "
 			"left",
 			v->uplink->name, v->pf->name);
@@ -194,8 +192,7 @@ void check_nic_known(const struct check_view *v)
 		nic_rule_of(v->pf->driver, &known);
 	if (!known)
 		check_found(v, v->host, "",
-			"it is not known how NICs with driver %s treat a MAC that the uplink and a "
-			"VF "
+			"it is not known how NICs with driver %s treat a MAC that the uplink and a VF "
 			"share; the order that is safe everywhere is used, with a short gap",
 			v->pf->driver);
 }
@@ -242,8 +239,7 @@ void check_native(const struct check_view *v)
 	if (strstr(v->vf->driver, "vfio") && !str_equal(v->vf->driver, "vfio-pci"))
 		check_found(v, v->host,
 			"See whether virsh migrate moves the domain without the pair.",
-			"VF %s is bound to %s: it may be that QEMU can migrate it as it is, and "
-			"that "
+			"VF %s is bound to %s: it may be that QEMU can migrate it as it is, and that "
 			"this program is not needed",
 			v->vf->address, v->vf->driver);
 }

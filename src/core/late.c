@@ -38,9 +38,9 @@ static void let_standby_carry(struct end *end, size_t i)
 {
 	struct err e;
 
-	log_warn("%s: the guest has given up VF %s after all; its standby carries it until it has "
-		 "it "
-		 "back",
+	log_warn(
+		"%s: the guest has given up VF %s after all; its standby carries it until it has it "
+		"back",
 		end->order.name, end->order.pairs[i].vf);
 	if (standby_path_up(end, i, &e) < 0)
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, e.msg);

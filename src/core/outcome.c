@@ -85,8 +85,7 @@ void outcome_degraded(struct outcome *o, const struct parties *p, size_t n_missi
 {
 	set(o, STATUS_DEGRADED, "degraded", why);
 	snprintf(o->text, sizeof(o->text),
-		"%s is on %s, its network works by the standby, but it has no VF that it uses for "
-		"%zu of "
+		"%s is on %s, its network works by the standby, but it has no VF that it uses for %zu of "
 		"%zu pairs",
 		p->domain, p->destination, n_missing, n_pairs);
 	snprintf(o->hint, sizeof(o->hint),

@@ -7,6 +7,7 @@
 #include "core/attr.h"
 #include "core/form.h"
 #include "core/nic.h"
+#include "core/proof.h"
 #include "core/standby.h"
 #include "net/link.h"
 #include "net/pci.h"
@@ -19,19 +20,11 @@
 
 enum {
 	POLL_MS = 250,
-	EVENT_GRACE_MS = 3000, /* gone from the XML without an event: the event got lost */
-	ASK_AGAIN_MS = 7000,   /* QEMU refuses a second unplug request within 5 s */
-	PROOF_POLL_MS = 20,
-	UNPLUG_GRACE_MS =
-		10000, /* an unplug asked for longer ago than that is not expected any more */
-	QUIET_POLL_MS = 50,
-	QUIET_MS = 1200,   /* no frame from the guest on the standby for that long … */
-	QUIET_FRAMES = 20, /* … after at least so many, and … */
-	QUIET_GAPS = 20,   /* … for so many of the usual gaps between them */
-	BUSY_FACTOR = 3,
+	EVENT_GRACE_MS = 3000,   /* gone from the XML without an event: the event got lost */
+	ASK_AGAIN_MS = 7000,     /* QEMU refuses a second unplug request within 5 s */
+	UNPLUG_GRACE_MS = 10000, /* an unplug asked for before that is not expected any more */
 	TAKE_BACK_MS = 10000,
 	NEXT_TRY_MS = 600000,
-	NICS_OF_A_WORKING_PAIR = 3, /* net_failover's master and its two ports */
 };
 
 /* ---- reservation ---- */
@@ -282,149 +275,6 @@ static int vf_mac_set(struct end *end, size_t i, struct err *e)
 	return has ? 0 : err_set(e, "VF %s does not have %s after it was set", p->vf, p->mac);
 }
 
-/* ---- proof ---- */
-
-struct proof {
-	struct end *end;
-	struct pci_address vf;
-};
-
-static int look_for_driver(void *arg, struct err *e)
-{
-	struct proof *x = arg;
-	char driver[32];
-	bool master;
-
-	/* The host's own driver sets the bit as well, once the VF has left the guest. */
-	pci_driver(&x->vf, driver, sizeof(driver));
-	if (!pci_driver_is_vfio(driver))
-		return err_set(e, "the VF is not with the guest any more (driver %s)",
-			*driver ? driver : "none");
-	if (pci_is_bus_master(&x->vf, &master, e) < 0)
-		return -1;
-	return master;
-}
-
-static int wait_for_driver(struct end *end, size_t i, struct err *e)
-{
-	struct proof x = { .end = end };
-
-	if (pci_parse(end->order.pairs[i].vf, &x.vf) < 0)
-		return err_set(e, "\"%s\" is no PCI address", end->order.pairs[i].vf);
-	if (cancel_wait(end->cancel, end->order.proof_ms, PROOF_POLL_MS,
-		    "the guest's driver to take the VF", look_for_driver, &x, e) < 0)
-		return -1;
-	log_debug("VF %s: the guest's driver has set bus master", end->order.pairs[i].vf);
-	end->pairs[i].evidence = "bus master set by the guest's driver";
-	return 0;
-}
-
-/*
- * The guest switches over when the VF has carrier in the guest, which shows nowhere on the
- * host. What shows is the standby: as long as the guest uses it, its frames come out of the
- * tap. So the tap is watched from before the attach: where a guest that was sending all the
- * time has fallen silent, it sends by the VF. A guest that sends little tells nothing by its
- * silence, and gets carrier_ms in full. Both paths work meanwhile; taking the standby down too
- * early is what would cost frames.
- */
-struct tap_watch {
-	char *tap;       /* owned; NULL: cannot be watched */
-	bool is_macvtap; /* counts the guest's frames as sent, not as received */
-	uint64_t first, last;
-	int64_t start, changed;
-};
-
-static void tap_watch_look(struct end *end, struct tap_watch *w)
-{
-	struct err ignored;
-	struct link tap;
-	uint64_t frames;
-
-	if (!w->tap || link_get(end->nl, w->tap, &tap, &ignored) < 0)
-		return;
-	frames = w->is_macvtap ? tap.tx_packets : tap.rx_packets;
-	if (frames != w->last)
-		w->changed = clock_ms();
-	w->last = frames;
-}
-
-static void tap_watch_start(struct end *end, size_t i, struct tap_watch *w)
-{
-	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
-	CLEANUP_FREE char *xml = NULL;
-	const struct xml_pair *pair;
-	struct err ignored;
-
-	*w = (struct tap_watch){ .start = clock_ms(), .is_macvtap = !end->order.pairs[i].bridge };
-	if (end_live_xml(end, &xml, &ignored) < 0 || xml_pairs_find(xml, &pairs, &ignored) < 0)
-		return;
-	pair = xml_pairs_by_alias(&pairs, end->order.pairs[i].standby_alias);
-	w->tap = str_dup(pair ? pair->tap : NULL);
-	tap_watch_look(end, w);
-	w->first = w->last;
-}
-
-static bool tap_fell_silent(const struct tap_watch *w)
-{
-	int64_t frames = (int64_t)(w->last - w->first), silent = clock_ms() - w->changed;
-
-	if (frames < QUIET_FRAMES)
-		return false;
-	return silent >= QUIET_MS && silent >= QUIET_GAPS * (w->changed - w->start) / frames;
-}
-
-/* Whether the guest is sending by the standby right now, and not just a frame now and then. */
-static bool tap_is_busy(const struct tap_watch *w)
-{
-	return w->last - w->first >= QUIET_FRAMES && clock_ms() - w->changed < QUIET_MS;
-}
-
-static int wait_for_changeover(struct end *end, struct tap_watch *w, struct err *e)
-{
-	int64_t start = clock_ms(), limit;
-
-	do {
-		clock_sleep_ms(QUIET_POLL_MS);
-		tap_watch_look(end, w);
-		if (tap_fell_silent(w))
-			break;
-		/* A guest seen to send by the standby is given more time to stop it. */
-		limit = end->order.carrier_ms * (tap_is_busy(w) ? BUSY_FACTOR : 1);
-	} while (clock_ms() < start + limit);
-	log_debug("standby: %d frames from the guest, silent for %d ms, waited %d ms",
-		(int)(w->last - w->first), (int)(clock_ms() - w->changed),
-		(int)(clock_ms() - start));
-	if (tap_is_busy(w))
-		return err_set(e,
-			"the guest still sends by its standby %d s after its driver took the "
-			"VF: has the VF carrier in the guest?",
-			(int)((clock_ms() - start) / 1000));
-	return 0;
-}
-
-/* Strengthens the proof where the guest has an agent; its silence proves nothing. */
-static void ask_guest_agent(struct end *end, size_t i)
-{
-	const char *mac = end->order.pairs[i].mac;
-	CLEANUP_DOMAIN struct virt_domain *d = NULL;
-	CLEANUP_FREE char *xml = NULL;
-	struct err ignored;
-	int nics;
-
-	if (end_live_xml(end, &xml, &ignored) < 0 || !xml_agent_connected(xml) ||
-		end_domain(end, &d, &ignored) < 0)
-		return;
-	if (virt_guest_nics(d, mac, &nics, &ignored) < 0)
-		log_warn("%s: the guest agent did not answer: %s", end->order.name, ignored.msg);
-	else if (nics >= NICS_OF_A_WORKING_PAIR)
-		end->pairs[i].evidence = "guest agent: three interfaces with the MAC";
-	else
-		log_warn("%s: the guest agent reports %d interfaces with %s instead of three: does "
-			 "the "
-			 "guest run net_failover?",
-			end->order.name, nics, mac);
-}
-
 /* ---- give ---- */
 
 /*
@@ -569,8 +419,8 @@ static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, 
 		leave_vf_as_found(end, i);
 		return -1;
 	}
-	if (wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
-		(*ret_had || wait_for_changeover(end, watch, e) == 0) &&
+	if (proof_wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
+		(*ret_had || proof_wait_for_changeover(end, watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
@@ -599,7 +449,7 @@ static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, st
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = false;
-	ask_guest_agent(end, i);
+	proof_ask_guest_agent(end, i);
 	if (uplink_entry_remove(end, i, e) < 0)
 		return -1;
 	/* Whoever goes on from the journal must know that the standby may rest. */
@@ -645,7 +495,7 @@ static int give_and_note(struct end *end, size_t i, struct err *e)
 	struct err ignored;
 	int r;
 
-	tap_watch_start(end, i, &watch);
+	proof_watch_tap(end, i, &watch);
 	r = give_and_watch(end, i, &watch, e);
 	free(watch.tap);
 	if (r < 0)

@@ -383,9 +383,9 @@ static int set_uplink_entry_or_warn(struct end *end, size_t i, struct err *e)
 	if (set_uplink_entry(end, i, &complaint, e) < 0)
 		return -1;
 	if (complaint)
-		log_warn("%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost "
-			 "until "
-			 "it has its VF; the kernel says \"%s\"",
+		log_warn(
+			"%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost until "
+			"it has its VF; the kernel says \"%s\"",
 			end->order.name, end->order.pairs[i].uplink, complaint);
 	return 0;
 }

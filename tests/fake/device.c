@@ -72,8 +72,7 @@ static int check_alias(const struct dom *d, xmlDoc *live, const char *alias, con
 		return fail(VIR_ERR_XML_ERROR, "non unique alias detected: %s", alias);
 	if (before && *before && strcmp(before, alias) != 0)
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_add': Cannot attach more "
-			"than one "
+			"unable to execute QEMU command 'device_add': Cannot attach more than one "
 			"primary device to '%s': '%s' and '%s'",
 			standby, before, alias);
 	dom_write(d, file, alias);
@@ -239,8 +238,7 @@ static void note_unplug(const struct dom *d, const char *alias)
 static int refuse_unplugging(const char *alias)
 {
 	return fail(VIR_ERR_INTERNAL_ERROR,
-		"unable to execute QEMU command 'device_del': Device %s is already in the "
-		"process "
+		"unable to execute QEMU command 'device_del': Device %s is already in the process "
 		"of unplug",
 		alias);
 }
@@ -256,8 +254,7 @@ int dom_detach(const struct dom *d, const char *alias)
 		return fail(VIR_ERR_DEVICE_MISSING, "no device found with alias %s", alias);
 	if (world_is(d->host, "detach", "error"))
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_del': Bus 'pci.5' does not "
-			"support "
+			"unable to execute QEMU command 'device_del': Bus 'pci.5' does not support "
 			"hotplugging");
 	if (is_unplugging(d, alias))
 		return refuse_unplugging(alias);
@@ -266,8 +263,7 @@ int dom_detach(const struct dom *d, const char *alias)
 
 		world_write(path, ""); /* the next request works */
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_del': Hot-unplug failed: "
-			"guest is "
+			"unable to execute QEMU command 'device_del': Hot-unplug failed: guest is "
 			"busy (power indicator blinking)");
 	}
 	note_unplug(d, alias);

@@ -1182,8 +1182,7 @@ static int migrate(const char *call, virDomainPtr domain, const char *host,
 		return -1;
 	if (!host)
 		return refuse(VIR_ERR_OPERATION_FAILED,
-			"Failed to connect to remote libvirt URI: Cannot recv data: ssh: "
-			"Could not "
+			"Failed to connect to remote libvirt URI: Cannot recv data: ssh: Could not "
 			"resolve hostname: Name or service not known: Connection reset by "
 			"peer");
 	return leave(call, migrate_start(&domain->dom, &m), late);

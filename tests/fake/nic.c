@@ -718,8 +718,7 @@ static int program_mac(const struct vf *vf, const char *mac)
 		return fail(VIR_ERR_XML_ERROR, "unable to parse mac address '%s'", mac);
 	if (!netdev_is_up(vf->pf))
 		return fail(VIR_ERR_INTERNAL_ERROR,
-			"Unable to configure VF %d of PF '%s' because the PF is not "
-			"online. "
+			"Unable to configure VF %d of PF '%s' because the PF is not online. "
 			"Please change host network config to put the PF online.",
 			vf->index, vf->pf);
 	vf_get(vf, &attr);

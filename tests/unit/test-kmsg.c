@@ -23,9 +23,9 @@ int main(void)
 	complains("ixgbe 0000:3b:00.0 pf0: VF 0 requested MACVLAN filter but is administratively "
 		  "denied",
 		0, true, "ixgbe: denied");
-	complains("i40e 0000:3b:00.0: Cannot add more MAC addresses, VF is not trusted, switch the "
-		  "VF "
-		  "to trusted to add more functionality",
+	complains(
+		"i40e 0000:3b:00.0: Cannot add more MAC addresses, VF is not trusted, switch the VF "
+		"to trusted to add more functionality",
 		1, true, "i40e: says of no VF in particular");
 	complains("igbvf: Too many unicast filters - No Space", 1, true, "igbvf: names no device");
 	complains("igb 0000:3b:00.0: VF 2 attempted to set invalid MAC filter", 2, false,

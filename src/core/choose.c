@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/choose.h"
+
+#include <stdlib.h>
+
+#include "core/form.h"
+#include "core/nic.h"
+#include "net/pci.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* ---- the uplink ---- */
+
+/* A bond is one uplink, whatever is in it. */
+static const struct uplink_fact *only_uplink(const struct bridge_fact *b)
+{
+	for (size_t i = 1; i < b->n_uplinks; i++)
+		if (!str_equal(b->uplinks[i].name, b->uplinks[0].name))
+			return NULL;
+	return b->n_uplinks ? &b->uplinks[0] : NULL;
+}
+
+static const struct uplink_fact *named_uplink(const struct bridge_fact *b, const char *names)
+{
+	for (size_t i = 0; i < b->n_uplinks; i++)
+		if (options_list_has(names, b->uplinks[i].name))
+			return &b->uplinks[i];
+	return NULL;
+}
+
+static char *list_uplinks(const struct bridge_fact *b)
+{
+	struct str_buf list = { 0 };
+
+	for (size_t i = 0; i < b->n_uplinks; i++)
+		if (i == 0 || !str_equal(b->uplinks[i].name, b->uplinks[i - 1].name))
+			str_buf_add(&list, "%s%s", i ? ", " : "", b->uplinks[i].name);
+	return list.s ? list.s : str_dup("");
+}
+
+static const struct uplink_fact *choose_uplink(const struct check_view *v, const char *names,
+	const char *option)
+{
+	const struct bridge_fact *b = v->bridge;
+	const struct uplink_fact *u = names ? named_uplink(b, names) : only_uplink(b);
+	CLEANUP_FREE char *all = list_uplinks(b);
+	CLEANUP_FREE char *hint = str_printf("Name the one to use with %s.", option);
+
+	if (u)
+		return u;
+	if (b->n_uplinks == 0)
+		problem_add(v->problems, "no-uplink", v->host,
+			"A VF of the guest's NIC, or its PF, must be a port of the bridge.",
+			"bridge %s has no port that belongs to an SR-IOV NIC", b->name);
+	else if (names)
+		problem_add(v->problems, "no-uplink", v->host, hint,
+			"none of %s is an uplink of %s; its uplinks: %s", names, b->name, all);
+	else
+		problem_add(v->problems, "several-uplinks", v->host, hint,
+			"bridge %s has several uplinks: %s", b->name, all);
+	return NULL;
+}
+
+/* Fills in uplink, PF and rule, in V as well; false, with a problem noted, without its PF. */
+static bool use_uplink(struct check_view *v, const struct uplink_fact *u, struct pair_order *o)
+{
+	bool known;
+
+	v->order = o;
+	/* A bond is there once for each function below. */
+	for (size_t i = 0; i < v->host->n_devices; i++) {
+		v->uplink = &v->host->devices[i];
+		v->pf = facts_pf(v->host, v->uplink->pf);
+		if (str_equal(v->uplink->name, u->name))
+			check_run(CHECK_UPLINK, v);
+	}
+	v->uplink = u;
+	v->pf = facts_pf(v->host, u->pf);
+	if (!v->pf) {
+		problem_add(v->problems, "no-uplink", v->host,
+			"Was the NIC, or its driver, taken away a moment ago?",
+			"the uplink %s belongs to %s, which is no PF with VFs", u->name,
+			str_is_empty(u->pf) ? "?" : u->pf);
+		return false;
+	}
+	str_set(&o->uplink, u->name);
+	str_set(&o->pf, v->pf->name);
+	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
+	o->filter_limit = nic_filter_limit(u->driver);
+	return true;
+}
+
+/* Fills in the bridge, and what use_uplink does; false when one of them is missing. */
+static bool place_on_bridge(struct check_view *v, const char *bridge, const char *names,
+	const char *option, struct pair_order *o)
+{
+	const struct uplink_fact *u;
+
+	v->bridge = facts_bridge(v->host, bridge);
+	if (!v->bridge) {
+		problem_add(v->problems, "no-bridge", v->host,
+			"The standby must reach the same network on both hosts.",
+			"there is no bridge %s", bridge);
+		return false;
+	}
+	u = choose_uplink(v, names, option);
+	if (!u)
+		return false;
+	str_set(&o->bridge, v->bridge->name);
+	return use_uplink(v, u, o);
+}
+
+/* ---- the VF on the destination ---- */
+
+static bool vf_is_taken_by_plan(const struct order *o, const char *address)
+{
+	for (size_t i = 0; i < o->n_pairs; i++)
+		if (o->pairs[i].vf && str_equal(o->pairs[i].vf, address))
+			return true;
+	return false;
+}
+
+/* A VF bound to vfio-pci that no domain has is somebody else's, unless that is how it is to be. */
+static bool driver_fits(const struct vf_fact *vf, bool managed)
+{
+	return pci_driver_is_vfio(vf->driver) != managed;
+}
+
+static bool vf_is_usable(const struct order *o, const struct vf_fact *vf, bool managed)
+{
+	return str_is_empty(vf->user) && !vf_is_taken_by_plan(o, vf->address) &&
+	       driver_fits(vf, managed);
+}
+
+/* The one this domain is defined with, else the same number as on the source, else the first. */
+static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact *pf, int64_t like,
+	bool managed)
+{
+	const struct vf_fact *same = NULL, *first = NULL;
+
+	for (size_t i = 0; i < pf->n_vfs; i++) {
+		const struct vf_fact *vf = &pf->vfs[i];
+
+		if (!vf_is_usable(o, vf, managed))
+			continue;
+		if (vf->own)
+			return vf;
+		if (vf->index == like)
+			same = vf;
+		if (!first)
+			first = vf;
+	}
+	return same ? same : first;
+}
+
+static const struct vf_fact *named_vf(const struct check_view *v, const char *name,
+	const struct order *taken, bool managed)
+{
+	struct pci_address address;
+	char canonical[PCI_TEXT_SIZE];
+	const struct vf_fact *vf;
+
+	if (pci_parse(name, &address) < 0) {
+		problem_add(v->problems, "bad-vf", NULL, "", "\"%s\" is no PCI address", name);
+		return NULL;
+	}
+	pci_format(&address, canonical);
+	vf = facts_vf(v->host, canonical, NULL);
+	if (!vf)
+		problem_add(v->problems, "bad-vf", v->host, "", "there is no VF %s", canonical);
+	else if (!str_is_empty(vf->user))
+		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is not free: %s",
+			canonical, vf->user);
+	else if (vf_is_taken_by_plan(taken, canonical))
+		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is named for two pairs",
+			canonical);
+	else if (!driver_fits(vf, managed))
+		problem_add(v->problems, "vf-in-use", v->host, "",
+			managed ? "VF %s is bound to vfio-pci by somebody else"
+				: "VF %s is not bound to vfio-pci, and the domain says "
+				  "managed='no'",
+			canonical);
+	else
+		return vf;
+	return NULL;
+}
+
+static char *why_none_is_free(const struct pf_fact *pf, bool managed)
+{
+	struct str_buf why = { 0 };
+
+	for (size_t i = 0; i < pf->n_vfs; i++) {
+		const struct vf_fact *vf = &pf->vfs[i];
+		const char *user = vf->user;
+
+		if (str_is_empty(user) && !driver_fits(vf, managed))
+			user = managed ? "bound to vfio-pci by somebody else"
+				       : "not bound to vfio-pci (managed='no')";
+		str_buf_add(&why, "%s%s: %s", i ? "; " : "", vf->address,
+			str_is_empty(user) ? "taken by another pair" : user);
+	}
+	return why.s ? why.s : str_dup("it has none");
+}
+
+/* Of the PFs below the uplink, in their order, the first that has a VF for it. */
+static const struct vf_fact *pick_below(const struct check_view *v, const struct order *taken,
+	int64_t like, bool managed)
+{
+	for (size_t i = 0; i < v->host->n_devices; i++) {
+		const struct uplink_fact *d = &v->host->devices[i];
+		const struct pf_fact *pf = facts_pf(v->host, d->pf);
+		const struct vf_fact *vf = NULL;
+
+		if (pf && str_equal(d->name, v->uplink->name))
+			vf = pick_vf(taken, pf, like, managed);
+		if (vf)
+			return vf;
+	}
+	return NULL;
+}
+
+/* ---- networks of VFs ---- */
+
+/* The VFs of a network as libvirt tries them; a network that lists none has all of its PF. */
+static const struct vf_fact *vf_of_network(const struct host_facts *f, const struct network_fact *n,
+	size_t k)
+{
+	const struct pf_fact *pf = facts_pf(f, n->pf);
+
+	if (n->n_vfs)
+		return k < n->n_vfs ? facts_vf(f, n->vfs[k].address, NULL) : NULL;
+	return pf && k < pf->n_vfs ? &pf->vfs[k] : NULL;
+}
+
+static size_t count_vfs_of_network(const struct host_facts *f, const struct network_fact *n)
+{
+	const struct pf_fact *pf = facts_pf(f, n->pf);
+
+	return n->n_vfs ? n->n_vfs : pf ? pf->n_vfs : 0;
+}
+
+/* The network there that VFs are taken from. NULL: problem noted. */
+static const struct network_fact *find_pool(const struct check_view *v, const char *name)
+{
+	const struct network_fact *n = facts_network(v->host, name);
+
+	if (!n)
+		problem_add(v->problems, "no-network", v->host,
+			"The pair's VF is taken from the network of that name.",
+			"there is no active network \"%s\"", name ? name : "");
+	else if (!str_equal(n->forward, "hostdev"))
+		problem_add(v->problems, "no-pool", v->host, "",
+			"network \"%s\" has no VFs (its forward mode is \"%s\")", name, n->forward);
+	else
+		return n;
+	return NULL;
+}
+
+/* libvirt does not look who else uses a VF: it would pull it away from under this host. */
+static void check_pool(const struct check_view *v, const struct network_fact *n)
+{
+	for (size_t k = 0; k < count_vfs_of_network(v->host, n); k++) {
+		const struct vf_fact *vf = vf_of_network(v->host, n, k);
+
+		if (vf && vf->host_uses)
+			problem_add(v->problems, "pool-vf-in-use", v->host,
+				"Take it out of the network: list the others in it.",
+				"libvirt may take VF %s of network \"%s\", but it is not free: %s",
+				vf->address, n->name, vf->user);
+	}
+}
+
+static const struct vf_fact *pick_from_pool(const struct check_view *v,
+	const struct network_fact *n, const struct order *taken)
+{
+	CLEANUP_STR_BUF struct str_buf why = { 0 };
+
+	for (size_t k = 0; k < count_vfs_of_network(v->host, n); k++) {
+		const struct vf_fact *vf = vf_of_network(v->host, n, k);
+
+		if (vf && vf_is_usable(taken, vf, n->managed))
+			return vf;
+		if (vf)
+			str_buf_add(&why, "%s%s: %s", why.s ? "; " : "", vf->address,
+				!str_is_empty(vf->user)        ? vf->user
+				: !driver_fits(vf, n->managed) ? "wrong driver"
+							       : "taken by another pair");
+	}
+	problem_add(v->problems, "no-free-vf", v->host, "Free a VF there.",
+		"no VF of network \"%s\" is free (%s)", n->name, why.s ? why.s : "it has none");
+	return NULL;
+}
+
+/*
+ * libvirt chooses when it attaches. What is chosen here keeps a place in the network against
+ * other runs, and stands in the order until the attach shows which VF it has become.
+ */
+static const struct vf_fact *choose_from_pool(const struct check_view *v, const struct order *taken,
+	const char *wanted, const char *network)
+{
+	const struct network_fact *n = find_pool(v, network);
+
+	if (!n)
+		return NULL;
+	if (wanted)
+		problem_add(v->problems, "bad-vf", v->host, "Leave it out of --vf.",
+			"libvirt chooses the VF, from network \"%s\"", network);
+	check_pool(v, n);
+	return pick_from_pool(v, n, taken);
+}
+
+/* ---- the VF, wherever it is from ---- */
+
+void choose_note_vf(struct check_view *v, const struct vf_fact *vf, const struct pf_fact *pf,
+	struct pair_order *o)
+{
+	v->vf = vf;
+	v->pf = pf;
+	v->order = o;
+	check_run(CHECK_VF, v);
+	str_set(&o->vf, vf->address);
+	str_set(&o->pf, pf->name);
+	str_set(&o->pf_driver, pf->driver);
+	o->vf_index = vf->index;
+}
+
+bool choose_vf(struct check_view *v, const struct order *taken, const char *wanted,
+	const struct xml_primary *primary, int64_t like, struct pair_order *o)
+{
+	bool from_pool = form_by_name(o->form)->libvirt_picks_vf;
+	const struct pf_fact *pf = v->pf;
+	const struct vf_fact *vf;
+
+	if (from_pool)
+		vf = choose_from_pool(v, taken, wanted, primary->network);
+	else if (wanted)
+		vf = named_vf(v, wanted, taken, o->managed);
+	else
+		vf = pick_below(v, taken, like, o->managed);
+	if (!vf && !wanted && !from_pool) {
+		CLEANUP_FREE char *why = why_none_is_free(pf, o->managed);
+
+		problem_add(v->problems, "no-free-vf", v->host,
+			"Free a VF there, or name another with --vf.", "no VF of %s is free (%s)",
+			pf->name, why);
+	}
+	if (!vf)
+		return false;
+	facts_vf(v->host, vf->address, &pf);
+	choose_note_vf(v, vf, pf, o);
+	return true;
+}
+
+/* ---- pairs ---- */
+
+static bool is_open_vswitch(const struct network_fact *n, const struct xml_pair *pair)
+{
+	return str_equal(pair->virtualport, "openvswitch") ||
+	       (n && str_equal(n->virtualport, "openvswitch"));
+}
+
+/* The bridge behind a standby, by its own name or by its network's. NULL: problem noted. */
+static const char *bridge_of(const struct check_view *v)
+{
+	const struct xml_pair *pair = v->pair;
+	const struct network_fact *n = facts_network(v->host, pair->network);
+
+	if (pair->network && !n) {
+		problem_add(v->problems, "no-network", v->host,
+			"The standby must reach the same network on both hosts.",
+			"there is no active network \"%s\"", pair->network);
+		return NULL;
+	}
+	if (n && n->libvirt_owns_fdb)
+		problem_add(v->problems, "libvirt-owns-fdb", v->host, "",
+			"libvirt manages the forwarding entries of network \"%s\"", n->name);
+	if (is_open_vswitch(n, pair)) {
+		problem_add(v->problems, "openvswitch", v->host, "",
+			"the standby %s is on a bridge of Open vSwitch, which is not supported",
+			pair->standby_alias);
+		return NULL;
+	}
+	if (n ? n->bridge : pair->bridge)
+		return n ? n->bridge : pair->bridge;
+	problem_add(v->problems, "no-bridge", v->host,
+		"Only standbys on a Linux bridge are supported.",
+		"the standby %s (type %s) is not on a bridge", pair->standby_alias,
+		pair->standby_type);
+	return NULL;
+}
+
+static bool is_macvtap(const struct xml_pair *pair)
+{
+	return str_equal(pair->standby_type, "direct");
+}
+
+/* The device below the macvtap on this host. NULL: problem noted. */
+static const char *device_below(const struct check_view *v)
+{
+	const struct network_fact *n = facts_network(v->host, v->pair->network);
+
+	if (!v->pair->network)
+		return v->pair->lower;
+	if (n && n->n_devices == 1)
+		return n->devices[0].name;
+	problem_add(v->problems, "no-network", v->host,
+		"The standby must reach the same network on both hosts.",
+		n ? "the network \"%s\" does not have one device for macvtaps"
+		  : "there is no active network \"%s\"",
+		v->pair->network);
+	return NULL;
+}
+
+/* Fills in uplink, PF and rule for a standby that is a macvtap; false when one is missing. */
+static bool place_macvtap(struct check_view *v, struct pair_order *o)
+{
+	const char *lower = device_below(v);
+	const struct uplink_fact *u = facts_device(v->host, lower);
+
+	if (!lower)
+		return false;
+	if (v->pair->mode && str_starts(v->pair->mode, "passt"))
+		problem_add(v->problems, "macvtap-mode", v->host, "",
+			"the standby %s is a macvtap that has %s for itself (mode passthrough)",
+			v->pair->standby_alias, lower);
+	if (!u)
+		problem_add(v->problems, "no-uplink", v->host,
+			"A VF of the guest's NIC, or its PF, must be below the macvtap.",
+			"there is no device %s that belongs to an SR-IOV NIC", lower);
+	return u && use_uplink(v, u, o);
+}
+
+bool choose_place(struct check_view *v, const char *names, const char *option, struct pair_order *o)
+{
+	const char *bridge;
+
+	if (is_macvtap(v->pair))
+		return place_macvtap(v, o);
+	bridge = bridge_of(v);
+	return bridge && place_on_bridge(v, bridge, names, option, o);
+}
