@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/if_bridge.h>
+#include <stdlib.h>
+
+#include "agent/lock.h"
+#include "core/gather_priv.h"
+#include "core/options.h"
+#include "net/devlink.h"
+#include "net/fdb.h"
+#include "net/link.h"
+#include "net/pci.h"
+#include "util/hwaddr.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* Devices that may stand on one another: a VLAN device on a bond on a VF is two. */
+enum { STACK_MAX = 4 };
+
+struct net_view {
+	struct link_list links;
+	struct pci_pf_list pfs;
+	int *addressed; /* ifindexes with an IP address */
+	size_t n_addressed;
+	struct fdb_list entries; /* all of them */
+};
+
+static void net_view_free(struct net_view *n)
+{
+	link_list_free(&n->links);
+	pci_pf_list_free(&n->pfs);
+	free(n->addressed);
+	fdb_list_free(&n->entries);
+}
+
+static bool has_address(const struct net_view *n, int ifindex)
+{
+	for (size_t i = 0; i < n->n_addressed; i++)
+		if (n->addressed[i] == ifindex)
+			return true;
+	return false;
+}
+
+static void mark_used(struct vf_fact *f, char *why)
+{
+	free(f->user);
+	f->user = why;
+}
+
+/* A VF whose network device is visible here: does the host itself use it? */
+static void judge_netdev(const struct net_view *net, const struct link *l, struct vf_fact *f)
+{
+	const struct link *master = l->master ? link_list_by_index(&net->links, l->master) : NULL;
+
+	if (l->master)
+		mark_used(f,
+			str_printf("%s is a port of %s", l->name, master ? master->name : "?"));
+	else if (has_address(net, l->ifindex))
+		mark_used(f, str_printf("%s has an IP address of this host", l->name));
+	for (size_t i = 0; i < net->links.n; i++)
+		if (net->links.v[i].lower == l->ifindex)
+			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
+}
+
+static void judge_group(const struct pci_vf *vf, struct vf_fact *f)
+{
+	char *why = pci_group_trouble(&vf->address);
+
+	if (why)
+		mark_used(f, why);
+}
+
+static void judge_driver(const struct net_view *net, const struct pci_vf *vf, struct vf_fact *f)
+{
+	const struct link *l = link_list_by_name(&net->links, vf->netdev);
+
+	if (l)
+		judge_netdev(net, l, f);
+	else if (vf->driver[0] && !pci_driver_is_vfio(vf->driver))
+		mark_used(f, str_printf("driver %s, but no network device here: another network "
+					"namespace or program has it",
+				     vf->driver));
+}
+
+/* OWN: UUID of the domain asked for, NULL if there is none. */
+static void judge_domains(const struct use_list *uses, const char *own, struct vf_fact *f)
+{
+	for (size_t i = 0; i < uses->n; i++) {
+		const struct use *u = &uses->v[i];
+
+		if (!str_equal(u->address, f->address))
+			continue;
+		if (u->live)
+			mark_used(f, str_printf("domain %s runs with it", u->name));
+		else if (u->interrupted && !str_equal(u->uuid, own))
+			mark_used(f,
+				str_printf("an interrupted run of domain %s holds it", u->name));
+		else if (u->interrupted)
+			continue;
+		else if (own && str_equal(u->uuid, own))
+			f->own = true;
+		else
+			mark_used(f, str_printf("domain %s is defined with it", u->name));
+	}
+}
+
+static void judge_lock(struct vf_fact *f)
+{
+	CLEANUP_FREE char *name = str_printf("vf-%s", f->address);
+	CLEANUP_FREE char *owner = NULL;
+
+	if (lock_is_held(name, &owner))
+		mark_used(f, str_printf("reserved by another run (%s)", owner ? owner : "?"));
+}
+
+static void gather_vf(const struct net_view *net, const struct users *users,
+	const struct pci_vf *vf, const struct vf_list *infos, struct vf_fact *f)
+{
+	const struct vf_info *info = vf_list_find(infos, vf->index);
+	char text[PCI_TEXT_SIZE], mac[MAC_TEXT_SIZE] = "";
+
+	pci_format(&vf->address, text);
+	if (info)
+		mac_format(&info->mac, mac);
+	f->index = vf->index;
+	f->address = str_dup(text);
+	f->driver = str_dup(vf->driver);
+	f->netdev = str_dup(vf->netdev);
+	f->mac = str_dup(mac);
+	f->has_attr = info;
+	if (info)
+		f->attr = info->attr;
+	f->user = str_dup("");
+	judge_group(vf, f);
+	judge_driver(net, vf, f);
+	f->host_uses = !str_is_empty(f->user);
+	judge_domains(&users->uses, users->own, f);
+	judge_lock(f);
+}
+
+static int gather_pf(struct nl *nl, const struct net_view *net, const struct users *users,
+	const struct pci_pf *pf, struct pf_fact *f, struct err *e)
+{
+	const struct link *l = link_list_by_name(&net->links, pf->netdev);
+	CLEANUP_VFS struct vf_list infos = { 0 };
+	char text[PCI_TEXT_SIZE];
+
+	pci_format(&pf->address, text);
+	f->name = str_dup(pf->netdev);
+	f->address = str_dup(text);
+	f->driver = str_dup(pf->driver);
+	f->up = l && l->up;
+	f->running = l && l->running;
+	f->is_switchdev = devlink_eswitch_mode(&pf->address) == ESWITCH_SWITCHDEV;
+	if (l && vf_list_get(nl, l->ifindex, &infos, e) < 0)
+		return err_prefix(e, "%s", pf->netdev);
+	for (size_t i = 0; i < pf->n_vfs; i++)
+		gather_vf(net, users, &pf->vfs[i], &infos,
+			mem_append(&f->vfs, &f->n_vfs, sizeof(*f->vfs)));
+	return 0;
+}
+
+/* What the uplink has been asked to let in, and what runs that are under way will ask for. */
+static char *filters_of(const struct net_view *net, const struct link *uplink)
+{
+	CLEANUP_FREE char *prefix = str_printf("filter-%s-", uplink->name);
+	CLEANUP_FREE char *held = lock_list(prefix);
+	struct str_buf list = { 0 };
+
+	str_buf_add(&list, "%s", held);
+	for (size_t i = 0; i < net->entries.n; i++) {
+		const struct fdb_entry *entry = &net->entries.v[i];
+		char mac[MAC_TEXT_SIZE];
+
+		mac_format(&entry->mac, mac);
+		if (entry->kind == FDB_SELF && entry->port == uplink->ifindex &&
+			!mac_is_multicast(&entry->mac) && !options_list_has(list.s, mac))
+			str_buf_add(&list, "%s%s", list.len ? "," : "", mac);
+	}
+	return list.s;
+}
+
+struct uplink_list {
+	struct uplink_fact *v; /* borrowed by whoever it is gathered for */
+	size_t n;
+};
+
+/* A VLAN device or macvtap has one device below; IFLA_LINK of others means other things. */
+static bool stands_on(const struct link *l, const struct link *below)
+{
+	static const char *const kinds[] = { "vlan", "macvlan", "macvtap" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (str_equal(l->kind, kinds[i]))
+			return l->lower == below->ifindex;
+	return (str_equal(l->kind, "bond") || str_equal(l->kind, "team")) &&
+	       below->master == l->ifindex;
+}
+
+/* Adds TOP once for each SR-IOV function that L is, or stands on. */
+static void add_functions(const struct net_view *net, const struct link *top, const struct link *l,
+	int depth, struct uplink_list *list)
+{
+	const struct pci_pf *pf;
+	const struct pci_vf *vf;
+
+	if (pci_find_netdev(&net->pfs, l->name, &pf, &vf)) {
+		*(struct uplink_fact *)mem_append(&list->v, &list->n, sizeof(*list->v)) =
+			(struct uplink_fact){
+				.name = str_dup(top->name),
+				.pf = str_dup(pf->netdev),
+				.vf_index = vf ? (int64_t)vf->index : -1,
+				.up = top->up,
+				.running = top->running,
+				.forwarding = top->port_state == BR_STATE_FORWARDING,
+				.driver = str_dup(vf ? vf->driver : pf->driver),
+				.filters = filters_of(net, top),
+			};
+		return;
+	}
+	for (size_t i = 0; depth > 0 && i < net->links.n; i++)
+		if (stands_on(l, &net->links.v[i]))
+			add_functions(net, top, &net->links.v[i], depth - 1, list);
+}
+
+static void gather_bridge(const struct net_view *net, const struct link *bridge,
+	struct bridge_fact *f)
+{
+	struct uplink_list list = { 0 };
+
+	f->name = str_dup(bridge->name);
+	f->up = bridge->up;
+	f->mtu = bridge->mtu;
+	f->vlan_filtering = bridge->vlan_filtering;
+	for (size_t i = 0; i < net->links.n; i++)
+		if (net->links.v[i].master == bridge->ifindex)
+			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+	f->uplinks = list.v;
+	f->n_uplinks = list.n;
+}
+
+static void gather_devices(const struct net_view *net, struct host_facts *f)
+{
+	struct uplink_list list = { 0 };
+
+	for (size_t i = 0; i < net->links.n; i++)
+		add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+	f->devices = list.v;
+	f->n_devices = list.n;
+}
+
+int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, struct err *e)
+{
+	struct net_view net = { 0 };
+	int r = 0;
+
+	if (link_list_get(nl, &net.links, e) < 0 || pci_pf_list_get(&net.pfs, e) < 0 ||
+		link_with_addresses(nl, &net.addressed, &net.n_addressed, e) < 0 ||
+		fdb_find(nl, NULL, &net.entries, e) < 0) {
+		net_view_free(&net);
+		return -1;
+	}
+	for (size_t i = 0; i < net.pfs.n && r == 0; i++)
+		r = gather_pf(nl, &net, users, &net.pfs.v[i],
+			mem_append(&f->pfs, &f->n_pfs, sizeof(*f->pfs)), e);
+	for (size_t i = 0; i < net.links.n && r == 0; i++)
+		if (str_equal(net.links.v[i].kind, "bridge"))
+			gather_bridge(&net, &net.links.v[i],
+				mem_append(&f->bridges, &f->n_bridges, sizeof(*f->bridges)));
+	gather_devices(&net, f);
+	net_view_free(&net);
+	return r;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Between gather.c (libvirt and the host) and gather_net.c (NICs and bridges). */
+#ifndef CORE_GATHER_PRIV_H
+#define CORE_GATHER_PRIV_H
+
+#include "core/facts.h"
+#include "net/nl.h"
+
+/* A host device of some domain: who uses which PCI address. */
+struct use {
+	char *address;
+	char *name, *uuid;
+	bool live;
+	bool interrupted; /* a run that has not been settled holds it, not the domain */
+};
+
+struct use_list {
+	struct use *v;
+	size_t n;
+};
+
+/* Who else counts when it is asked whether a VF is free. */
+struct users {
+	struct use_list uses;
+	const char *own; /* borrowed; UUID of the domain asked for, or NULL */
+};
+
+/* Fills in PFs, bridges and devices. */
+int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, struct err *e);
+
+#endif
