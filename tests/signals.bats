@@ -308,6 +308,24 @@ killed_in() {
 	assert_sound vm-01 "$MAC1" 0
 }
 
+@test "the same, and libvirt there takes its time to end: the guest's remains are waited for" {
+	set_fake migrate.confirm_ms 1500
+	hook migrate.finished "exec $FAKE_DIR/bin/kill-agents host-a"
+	start_sm vm-01 host-b
+	wait_sm
+	assert_sound vm-01 "$MAC1" 0
+	refute_called host-a virDomainDestroy
+}
+
+@test "the same, and libvirt leaves a stale copy: destroyed" {
+	set_fake migrate lost-confirm
+	hook migrate.finished "exec $FAKE_DIR/bin/kill-agents host-a"
+	start_sm vm-01 host-b
+	wait_sm
+	assert_sound vm-01 "$MAC1" 0
+	refute_called host-a virDomainResume
+}
+
 @test "the destination's agent is killed while the VF is attached: another one finishes" {
 	killed_in host-b virDomainAttachDeviceFlags 1
 	assert_sound vm-01 "$MAC1" 0

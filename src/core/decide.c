@@ -40,23 +40,45 @@ static void heed_fence(const struct decide *d, struct settle_view view[2])
 		*other = (struct settle_view){ .reachable = true, .state = VIRT_ABSENT };
 }
 
+/* What all looks so far have told. */
+struct looks {
+	struct settle_history history;
+	bool switched;      /* the source was seen in the switch-over */
+	bool source_missed; /* it was not seen once, and its agent could be replaced since */
+};
+
+/* An agent of the source that was lost can be replaced at once, and may know of a stale copy. */
+static bool is_hasty(const struct decide *d, enum settle_verdict v,
+	const struct settle_view view[2], struct looks *l)
+{
+	if (v != SETTLE_FORWARD || view[SOURCE].reachable || !d->between || l->source_missed)
+		return false;
+	l->source_missed = true;
+	return true;
+}
+
+static bool can_act(const struct decide *d, enum settle_verdict v, const struct settle_view view[2],
+	struct looks *l)
+{
+	bool certain = settle_is_certain(&l->history, v, d->may_arrive, clock_ms());
+
+	return certain && !is_hasty(d, v, view, l) && (d->alone >= 0 || !is_doubtful(v));
+}
+
 enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 {
 	int64_t deadline = clock_ms() + d->sides->d->options->settle_timeout * 1000;
-	struct settle_history history = { .verdict = SETTLE_WAIT };
-	bool switched = false, told, certain;
+	struct looks l = { .history.verdict = SETTLE_WAIT };
 	enum settle_verdict v;
 
 	for (;;) {
-		told = look(d, view);
+		bool told = look(d, view);
+
 		heed_fence(d, view);
-		switched =
-			switched || view[SOURCE].switched || view[SOURCE].state == VIRT_MIGRATING;
-		view[SOURCE].switched = switched;
+		l.switched |= view[SOURCE].switched || view[SOURCE].state == VIRT_MIGRATING;
+		view[SOURCE].switched = l.switched;
 		v = verdict_of(d, view);
-		certain = settle_is_certain(&history, v, d->may_arrive, clock_ms());
-		if ((told && certain && (d->alone >= 0 || !is_doubtful(v))) ||
-			clock_ms() >= deadline)
+		if ((told && can_act(d, v, view, &l)) || clock_ms() >= deadline)
 			break;
 		if (d->between)
 			d->between(d->arg, v, view);
