@@ -49,6 +49,7 @@ assert_pair_moved() {
 	assert_no_entries host-a "$mac" || return
 	assert_no_entries host-b "$mac" || return
 	! fake show host-a pf0 | grep "mac $mac" || { echo "a VF of host-a has $mac" && return 1; }
+	! vf_netdevs host-a | grep "$mac" || { echo "a VF's device on host-a has $mac" && return 1; }
 	assert_hears host-b "$domain" "$mac" && assert_no_files
 }
 
@@ -60,6 +61,7 @@ assert_back() {
 	assert_no_entries host-a "$mac" || return
 	assert_no_entries host-b "$mac" || return
 	! fake show host-b enp65s0 | grep "mac $mac" || { echo "a VF of host-b has $mac" && return 1; }
+	! vf_netdevs host-b | grep "$mac" || { echo "a VF's device on host-b has $mac" && return 1; }
 	assert_no_files
 }
 

@@ -5,6 +5,7 @@
 #include "core/nic.h"
 #include "core/primary.h"
 #include "net/link.h"
+#include "net/pci.h"
 #include "util/hwaddr.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -248,21 +249,12 @@ bool attr_is_default(enum vf_attr_kind kind, const struct vf_attr *a, const char
 	       vf_attr_is_same(kind, a, &usual);
 }
 
-void attr_forget(struct end *end, size_t i)
+/* What the guest's VF did not have set is not ours. */
+static struct vf_attr what_to_forget(const struct pair_order *p)
 {
-	const struct pair_order *p = &end->order.pairs[i];
-	struct vf_attr wanted = { -1, -1, -1, -1, -1, -1, -1, -1, -1 },
-		       usual = defaults_of(p->pf_driver);
-	struct which which;
-	struct err e;
+	struct vf_attr usual = defaults_of(p->pf_driver);
+	struct vf_attr wanted = { -1, -1, -1, -1, -1, -1, -1, -1, -1 };
 
-	if (!p->has_attr || !p->vf || !end->same_boot || find_vf(end, i, &which, &e) < 0)
-		return;
-	if (vf_check_unused(end, p->vf, &e) < 0) {
-		log_debug("VF %s keeps its attributes: %s", p->vf, e.msg);
-		return;
-	}
-	/* What the guest's VF did not have set is not ours. */
 	if (p->attr.vlan > 0 && !form_by_name(p->form)->libvirt_sets_mac) {
 		wanted.vlan = wanted.qos = 0; /* else libvirt has put it back */
 		wanted.protocol = p->attr.protocol;
@@ -277,6 +269,49 @@ void attr_forget(struct end *end, size_t i)
 		wanted.link_state = usual.link_state;
 	if (p->attr.min_rate > 0 || p->attr.max_rate > 0)
 		wanted.min_rate = wanted.max_rate = 0;
+	return wanted;
+}
+
+/*
+ * The VF's network device is back on the host, and its driver took the MAC that the PF had for it
+ * then. Whoever sets that device up some day must not draw the guest's frames: a MAC as the kernel
+ * gives to VFs that have none.
+ */
+static void forget_mac_of_netdev(struct end *end, const struct pair_order *p)
+{
+	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
+	const struct pci_pf *pf;
+	const struct pci_vf *vf;
+	struct mac mac, fresh;
+	struct link l;
+	struct err e;
+
+	if (mac_parse(p->mac, &mac) < 0 || pci_pf_list_get(&pfs, &e) < 0 ||
+		!pci_find_address(&pfs, p->vf, &pf, &vf) || !*vf->netdev ||
+		link_get(end->nl, vf->netdev, &l, &e) < 0 || !mac_equal(&l.mac, &mac) || l.up ||
+		l.master)
+		return;
+	mac_random(&fresh);
+	if (link_set_mac(end->nl, vf->netdev, &fresh, &e) < 0)
+		log_debug("%s keeps the guest's MAC: %s", vf->netdev, e.msg);
+}
+
+void attr_forget(struct end *end, size_t i)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct vf_attr wanted = what_to_forget(p);
+	struct which which;
+	struct err e;
+
+	if (!p->vf || !end->same_boot)
+		return;
+	if (vf_check_unused(end, p->vf, &e) < 0) {
+		log_debug("VF %s stays as it is: %s", p->vf, e.msg);
+		return;
+	}
+	forget_mac_of_netdev(end, p);
+	if (!p->has_attr || find_vf(end, i, &which, &e) < 0)
+		return;
 	end->pairs[i].attr_told = 0;
 	set_and_warn(end, i, &which, &wanted, KINDS(after_attach));
 }

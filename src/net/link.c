@@ -189,6 +189,26 @@ int link_set_up(struct nl *nl, const char *name, bool up, struct err *e)
 			    : err_set(e, "%s is not %s after it was set", name, up ? "up" : "down");
 }
 
+int link_set_mac(struct nl *nl, const char *name, const struct mac *mac, struct err *e)
+{
+	struct ifinfomsg *ifi;
+	char buf[NL_BUF_SIZE], text[MAC_TEXT_SIZE];
+	struct nlmsghdr *msg = nl_message(buf, RTM_SETLINK, 0, sizeof(*ifi), (void **)&ifi);
+	struct link now;
+
+	if (link_get(nl, name, &now, e) < 0)
+		return -1;
+	mac_format(mac, text);
+	log_debug("netlink: set %s address %s", name, text);
+	ifi->ifi_index = now.ifindex;
+	mnl_attr_put(msg, IFLA_ADDRESS, sizeof(*mac), mac);
+	if (nl_talk(nl, msg, NULL, NULL, "set address", e) < 0 || link_get(nl, name, &now, e) < 0)
+		return err_prefix(e, "%s", name);
+	return mac_equal(&now.mac, mac)
+		       ? 0
+		       : err_set(e, "%s does not have %s after it was set", name, text);
+}
+
 const struct link *link_list_by_name(const struct link_list *l, const char *name)
 {
 	for (size_t i = 0; i < l->n; i++)

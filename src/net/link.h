@@ -44,6 +44,9 @@ int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e);
 /* Sets a device up or down, and reads back that it is. */
 int link_set_up(struct nl *nl, const char *name, bool up, struct err *e);
 
+/* Sets a device's address, and reads it back. */
+int link_set_mac(struct nl *nl, const char *name, const struct mac *mac, struct err *e);
+
 const struct link *link_list_by_name(const struct link_list *l, const char *name);
 const struct link *link_list_by_index(const struct link_list *l, int ifindex);
 

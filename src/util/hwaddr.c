@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 static int hex_byte(const char *s, uint8_t *ret)
 {
@@ -55,6 +56,13 @@ bool mac_is_zero(const struct mac *m)
 bool mac_is_multicast(const struct mac *m)
 {
 	return m->b[0] & 1;
+}
+
+void mac_random(struct mac *ret)
+{
+	if (getrandom(ret->b, sizeof(ret->b), 0) != sizeof(ret->b))
+		abort(); /* cannot happen for so few bytes: getrandom(2) */
+	ret->b[0] = (uint8_t)((ret->b[0] & 0xfc) | 0x02);
 }
 
 /* Reads 1 to MAX_DIGITS hexadecimal digits ending at END; moves *S behind END. */

@@ -19,6 +19,8 @@ void mac_format(const struct mac *m, char ret[MAC_TEXT_SIZE]);
 bool mac_equal(const struct mac *a, const struct mac *b);
 bool mac_is_zero(const struct mac *m);
 bool mac_is_multicast(const struct mac *m);
+/* A locally administered one that nobody has, most probably. */
+void mac_random(struct mac *ret);
 
 struct pci_address {
 	uint32_t domain;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libvirt/virterror.h>
+#include <linux/if_arp.h>
 #include <linux/if_tun.h>
 #include <sched.h>
 #include <stdio.h>
@@ -236,6 +237,22 @@ static void add_netdev(const char *host, const char *name)
 	netns_leave(before);
 }
 
+/* As a VF's driver does when it is probed: the device takes the MAC that the PF has for it. */
+static void take_mac(const struct vf *vf, const char *name)
+{
+	int before = netns_enter(vf->host), fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+	struct vf_attr attr;
+
+	vf_get(vf, &attr);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+	memcpy(ifr.ifr_hwaddr.sa_data, attr.mac, sizeof(attr.mac));
+	ioctl(fd, SIOCSIFHWADDR, &ifr); /* not one of zeros */
+	close(fd);
+	netns_leave(before);
+}
+
 static void remove_netdev(const char *host, const char *name)
 {
 	int before = netns_enter(host);
@@ -416,6 +433,7 @@ void vf_bind(const struct vf *vf, const char *driver)
 	if (strcmp(driver, own) != 0)
 		return;
 	add_netdev(vf->host, netdev);
+	take_mac(vf, netdev);
 	add_net_dir(vf->host, vf->address, netdev);
 	vf_set_command(vf, COMMAND_HOST_DRIVES);
 }

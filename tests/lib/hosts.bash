@@ -549,6 +549,13 @@ vf_of_pair() {
 		grep "persistent=.$4[\"']" | vf_in
 }
 
+# vf_netdevs HOST: the network devices of its VFs, each with its address
+vf_netdevs() {
+	# shellcheck disable=SC2016
+	on "$1" bash -c 'cd /sys/bus/pci/devices && for d in */net/*; do
+		ip -o link show "${d##*/}" 2>/dev/null; done'
+}
+
 fdb_entries() {
 	on "$1" bridge fdb show | grep -i "^$2 " || :
 }
@@ -650,6 +657,7 @@ assert_on_vf() {
 	assert_no_entries host-a "$mac" || return
 	assert_no_entries host-b "$mac" || return
 	! fake show host-a pf0 | grep -E "mac $mac" || { echo "a VF of host-a has $mac" && return 1; }
+	! vf_netdevs host-a | grep "$mac" || { echo "a VF's device on host-a has $mac" && return 1; }
 }
 
 # No journal, no lock.
