@@ -176,3 +176,12 @@ shut_down_at() {
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
 }
+
+@test "the guest ends behind the switch-over: what our entry replaced on the bridge there is put back" {
+	on host-b bridge fdb replace "$MAC1" dev wan0 master static
+	remember
+	set_fake migrate dies-after
+	run_sm vm-01 host-b
+	assert_exit 1
+	has_entry host-b "$MAC1" 'dev wan0 master br0 static'
+}

@@ -245,6 +245,20 @@ is_running() {
 	assert_hears host-a vm-01 "$MAC1"
 }
 
+@test "a host whose libvirt alone is down is not off, whatever --fenced says" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	set_fake host-b.connect denied
+	: >"$FAKE_DIR/log"
+	run_sm recover --fenced --settle-timeout 1
+	assert_exit 5
+	assert_state host-a vm-01 "3 (migration)"
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+	set_fake host-b.connect ok
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "--fenced changes nothing where the other host answers" {
 	all_die_at migrate.finished --client-driven vm-01 host-b
 	run_sm recover --fenced

@@ -265,6 +265,21 @@ static const char *last_words(struct client *c)
 	return start ? start + 1 : c->said;
 }
 
+bool client_is_silent(struct client *c)
+{
+	/* What ssh says of connect(2). */
+	static const char *const signs[] = { "timed out", "No route to host", "unreachable" };
+	const char *words = last_words(c);
+
+	if (!c->lost || c->answered || c->pid != 0 || !WIFEXITED(c->status) ||
+		WEXITSTATUS(c->status) != STATUS_SSH_FAILED)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(signs); i++)
+		if (strstr(words, signs[i]))
+			return true;
+	return false;
+}
+
 static void explain_early_end(struct client *c, struct err *e)
 {
 	int status = WIFEXITED(c->status) ? WEXITSTATUS(c->status) : -1;

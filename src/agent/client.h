@@ -23,6 +23,11 @@ struct client *client_attach(const char *label, int fd);
 void client_free(struct client *c);
 /* Whether the wire to it is broken: nothing more will be answered. */
 bool client_is_lost(const struct client *c);
+/*
+ * Whether nothing at all has answered there, as far as ssh could tell: a host that refuses a
+ * connection, or a login, is no host that is off.
+ */
+bool client_is_silent(struct client *c);
 /* Gives it up: closes the wire, which the agent takes as the driver's end. */
 void client_give_up(struct client *c);
 

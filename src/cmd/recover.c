@@ -72,6 +72,8 @@ static int recover_one(const struct options *o, struct report *report, const jso
 
 		if (peer.argv && driver_connect_peer(&d, &peer, &e) < 0)
 			log_info("%s", e.msg);
+		if (o->fenced && !d.there && !d.peer_is_silent)
+			log_warn("--fenced does not hold: the other host is not known, or answers");
 		d.patient = true;
 		recover_domain(&d, d.here, d.there, journal, &out);
 		if (d.there)

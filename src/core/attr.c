@@ -157,7 +157,8 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
-int attr_restore(struct end *end, size_t i, struct err *e)
+/* WITH_MAC: the guest's as well, if the VF had it; not while the guest lives here without a VF. */
+static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
 	struct which which = { (int)s->attr_pf, (uint32_t)s->attr_vf };
@@ -172,11 +173,22 @@ int attr_restore(struct end *end, size_t i, struct err *e)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (missing.len)
 		return err_set(e, "VF %u does not go back to %s", which.vf, missing.s);
-	if (s->had_mac && (mac_parse(end->order.pairs[i].mac, &mac) < 0 ||
-				  vf_set_mac(end->nl, which.pf, which.vf, &mac, e) < 0))
+	if (with_mac && s->had_mac &&
+		(mac_parse(end->order.pairs[i].mac, &mac) < 0 ||
+			vf_set_mac(end->nl, which.pf, which.vf, &mac, e) < 0))
 		return -1;
 	s->attr_noted = false;
 	return end_note_state(end, i, e);
+}
+
+int attr_restore(struct end *end, size_t i, struct err *e)
+{
+	return restore(end, i, true, e);
+}
+
+int attr_restore_beside_guest(struct end *end, size_t i, struct err *e)
+{
+	return restore(end, i, false, e);
 }
 
 static void set_and_warn(struct end *end, size_t i, const struct which *which,
@@ -204,7 +216,7 @@ static int note_on_destination(struct end *end, size_t i, const struct which *wh
 	if (end->order.is_source)
 		return 0;
 	if (s->attr_noted && (s->attr_pf != which->pf || s->attr_vf != which->vf) &&
-		attr_restore(end, i, e) < 0)
+		restore(end, i, false, e) < 0)
 		return -1;
 	return note_found(end, i, which, e);
 }

@@ -18,6 +18,8 @@
 int attr_carry(struct end *end, size_t i, struct err *e);
 /* As the VF was before attr_carry. */
 int attr_restore(struct end *end, size_t i, struct err *e);
+/* The same but for the guest's MAC, should the VF have had it: the guest is here, without a VF. */
+int attr_restore_beside_guest(struct end *end, size_t i, struct err *e);
 
 /* The same around an attach, where it is too late to refuse: warns. Also of a VF that the guest
  * has had all the time, on which nothing then differs. */

@@ -34,10 +34,13 @@ static bool look(const struct decide *d, struct settle_view view[2])
 /* The operator has seen to it that the domain does not run on a host that does not answer. */
 static void heed_fence(const struct decide *d, struct settle_view view[2])
 {
-	struct settle_view *other = d->alone < 0 ? NULL : &view[1 - d->alone];
+	int other = 1 - d->alone;
 
-	if (d->sides->d->options->fenced && other && !other->reachable)
-		*other = (struct settle_view){ .reachable = true, .state = VIRT_ABSENT };
+	/* Whatever answers there, be it to say no, is no host that is off. */
+	if (!d->sides->d->options->fenced || d->alone < 0 || d->sides->ends[other] ||
+		!d->sides->d->peer_is_silent)
+		return;
+	view[other] = (struct settle_view){ .reachable = true, .state = VIRT_ABSENT };
 }
 
 /* What all looks so far have told. */
@@ -65,6 +68,12 @@ static bool can_act(const struct decide *d, enum settle_verdict v, const struct 
 	return certain && !is_hasty(d, v, view, l) && (d->alone >= 0 || !is_doubtful(v));
 }
 
+/* Time is up. What has to be seen twice before it is done was not. */
+static enum settle_verdict at_last(enum settle_verdict v)
+{
+	return v == SETTLE_RESUME ? SETTLE_IN_DOUBT : v;
+}
+
 enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 {
 	int64_t deadline = clock_ms() + d->sides->d->options->settle_timeout * 1000;
@@ -78,8 +87,12 @@ enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 		l.switched |= view[SOURCE].switched || view[SOURCE].state == VIRT_MIGRATING;
 		view[SOURCE].switched = l.switched;
 		v = verdict_of(d, view);
-		if ((told && can_act(d, v, view, &l)) || clock_ms() >= deadline)
+		if (told && can_act(d, v, view, &l))
 			break;
+		if (clock_ms() >= deadline) {
+			v = at_last(v);
+			break;
+		}
 		if (d->between)
 			d->between(d->arg, v, view);
 		clock_sleep_ms(LOOK_PAUSE_MS);

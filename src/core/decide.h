@@ -20,7 +20,10 @@ struct decide {
 	void *arg;
 };
 
-/* VIEW: what was seen last, by SOURCE and DESTINATION. */
+/*
+ * VIEW: what was seen last, by SOURCE and DESTINATION. When settle-timeout is over, what was found
+ * last comes back, be it SETTLE_WAIT; but never a resume that was not seen twice.
+ */
 enum settle_verdict decide(const struct decide *d, struct settle_view view[2]);
 
 #endif

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "agent/wire.h"
+#include "core/primary.h"
+#include "core/proof.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -139,10 +141,10 @@ int64_t driver_request_ms(const struct driver *d)
 int64_t driver_step_ms(const struct driver *d, size_t n_pairs)
 {
 	const struct options *o = d->options;
-	/* A guest that is seen to send by its standby gets its carrier limit several times. */
-	int64_t pair_s = o->detach_timeout + o->proof_timeout + 4 * o->carrier_timeout + 30;
+	int64_t pair_s =
+		o->detach_timeout + o->proof_timeout + (PROOF_BUSY_FACTOR + 1) * o->carrier_timeout;
 
-	return pair_s * (int64_t)n_pairs * 1000 + driver_request_ms(d);
+	return (pair_s * 1000 + GIVE_EXTRA_MS) * (int64_t)n_pairs + driver_request_ms(d);
 }
 
 static json_t *hello_args(const struct driver *d)
@@ -227,6 +229,7 @@ int driver_connect_peer(struct driver *d, const struct target *t, struct err *e)
 	client_group_add(&d->group, d->there);
 	if (shake_hands(d, e) == 0)
 		return 0;
+	d->peer_is_silent = client_is_silent(d->there);
 	d->there = NULL; /* the group still owns it */
 	return -1;
 }

@@ -18,6 +18,7 @@ struct driver {
 	struct client_group group;
 	struct client *here, *there; /* borrowed from the group; THERE is NULL for one host */
 	const struct target *peer;   /* borrowed; how THERE was started */
+	bool peer_is_silent;         /* it was tried, and nothing at all answered */
 	struct host_facts facts_here, facts_there;
 	char *owner; /* owned; one line for locks: who runs this */
 	int signal_fd;

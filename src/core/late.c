@@ -42,6 +42,10 @@ static void let_standby_carry(struct end *end, size_t i)
 		"%s: the guest has given up VF %s after all; its standby carries it until it has it "
 		"back",
 		end->order.name, end->order.pairs[i].vf);
+	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
+	if (vf_mac_clear(end, i, &e) < 0)
+		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,
+			end->order.pairs[i].vf, e.msg);
 	if (standby_path_up(end, i, &e) < 0)
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, e.msg);
 }

@@ -24,6 +24,7 @@ static const struct field pair_order_fields[] = {
 	RECORD_STR(pair_order, uplink),
 	RECORD_BOOL(pair_order, macvtap_was_up),
 	RECORD_STR(pair_order, pf),
+	RECORD_STR(pair_order, uplink_pf),
 	RECORD_STR(pair_order, rule),
 	RECORD_INT(pair_order, filter_limit),
 	RECORD_STR(pair_order, form),

@@ -21,12 +21,13 @@ struct pair_order {
 	char *bridge;        /* NULL: the standby is a macvtap */
 	char *uplink;        /* the bridge's port on the NIC, or the device below the macvtap */
 	bool macvtap_was_up; /* resting state of that device */
-	char *pf;
+	char *pf;            /* the VF's; the uplink's can be another one: */
+	char *uplink_pf;
 	char *rule;           /* nic_rule_name */
 	int64_t filter_limit; /* MACs that the uplink takes besides its own; 0: not known */
 
 	char *form;          /* of the primary, see form.h */
-	bool had_primary;    /* the domain runs with the VF now (source) */
+	bool had_primary;    /* the domain runs with the VF now (source, and a reattach) */
 	char *primary_alias; /* NULL: libvirt gives it one */
 	char *vf; /* host PCI address; source, without a primary: what it had, if known */
 	int64_t vf_index;

@@ -350,9 +350,6 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	if (live_primary(end, i, &alias, &vf, e) < 0)
 		return -1;
 	*ret_had = alias;
-	/* All the more reason to give it a VF if that does not work. */
-	if (!alias && standby_path_up_beside_vf(end, i, e) < 0)
-		log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
 	if (!alias)
 		attr_before_attach(end, i);
 	if (!alias && (attach(end, i, e) < 0 || live_primary(end, i, &alias, &vf, e) < 0))
@@ -389,7 +386,7 @@ static void leave_vf_as_found(struct end *end, size_t i)
 	struct err e;
 
 	if (primary_is_attached(end, i, &attached, &e) == 0 && !attached &&
-		attr_restore(end, i, &e) < 0)
+		attr_restore_beside_guest(end, i, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
@@ -411,20 +408,26 @@ static int still_attached(struct end *end, size_t i, struct err *e)
 	return attached ? 0 : err_set(e, "the VF left the guest again");
 }
 
+/* One try to give a VF. */
+struct giving {
+	struct tap_watch watch; /* from before the attach */
+	bool had;               /* the guest has had the VF all the time … */
+	bool unproved;          /* … but an earlier try has not seen it used */
+};
+
 /* A VF that this call attached goes again if it is not used; one the guest had stays. */
-static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, bool *ret_had,
-	struct err *e)
+static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
 {
-	if (attach_and_verify(end, i, ret_had, e) < 0) {
+	if (attach_and_verify(end, i, &g->had, e) < 0) {
 		leave_vf_as_found(end, i);
 		return -1;
 	}
 	if (proof_wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
-		(*ret_had || proof_wait_for_changeover(end, watch, e) == 0) &&
+		((g->had && !g->unproved) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
-	if (!*ret_had && e->kind != ERR_CANCELLED) {
+	if (!g->had && e->kind != ERR_CANCELLED) {
 		end->pairs[i].vf_failed_at = clock_ms();
 		take_back(end, i);
 		leave_vf_as_found(end, i);
@@ -432,20 +435,30 @@ static int attach_and_prove(struct end *end, size_t i, struct tap_watch *watch, 
 	return -1;
 }
 
-static int give_and_watch(struct end *end, size_t i, struct tap_watch *watch, struct err *e)
+static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
 {
-	enum nic_rule rule = nic_rule_from_name(end->order.pairs[i].rule);
-	struct err put_back;
-	bool had = false;
-
-	if (rule == NIC_DROP_FIRST && uplink_entry_yield(end, i, e) < 0)
+	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST &&
+		uplink_entry_yield(end, i, e) < 0)
 		return -1;
 	end->pairs[i].primary_missing = true;
-	if (attach_and_prove(end, i, watch, &had, e) < 0) {
-		if (!had && (uplink_entry_set(end, i, &put_back) < 0 ||
-				    tap_entry_set(end, i, &put_back) < 0))
-			err_prefix(e, "the standby's entries could not be put back either (%s)",
-				put_back.msg);
+	return attach_and_prove(end, i, g, e);
+}
+
+/* What was taken out of the VF's way, unless the guest has it after all. */
+static void put_entries_back(struct end *end, size_t i, const struct giving *g, struct err *e)
+{
+	struct err now;
+
+	if (g->had && still_attached(end, i, &now) == 0)
+		return;
+	if (uplink_entry_set(end, i, &now) < 0 || tap_entry_set(end, i, &now) < 0)
+		err_prefix(e, "the standby's entries could not be put back either (%s)", now.msg);
+}
+
+static int give_and_watch(struct end *end, size_t i, struct giving *g, struct err *e)
+{
+	if (yield_and_prove(end, i, g, e) < 0) {
+		put_entries_back(end, i, g, e);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = false;
@@ -489,15 +502,15 @@ static bool is_too_soon(const struct end *end, size_t i)
 	       nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
 }
 
-static int give_and_note(struct end *end, size_t i, struct err *e)
+static int give_and_note(struct end *end, size_t i, bool unproved, struct err *e)
 {
-	struct tap_watch watch;
+	struct giving g = { .unproved = unproved };
 	struct err ignored;
 	int r;
 
-	proof_watch_tap(end, i, &watch);
-	r = give_and_watch(end, i, &watch, e);
-	free(watch.tap);
+	proof_watch_tap(end, i, &g.watch);
+	r = give_and_watch(end, i, &g, e);
+	free(g.watch.tap);
 	if (r < 0)
 		end_note_state(end, i, &ignored);
 	return r;
@@ -505,14 +518,18 @@ static int give_and_note(struct end *end, size_t i, struct err *e)
 
 int give_vf(struct end *end, size_t i, struct err *e)
 {
-	/* Recover and settling come here without having reserved it. */
+	bool unproved = end->pairs[i].primary_missing;
+
+	/*
+	 * Recover and settling come here without having reserved it. The VF may leave the guest while
+	 * an earlier request is waited for, so the standby is looked after once more then.
+	 */
 	if (let_standby_carry(end, i, e) < 0 || vf_reserve(end, i, e) < 0 ||
-		wait_for_late_unplug(end, i, e) < 0)
+		wait_for_late_unplug(end, i, e) < 0 || let_standby_carry(end, i, e) < 0)
 		return -1;
 	if (is_too_soon(end, i))
 		return err_set(e,
-			"VF %s was not used by the guest a short while ago: it is not tried again "
-			"so soon",
+			"VF %s was not used by the guest a short while ago: it is not tried again so soon",
 			end->order.pairs[i].vf);
-	return give_and_note(end, i, e);
+	return give_and_note(end, i, unproved, e);
 }

@@ -36,5 +36,7 @@ int vf_mac_clear(struct end *end, size_t i, struct err *e);
  * whether the domain is without its VF.
  */
 int give_vf(struct end *end, size_t i, struct err *e);
+/* What that may take beyond the order's limits: an earlier request, and taking the VF back. */
+enum { GIVE_EXTRA_MS = 30000 };
 
 #endif

@@ -13,10 +13,9 @@
 enum {
 	PROOF_POLL_MS = 20,
 	QUIET_POLL_MS = 50,
-	QUIET_MS = 1200,   /* no frame from the guest on the standby for that long … */
-	QUIET_FRAMES = 20, /* … after at least so many, and … */
-	QUIET_GAPS = 20,   /* … for so many of the usual gaps between them */
-	BUSY_FACTOR = 3,
+	QUIET_MS = 1200,            /* no frame from the guest on the standby for that long … */
+	QUIET_FRAMES = 20,          /* … after at least so many, and … */
+	QUIET_GAPS = 20,            /* … for so many of the usual gaps between them */
 	NICS_OF_A_WORKING_PAIR = 3, /* net_failover's master and its two ports */
 };
 
@@ -100,26 +99,40 @@ static bool tap_is_busy(const struct tap_watch *w)
 	return w->last - w->first >= QUIET_FRAMES && clock_ms() - w->changed < QUIET_MS;
 }
 
+struct changeover {
+	struct end *end;
+	struct tap_watch *watch;
+	int64_t start;
+};
+
+/* A guest seen to send by the standby is given more time to stop it. */
+static int look_for_changeover(void *arg, struct err *e)
+{
+	struct changeover *c = arg;
+	int64_t limit = c->end->order.carrier_ms;
+
+	tap_watch_look(c->end, c->watch);
+	if (tap_is_busy(c->watch))
+		limit *= PROOF_BUSY_FACTOR;
+	return tap_fell_silent(c->watch) || clock_ms() >= c->start + limit;
+}
+
 int proof_wait_for_changeover(struct end *end, struct tap_watch *w, struct err *e)
 {
-	int64_t start = clock_ms(), limit;
+	struct changeover c = { end, w, clock_ms() };
+	int r = cancel_wait(end->cancel, end->order.carrier_ms * PROOF_BUSY_FACTOR, QUIET_POLL_MS,
+		"the guest's frames to leave the standby", look_for_changeover, &c, e);
 
-	do {
-		clock_sleep_ms(QUIET_POLL_MS);
-		tap_watch_look(end, w);
-		if (tap_fell_silent(w))
-			break;
-		/* A guest seen to send by the standby is given more time to stop it. */
-		limit = end->order.carrier_ms * (tap_is_busy(w) ? BUSY_FACTOR : 1);
-	} while (clock_ms() < start + limit);
 	log_debug("standby: %d frames from the guest, silent for %d ms, waited %d ms",
 		(int)(w->last - w->first), (int)(clock_ms() - w->changed),
-		(int)(clock_ms() - start));
+		(int)(clock_ms() - c.start));
+	if (r < 0 && e->kind != ERR_TIMEOUT)
+		return -1;
 	if (tap_is_busy(w))
 		return err_set(e,
-			"the guest still sends by its standby %d s after its driver took the "
-			"VF: has the VF carrier in the guest?",
-			(int)((clock_ms() - start) / 1000));
+			"the guest still sends by its standby %d s after its driver took the VF: has "
+			"the VF carrier in the guest?",
+			(int)((clock_ms() - c.start) / 1000));
 	return 0;
 }
 

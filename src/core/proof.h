@@ -32,6 +32,9 @@ struct tap_watch {
 /* Starts to watch; to be called before the attach. The caller frees watch->tap. */
 void proof_watch_tap(struct end *end, size_t i, struct tap_watch *w);
 
+/* How much more time a guest gets that keeps sending by its standby. */
+enum { PROOF_BUSY_FACTOR = 3 };
+
 /*
  * Waits until the guest has gone from its standby to its VF, as far as that shows: up to the order's
  * carrier_ms, and three times that for a guest that keeps sending by the standby, which is an error then.

@@ -249,16 +249,18 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 	struct pair_state *s = &end->pairs[i];
 	struct link tap;
 	struct mac mac;
+	int r;
 
 	if (is_macvtap(end, i))
 		return 0;
 	if (pair_mac(end, i, &mac, e) < 0)
 		return -1;
-	/* A tap that is gone took its entries with it. */
-	if (find_tap(end, i, &tap, e) < 0)
-		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (delete_tap_entries(end, &mac, &tap, e) < 0 ||
-		verify_tap_entry_gone(end, &mac, &tap, e) < 0)
+	r = find_tap(end, i, &tap, e);
+	/* A tap that is gone took its entries with it, but not those that had stood in their place. */
+	if (r < 0 && e->kind != ERR_NOT_FOUND)
+		return -1;
+	if (r == 0 && (delete_tap_entries(end, &mac, &tap, e) < 0 ||
+			      verify_tap_entry_gone(end, &mac, &tap, e) < 0))
 		return -1;
 	for (size_t k = 0; k < s->n_found; k++)
 		if (restore_found(end, &mac, &s->found[k], e) < 0)
@@ -456,18 +458,9 @@ int uplink_entry_yield(struct end *end, size_t i, struct err *e)
 	return bridges ? tap_entry_remove(end, i, e) : 0;
 }
 
-int standby_path_up_beside_vf(struct end *end, size_t i, struct err *e)
-{
-	if (standby_link_up(end, i, e) < 0 || tap_entry_set(end, i, e) < 0)
-		return -1;
-	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST)
-		return 0;
-	return uplink_entry_set(end, i, e);
-}
-
 int standby_path_up(struct end *end, size_t i, struct err *e)
 {
-	if (standby_path_up_beside_vf(end, i, e) < 0)
+	if (standby_link_up(end, i, e) < 0 || tap_entry_set(end, i, e) < 0)
 		return -1;
 	return uplink_entry_set(end, i, e);
 }

@@ -30,9 +30,6 @@ int uplink_entry_yield(struct end *end, size_t i, struct err *e);
 
 /* All three: whatever comes next, the standby carries the guest. */
 int standby_path_up(struct end *end, size_t i, struct err *e);
-/* The same for a VF that is about to be attached: where NIC and VF cannot share the MAC, without the
- * uplink's entry. */
-int standby_path_up_beside_vf(struct end *end, size_t i, struct err *e);
 
 /*
  * Prepares the destination for the guest: finds the incoming domain's taps as they join their

@@ -130,8 +130,10 @@ static int leave(struct end *end, size_t i, struct err *e)
 
 static int leave_source(struct end *end, size_t i, struct err *e)
 {
+	if (leave(end, i, e) < 0)
+		return -1;
 	attr_forget(end, i);
-	return leave(end, i, e);
+	return 0;
 }
 
 static int rest_standby(struct end *end, size_t i, struct err *e)

@@ -108,11 +108,11 @@ int uplink_log_mark(void)
 char *uplink_complaint(struct end *end, size_t i, int mark)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	struct kmsg_about about = { .pf = p->pf, .vf = -1 };
+	struct kmsg_about about = { .pf = p->uplink_pf ? p->uplink_pf : p->pf, .vf = -1 };
 	struct err ignored;
 
-	if (pci_of_netdev(p->pf, about.pf_address, &ignored) < 0)
+	if (pci_of_netdev(about.pf, about.pf_address, &ignored) < 0)
 		return NULL;
-	about.vf = pci_vf_of_netdev(p->pf, p->uplink);
+	about.vf = pci_vf_of_netdev(about.pf, p->uplink);
 	return kmsg_find_complaint(mark, &about);
 }

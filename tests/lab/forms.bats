@@ -158,3 +158,19 @@ make_pool()
 	grep -q "alias name='hostdev0'" "$BATS_TEST_TMPDIR/now"
 	grep -q "alias name='hostdev1'" "$BATS_TEST_TMPDIR/now"
 }
+
+# ---- no bridge ----
+
+@test "a standby that is a macvtap moves there and back" {
+	start_form vm-06 "ip link set dev pf0v2 up"
+	on host-b ip link set dev pf0v2 up
+	round_trip vm-06
+}
+
+@test "a macvtap standby comes back from a migration that fails" {
+	ensure_form vm-06 host-a
+	take_look before
+	program host-a --migrate-uri tcp://192.0.2.1:1 vm-06 host-b
+	assert_status 1
+	assert_untouched vm-06 host-a
+}
