@@ -68,6 +68,7 @@ static int run_recover(const char *uuid, const char *libvirt_uri)
 
 		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 			dup2(null, fd);
+		setenv(CMD_UNATTENDED, "1", 1);
 		execv(self, argv);
 		_exit(STATUS_INCOMPLETE);
 	}

@@ -21,6 +21,12 @@ struct cmd {
 	cmd_fn *fn;
 };
 
+/*
+ * In the environment of the recover that an agent runs by itself: like one without names, it does
+ * not try at once what has just failed.
+ */
+#define CMD_UNATTENDED "SRIOV_MIGRATE_UNATTENDED"
+
 cmd_fn cmd_migrate, cmd_check, cmd_reattach, cmd_recover, cmd_agent;
 
 #endif

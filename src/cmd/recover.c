@@ -9,18 +9,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-/* The worst of several, as evacuations are judged: 0 < 6 < 3 < 1 < 4 < 5. */
-static int severity(int status)
-{
-	static const int order[] = { STATUS_DONE, STATUS_BUSY, STATUS_REFUSED, STATUS_FAILED,
-		STATUS_DEGRADED, STATUS_INCOMPLETE };
-
-	for (int i = 0; i < (int)ARRAY_SIZE(order); i++)
-		if (order[i] == status)
-			return i;
-	return (int)ARRAY_SIZE(order);
-}
-
+/* A run that goes on is waited for only where its domain is named. */
 static bool is_wanted(const json_t *journal, int argc, char **argv)
 {
 	const char *name = json_string_value(json_object_get(journal, "name"));
@@ -29,7 +18,7 @@ static bool is_wanted(const json_t *journal, int argc, char **argv)
 	for (int i = 0; i < argc; i++)
 		if (str_equal(argv[i], uuid) || str_equal(argv[i], name))
 			return true;
-	return argc == 0;
+	return argc == 0 && !json_is_true(json_object_get(journal, "locked"));
 }
 
 /* The command that starts an agent on the other host, from the journal; NULL: unknown. */
@@ -55,11 +44,11 @@ static void free_argv(char **argv)
 }
 
 /* Both ends where the other host answers, this one alone where it does not. */
-static int recover_one(const struct options *o, struct report *report, const json_t *journal)
+static enum status recover_one(const struct options *o, struct report *report,
+	const json_t *journal, bool patient)
 {
 	struct target peer = { .label = (char *)"the other host", .argv = peer_argv(journal) };
 	const char *name = json_string_value(json_object_get(journal, "name"));
-	int there = STATUS_DONE;
 	struct outcome out;
 	struct driver d;
 
@@ -74,18 +63,13 @@ static int recover_one(const struct options *o, struct report *report, const jso
 			log_info("%s", e.msg);
 		if (o->fenced && !d.there && !d.peer_is_silent)
 			log_warn("--fenced does not hold: the other host is not known, or answers");
-		d.patient = true;
-		recover_domain(&d, d.here, d.there, journal, &out);
-		if (d.there)
-			there = (int)recover_there(&d, journal);
+		d.patient = patient;
+		recover_both(&d, journal, &out);
 	}
-	/* A guest that lives there without its VF is not all well here either. */
-	if (severity(there) > severity((int)out.status))
-		out.status = (enum status)there;
 	report_outcome(report, name, &out);
 	driver_close(&d);
 	free_argv(peer.argv);
-	return (int)out.status;
+	return out.status;
 }
 
 static int list_here(const struct options *o, struct report *report, json_t **ret, struct err *e)
@@ -105,19 +89,19 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 {
 	json_t *list = NULL, *journal;
 	struct report report;
-	int worst = STATUS_DONE;
+	enum status worst = STATUS_DONE;
 	size_t i, n_settled = 0;
 
 	report_init(&report, o);
 	if (list_here(o, &report, &list, e) < 0)
 		return -1;
 	json_array_foreach(list, i, journal) {
-		int status;
+		enum status status;
 
 		if (!is_wanted(journal, argc, argv))
 			continue;
-		status = recover_one(o, &report, journal);
-		worst = severity(status) > severity(worst) ? status : worst;
+		status = recover_one(o, &report, journal, argc == 0 || getenv(CMD_UNATTENDED));
+		worst = outcome_severity(status) > outcome_severity(worst) ? status : worst;
 		n_settled++;
 	}
 	json_decref(list);
@@ -129,5 +113,5 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 		str_copy(out.text, sizeof(out.text), "there is nothing to settle on this host");
 		report_outcome(&report, argc ? argv[0] : NULL, &out);
 	}
-	return worst;
+	return (int)worst;
 }

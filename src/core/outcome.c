@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "util/mem.h"
 #include "virt/virt.h"
 
 enum status status_of(const struct err *e)
@@ -18,6 +19,17 @@ enum status status_of(const struct err *e)
 	default:
 		return STATUS_FAILED;
 	}
+}
+
+int outcome_severity(enum status s)
+{
+	static const enum status order[] = { STATUS_DONE, STATUS_BUSY, STATUS_REFUSED,
+		STATUS_FAILED, STATUS_DEGRADED, STATUS_INCOMPLETE };
+	int i = 0;
+
+	while (i < (int)ARRAY_SIZE(order) && order[i] != s)
+		i++;
+	return i;
 }
 
 void outcome_init(struct outcome *o)

@@ -23,6 +23,9 @@ enum status {
 /* The exit status that goes with an error before anything was changed. */
 enum status status_of(const struct err *e);
 
+/* How bad one is among several: 0 < 6 < 3 < 1 < 4 < 5. */
+int outcome_severity(enum status s);
+
 struct outcome {
 	enum status status;
 	const char *name;             /* stable word: "moved", "rolled-back", … */

@@ -95,31 +95,46 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 	driver_close_order(d, client, false);
 }
 
-enum status recover_there(struct driver *d, const json_t *journal)
+/* Settles the other host's journal of that domain; false: it has none. */
+static bool recover_there(struct driver *d, const json_t *journal, struct outcome *ret)
 {
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
 	json_t *list = NULL, *other;
-	enum status status = STATUS_DONE;
-	struct err e;
+	bool found = false;
 	size_t i;
 
-	if (recover_list(d, d->there, &list, &e) < 0) {
-		report_warning(d->report, NULL, e.msg, e.hint);
-		return STATUS_INCOMPLETE;
+	outcome_init(ret);
+	if (recover_list(d, d->there, &list, &ret->err) < 0) {
+		outcome_say(ret, STATUS_INCOMPLETE, "incomplete", uuid, client_label(d->there),
+			"its journals could not be read");
+		return true;
 	}
 	json_array_foreach(list, i, other) {
-		struct outcome out;
-
 		if (!str_equal(json_string_value(json_object_get(other, "uuid")), uuid))
 			continue;
-		recover_domain(d, d->there, d->here, other, &out);
-		if (out.err.kind != ERR_NONE)
-			report_warning(d->report, NULL, out.err.msg, out.err.hint);
-		log_info("%s", out.text);
-		status = out.status;
+		recover_domain(d, d->there, d->here, other, ret);
+		found = true;
 	}
 	json_decref(list);
-	return status;
+	return found;
+}
+
+void recover_both(struct driver *d, const json_t *journal, struct outcome *ret)
+{
+	struct outcome there, other;
+
+	recover_domain(d, d->here, d->there, journal, ret);
+	if (!d->there || !recover_there(d, journal, &there))
+		return;
+	/* A guest that lives there without its VF is not all well here either. */
+	other = there;
+	if (outcome_severity(there.status) > outcome_severity(ret->status)) {
+		other = *ret;
+		*ret = there;
+	}
+	if (other.err.kind != ERR_NONE)
+		report_warning(d->report, NULL, other.err.msg, other.err.hint);
+	log_info("%s", other.text);
 }
 
 /*

@@ -20,14 +20,15 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 /*
  * Before something new is begun with DOMAIN (name or UUID): settles what interrupted runs left
  * of it on the hosts connected. The mark of a guest that lives here without its VF is left to
- * what is begun. -1 with ERR_REFUSED when something could not be settled.
+ * what is begun. -1 with ERR_REFUSED when something could not be
+ * settled, ERR_BUSY while another run holds the domain.
  */
 int recover_before(struct driver *d, const char *domain, struct err *e);
 
 /*
- * The same on the other host (d->there), if it has a journal of that domain; says how it went
- * and returns the exit status, STATUS_DONE where there was nothing to do.
+ * The domain of JOURNAL on this host, and what the other one (d->there, if it is connected) has of
+ * it. RET is the worse outcome of the two; the other one is told.
  */
-enum status recover_there(struct driver *d, const json_t *journal);
+void recover_both(struct driver *d, const json_t *journal, struct outcome *ret);
 
 #endif
