@@ -3,9 +3,7 @@
 
 #include "core/form.h"
 #include "core/nic.h"
-#include "core/primary.h"
-#include "net/link.h"
-#include "net/pci.h"
+#include "core/pair_vf.h"
 #include "util/hwaddr.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -23,37 +21,6 @@ struct kinds {
 };
 
 #define KINDS(list) ((struct kinds){ list, ARRAY_SIZE(list) })
-
-/* Which VF: by its PF's ifindex and its number. */
-struct which {
-	int pf;
-	uint32_t vf;
-};
-
-/* The VF of the order; libvirt may have chosen another one meanwhile, which then stands there. */
-static int find_vf(struct end *end, size_t i, struct which *ret, struct err *e)
-{
-	struct link pf;
-
-	if (link_get(end->nl, end->order.pairs[i].pf, &pf, e) < 0)
-		return -1;
-	*ret = (struct which){ pf.ifindex, (uint32_t)end->order.pairs[i].vf_index };
-	return 0;
-}
-
-static int read_vf(struct end *end, const struct which *which, struct vf_info *ret, struct err *e)
-{
-	CLEANUP_VFS struct vf_list vfs = { 0 };
-	const struct vf_info *vf;
-
-	if (vf_list_get(end->nl, which->pf, &vfs, e) < 0)
-		return -1;
-	vf = vf_list_find(&vfs, which->vf);
-	if (!vf)
-		return err_set(e, "the PF says nothing about its VF %u", which->vf);
-	*ret = *vf;
-	return 0;
-}
 
 static bool differs(enum vf_attr_kind kind, const struct vf_attr *now, const struct vf_attr *wanted)
 {
@@ -76,14 +43,14 @@ static void add_missing(struct end *end, size_t i, enum vf_attr_kind kind,
 }
 
 /* Sets what differs and reads it back. MISSING gets what the VF does not show after that. */
-static int set_differing(struct end *end, size_t i, const struct which *which,
+static int set_differing(struct end *end, size_t i, const struct pair_vf *which,
 	const struct vf_attr *wanted, struct kinds kinds, struct str_buf *missing, struct err *e)
 {
 	char why[VF_ATTRS][256] = { 0 };
 	struct vf_info vf;
 	bool changed = false;
 
-	if (read_vf(end, which, &vf, e) < 0)
+	if (pair_vf_read(end, which, &vf, e) < 0)
 		return -1;
 	for (size_t k = 0; k < kinds.n; k++) {
 		enum vf_attr_kind kind = kinds.v[k];
@@ -97,7 +64,7 @@ static int set_differing(struct end *end, size_t i, const struct which *which,
 	}
 	if (!changed)
 		return 0;
-	if (read_vf(end, which, &vf, e) < 0)
+	if (pair_vf_read(end, which, &vf, e) < 0)
 		return -1;
 	for (size_t k = 0; k < kinds.n; k++)
 		if (differs(kinds.v[k], &vf.attr, wanted))
@@ -108,7 +75,7 @@ static int set_differing(struct end *end, size_t i, const struct which *which,
 /* ---- the VF that the guest is to have ---- */
 
 /* Remembers what the VF has, the first time only, and in the journal before it is changed. */
-static int note_found(struct end *end, size_t i, const struct which *which, struct err *e)
+static int note_found(struct end *end, size_t i, const struct pair_vf *which, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
 	struct vf_info vf;
@@ -116,7 +83,7 @@ static int note_found(struct end *end, size_t i, const struct which *which, stru
 
 	if (s->attr_noted)
 		return 0;
-	if (read_vf(end, which, &vf, e) < 0)
+	if (pair_vf_read(end, which, &vf, e) < 0)
 		return -1;
 	s->attr_noted = true;
 	s->attr_found = vf.attr;
@@ -129,16 +96,16 @@ static int note_found(struct end *end, size_t i, const struct which *which, stru
 /* Frames for the guest would go to a VF that it does not have yet. */
 static int clear_early_mac(struct end *end, size_t i, struct err *e)
 {
-	return end->pairs[i].had_mac ? vf_mac_clear(end, i, e) : 0;
+	return end->pairs[i].had_mac ? pair_vf_clear_mac(end, i, e) : 0;
 }
 
 int attr_carry(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
-	struct which which;
+	struct pair_vf which;
 
-	if (find_vf(end, i, &which, e) < 0 || note_found(end, i, &which, e) < 0 ||
+	if (pair_vf_find(end, i, &which, e) < 0 || note_found(end, i, &which, e) < 0 ||
 		clear_early_mac(end, i, e) < 0)
 		return -1;
 	if (p->has_attr &&
@@ -161,7 +128,7 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
-	struct which which = { (int)s->attr_pf, (uint32_t)s->attr_vf };
+	struct pair_vf which = { (int)s->attr_pf, (uint32_t)s->attr_vf };
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
 	struct mac mac;
 
@@ -191,7 +158,7 @@ int attr_restore_beside_guest(struct end *end, size_t i, struct err *e)
 	return restore(end, i, false, e);
 }
 
-static void set_and_warn(struct end *end, size_t i, const struct which *which,
+static void set_and_warn(struct end *end, size_t i, const struct pair_vf *which,
 	const struct vf_attr *wanted, struct kinds kinds)
 {
 	const struct pair_order *p = &end->order.pairs[i];
@@ -209,7 +176,8 @@ static void set_and_warn(struct end *end, size_t i, const struct which *which,
  * On the source it is the guest's own VF: there is nothing to go back to. Where libvirt chose
  * another VF than was foreseen, that one goes back to what it was.
  */
-static int note_on_destination(struct end *end, size_t i, const struct which *which, struct err *e)
+static int note_on_destination(struct end *end, size_t i, const struct pair_vf *which,
+	struct err *e)
 {
 	const struct pair_state *s = &end->pairs[i];
 
@@ -224,12 +192,12 @@ static int note_on_destination(struct end *end, size_t i, const struct which *wh
 static void set_around_attach(struct end *end, size_t i, struct kinds kinds)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	struct which which;
+	struct pair_vf which;
 	struct err e;
 
 	if (!p->has_attr)
 		return;
-	if (find_vf(end, i, &which, &e) < 0 || note_on_destination(end, i, &which, &e) < 0) {
+	if (pair_vf_find(end, i, &which, &e) < 0 || note_on_destination(end, i, &which, &e) < 0) {
 		log_warn("%s: attributes of VF %s: %s", end->order.name, p->vf, e.msg);
 		return;
 	}
@@ -284,45 +252,21 @@ static struct vf_attr what_to_forget(const struct pair_order *p)
 	return wanted;
 }
 
-/*
- * The VF's network device is back on the host, and its driver took the MAC that the PF had for it
- * then. Whoever sets that device up some day must not draw the guest's frames: a MAC as the kernel
- * gives to VFs that have none.
- */
-static void forget_mac_of_netdev(struct end *end, const struct pair_order *p)
-{
-	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
-	const struct pci_pf *pf;
-	const struct pci_vf *vf;
-	struct mac mac, fresh;
-	struct link l;
-	struct err e;
-
-	if (mac_parse(p->mac, &mac) < 0 || pci_pf_list_get(&pfs, &e) < 0 ||
-		!pci_find_address(&pfs, p->vf, &pf, &vf) || !*vf->netdev ||
-		link_get(end->nl, vf->netdev, &l, &e) < 0 || !mac_equal(&l.mac, &mac) || l.up ||
-		l.master)
-		return;
-	mac_random(&fresh);
-	if (link_set_mac(end->nl, vf->netdev, &fresh, &e) < 0)
-		log_debug("%s keeps the guest's MAC: %s", vf->netdev, e.msg);
-}
-
 void attr_forget(struct end *end, size_t i)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	struct vf_attr wanted = what_to_forget(p);
-	struct which which;
+	struct pair_vf which;
 	struct err e;
 
 	if (!p->vf || !end->same_boot)
 		return;
-	if (vf_check_unused(end, p->vf, &e) < 0) {
+	if (pair_vf_check_unused(end, p->vf, &e) < 0) {
 		log_debug("VF %s stays as it is: %s", p->vf, e.msg);
 		return;
 	}
-	forget_mac_of_netdev(end, p);
-	if (!p->has_attr || find_vf(end, i, &which, &e) < 0)
+	pair_vf_forget_netdev_mac(end, i);
+	if (!p->has_attr || pair_vf_find(end, i, &which, &e) < 0)
 		return;
 	end->pairs[i].attr_told = 0;
 	set_and_warn(end, i, &which, &wanted, KINDS(after_attach));

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/wire.h"
-#include "core/primary.h"
+#include "core/give.h"
 #include "core/proof.h"
 #include "util/clock.h"
 #include "util/log.h"

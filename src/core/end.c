@@ -353,6 +353,13 @@ bool end_is_switching(struct end *end)
 	return atomic_load(&end->switching);
 }
 
+int end_pair_mac(const struct end *end, size_t i, struct mac *ret, struct err *e)
+{
+	if (mac_parse(end->order.pairs[i].mac, ret) < 0)
+		return err_set(e, "\"%s\" is no MAC address", end->order.pairs[i].mac);
+	return 0;
+}
+
 bool end_was_moved(const struct end *end)
 {
 	return end->begun[step_find(step_migrate) - steps];

@@ -15,6 +15,7 @@
 #include "net/nl.h"
 #include "util/cancel.h"
 #include "util/err.h"
+#include "util/hwaddr.h"
 #include "virt/virt.h"
 
 struct lock;
@@ -110,6 +111,7 @@ bool end_is_switching(struct end *end);
 /* Whether the move was begun. */
 bool end_was_moved(const struct end *end);
 
+int end_pair_mac(const struct end *end, size_t i, struct mac *ret, struct err *e);
 /* The domain of the order; ERR_NOT_FOUND. */
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e);
 /* The domain's live XML; caller frees. ERR_NOT_FOUND when it does not run. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/lock.h"
+#include "core/pair_vf.h"
 #include "core/primary.h"
 #include "core/alone.h"
 #include "core/standby.h"
@@ -43,7 +44,7 @@ static void let_standby_carry(struct end *end, size_t i)
 		"back",
 		end->order.name, end->order.pairs[i].vf);
 	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
-	if (vf_mac_clear(end, i, &e) < 0)
+	if (pair_vf_clear_mac(end, i, &e) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,
 			end->order.pairs[i].vf, e.msg);
 	if (standby_path_up(end, i, &e) < 0)
@@ -93,7 +94,7 @@ static int note_as_detached(struct end *end, size_t i, struct err *e)
 		if (end_note(end, steps[k].name, (int)i, true, e) < 0)
 			return -1;
 	}
-	return vf_mac_clear(end, i, e);
+	return pair_vf_clear_mac(end, i, e);
 }
 
 static int watch_once(struct watch *w, int64_t left_ms, struct err *e)

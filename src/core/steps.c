@@ -2,11 +2,16 @@
 #include "core/steps.h"
 
 #include "agent/record.h"
+#include "core/arrival.h"
 #include "core/attr.h"
 #include "core/move.h"
+#include "core/give.h"
 #include "core/nic.h"
+#include "core/pair_vf.h"
 #include "core/primary.h"
+#include "core/room.h"
 #include "core/standby.h"
+#include "core/tap.h"
 #include "core/uplink.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -109,13 +114,14 @@ static int check_guest_is_not_here(struct end *end, struct err *e)
 /* The VF, and the place of the guest's MAC on the uplink. */
 static int reserve(struct end *end, size_t i, struct err *e)
 {
-	return vf_reserve(end, i, e) < 0 ? -1 : uplink_room_take(end, i, e);
+	return pair_vf_reserve(end, i, e) < 0 ? -1 : room_take(end, i, e);
 }
 
 static int release(struct end *end, size_t i, struct err *e)
 {
-	uplink_room_release(end, i);
-	return vf_release(end, i, e);
+	room_release(end, i);
+	pair_vf_release(end, i);
+	return 0;
 }
 
 /* Whatever leads to the standby here: the guest is not here any more, or never came. */
@@ -171,7 +177,7 @@ const struct step steps[] = {
 		.source = { .pair = primary_detach, .undo_pair = undo_detach },
 		.when = had_primary },
 	{ "clear-mac", "take the guest's MAC off the VF",
-		.source = { .pair = vf_mac_clear }, /* attaching sets it again */
+		.source = { .pair = pair_vf_clear_mac }, /* attaching sets it again */
 		.when = has_vf },
 	{ "uplink-entry-source", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_late_uplink_entry },
@@ -181,7 +187,7 @@ const struct step steps[] = {
 		.source = { .domain = autostart_clear, .undo_domain = autostart_restore } },
 	{ step_migrate, "migrate",
 		.source = { .domain = domain_migrate },
-		.destination = { .domain = standby_expect, .undo_pair = leave } },
+		.destination = { .domain = arrival_wait, .undo_pair = leave } },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",
 		.source = { .pair = leave_source }, .forward = true },

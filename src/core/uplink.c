@@ -1,113 +1,100 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/uplink.h"
 
-#include <unistd.h>
+#include <stdlib.h>
 
-#include "agent/lock.h"
-#include "core/options.h"
+#include "core/nic.h"
+#include "core/tap.h"
 #include "net/kmsg.h"
 #include "net/link.h"
 #include "net/pci.h"
-#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/str.h"
 
-/* Others hold the lock of an uplink while they count, and no longer. */
-enum { COUNT_LIMIT_MS = 3000, COUNT_PAUSE_MS = 20 };
-
-/* ---- room ---- */
-
-/* How many MACs besides this one the uplink has to take, and how many of them are other runs'. */
-static int count_others(struct end *end, size_t i, size_t *ret_entries, size_t *ret_held,
-	struct err *e)
+static int has_self_entry(struct end *end, const struct mac *mac, int dev, bool *ret, struct err *e)
 {
-	const struct pair_order *p = &end->order.pairs[i];
-	CLEANUP_FREE char *prefix = str_printf("filter-%s-", p->uplink);
-	CLEANUP_FDB struct fdb_list entries = { 0 };
-	CLEANUP_FREE char *held = lock_list(prefix);
-	struct link uplink;
+	CLEANUP_FDB struct fdb_list found = { 0 };
 
-	if (link_get(end->nl, p->uplink, &uplink, e) < 0 ||
-		fdb_find(end->nl, NULL, &entries, e) < 0)
+	if (fdb_find(end->nl, mac, &found, e) < 0)
 		return -1;
-	*ret_entries = *ret_held = 0;
-	for (size_t k = 0; k < entries.n; k++) {
-		const struct fdb_entry *entry = &entries.v[k];
-		char mac[MAC_TEXT_SIZE];
-
-		mac_format(&entry->mac, mac);
-		*ret_entries += entry->kind == FDB_SELF && entry->port == uplink.ifindex &&
-				!mac_is_multicast(&entry->mac) && !str_equal(mac, p->mac) &&
-				!options_list_has(held, mac);
-	}
-	for (size_t k = 0;; k++) {
-		CLEANUP_FREE char *mac = options_list_get(held, k);
-
-		if (str_is_empty(mac))
-			return 0;
-		*ret_held += !str_equal(mac, p->mac);
-	}
-}
-
-static int take_if_room(struct end *end, size_t i, struct err *e)
-{
-	const struct pair_order *p = &end->order.pairs[i];
-	CLEANUP_FREE char *name = str_printf("filter-%s-%s", p->uplink, p->mac);
-	CLEANUP_FREE char *what = str_printf("the place of %s on uplink %s", p->mac, p->uplink);
-	size_t entries, held;
-
-	if (count_others(end, i, &entries, &held, e) < 0)
-		return -1;
-	if (entries + held >= (size_t)p->filter_limit)
-		return err_set_kind(e, held ? ERR_BUSY : ERR_REFUSED,
-			"uplink %s takes %d MACs besides its own; %zu are there, and other runs "
-			"need %zu",
-			p->uplink, (int)p->filter_limit, entries, held);
-	return lock_take(name, what, end->order.owner, &end->pairs[i].room_lock, e);
-}
-
-int uplink_room_take(struct end *end, size_t i, struct err *e)
-{
-	const struct pair_order *p = &end->order.pairs[i];
-	CLEANUP_FREE char *name = str_printf("uplink-%s", p->uplink);
-	CLEANUP_FREE char *what = str_printf("uplink %s", p->uplink);
-	int64_t deadline = clock_ms() + COUNT_LIMIT_MS;
-	struct lock *counting = NULL;
-	int r;
-
-	if (p->filter_limit <= 0 || end->pairs[i].room_lock)
-		return 0;
-	/* A guest that is here already, on its VF. */
-	if (!end->order.is_source && p->had_primary)
-		return 0;
-	while (lock_take(name, what, end->order.owner, &counting, e) < 0) {
-		if (e->kind != ERR_BUSY || clock_ms() >= deadline)
-			return -1;
-		clock_sleep_ms(COUNT_PAUSE_MS);
-	}
-	r = take_if_room(end, i, e);
-	lock_release(counting);
-	return r;
-}
-
-int uplink_room_release(struct end *end, size_t i)
-{
-	lock_release(end->pairs[i].room_lock);
-	end->pairs[i].room_lock = NULL;
+	*ret = false;
+	for (size_t k = 0; k < found.n; k++)
+		*ret = *ret || (found.v[k].kind == FDB_SELF && found.v[k].port == dev);
 	return 0;
 }
 
-/* ---- the kernel log ---- */
-
-int uplink_log_mark(void)
+/* Says in the journal that the entry, which is not there yet, will be ours. */
+static int claim_self_entry(struct end *end, size_t i, struct err *e)
 {
-	return kmsg_open();
+	if (end->pairs[i].self_added)
+		return 0;
+	end->pairs[i].self_added = true;
+	return end_note_state(end, i, e);
 }
 
-char *uplink_complaint(struct end *end, size_t i, int mark)
+int uplink_entry_claim(struct end *end, size_t i, struct err *e)
+{
+	struct link uplink;
+	struct mac mac;
+	bool present;
+
+	if (tap_is_macvtap(end, i))
+		return 0;
+	if (end_pair_mac(end, i, &mac, e) < 0 ||
+		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		return -1;
+	return present ? 0 : claim_self_entry(end, i, e);
+}
+
+/* Whether the device below has the MAC of the pair's macvtap. */
+static int verify_macvtap(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
+	struct link lower;
+	struct mac mac;
+	bool present;
+
+	if (end_pair_mac(end, i, &mac, e) < 0 || link_get(end->nl, p->uplink, &lower, e) < 0 ||
+		has_self_entry(end, &mac, lower.ifindex, &present, e) < 0)
+		return -1;
+	return present ? 0
+		       : err_set(e, "%s does not list %s although the macvtap is up", p->uplink,
+				 p->mac);
+}
+
+/* Where the second one to ask for a MAC gets nothing, a macvtap that rests up has to ask anew. */
+static int raise_macvtap(struct end *end, size_t i, struct err *e)
+{
+	bool ask_anew = nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+	struct link tap;
+
+	if (tap_find(end, i, &tap, e) < 0)
+		return -1;
+	if (tap.up && ask_anew && link_set_up(end->nl, tap.name, false, e) < 0)
+		return -1;
+	if ((!tap.up || ask_anew) && link_set_up(end->nl, tap.name, true, e) < 0)
+		return -1;
+	return verify_macvtap(end, i, e);
+}
+
+/* One that is gone has gone with the guest. */
+static int set_macvtap(struct end *end, size_t i, bool up, struct err *e)
+{
+	struct link tap;
+	int r = tap_find(end, i, &tap, e);
+
+	if (r == 0 && tap.up != up)
+		r = link_set_up(end->nl, tap.name, up, e);
+	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
+}
+
+/*
+ * What the PF's driver has said since the mark about a filter that the pair's uplink was refused,
+ * or NULL. Caller frees. Drivers that answer a VF later are not waited for.
+ */
+static char *complaint_since(const struct pair_order *p, int mark)
+{
 	struct kmsg_about about = { .pf = p->uplink_pf ? p->uplink_pf : p->pf, .vf = -1 };
 	struct err ignored;
 
@@ -115,4 +102,128 @@ char *uplink_complaint(struct end *end, size_t i, int mark)
 		return NULL;
 	about.vf = pci_vf_of_netdev(about.pf, p->uplink);
 	return kmsg_find_complaint(mark, &about);
+}
+
+/* *RET_COMPLAINT: what the NIC's driver has against it; caller frees. */
+static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	CLEANUP_CLOSE int log = -1;
+	struct link uplink;
+	struct mac mac;
+	bool present;
+
+	if (tap_is_macvtap(end, i))
+		return raise_macvtap(end, i, e);
+	if (end_pair_mac(end, i, &mac, e) < 0 ||
+		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		return -1;
+	if (present) {
+		s->self_added = s->self_added || end->order.pairs[i].adopt;
+		return 0;
+	}
+	log = kmsg_open();
+	if (claim_self_entry(end, i, e) < 0 || fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
+		return -1;
+	*ret_complaint = complaint_since(&end->order.pairs[i], log);
+	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
+		return -1;
+	return present ? 0
+		       : err_set(e, "%s does not list %s after it was added", uplink.name,
+				 end->order.pairs[i].mac);
+}
+
+int uplink_entry_set(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *complaint = NULL;
+
+	if (set_uplink_entry(end, i, &complaint, e) < 0)
+		return -1;
+	if (!complaint)
+		return 0;
+	err_set(e, "the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
+		end->order.pairs[i].uplink, complaint);
+	return err_hint(e,
+		"Is the uplink's VF trusted? Are there too many guests on their standby?");
+}
+
+int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *complaint = NULL;
+
+	if (set_uplink_entry(end, i, &complaint, e) < 0)
+		return -1;
+	if (complaint)
+		log_warn(
+			"%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost until "
+			"it has its VF; the kernel says \"%s\"",
+			end->order.name, end->order.pairs[i].uplink, complaint);
+	return 0;
+}
+
+/*
+ * A bridge that filters VLANs, and whose uplink is its only port that learns and floods, leaves
+ * the uplink out of promiscuous mode; instead it puts every MAC that it has a static or local
+ * entry for on the uplink's list (net/bridge/br_if.c, br_manage_promisc). What is listed then is
+ * the bridge's, and goes with that entry.
+ */
+static int bridge_lists_it(struct end *end, const struct mac *mac, const struct link *uplink,
+	bool *ret, struct err *e)
+{
+	CLEANUP_FDB struct fdb_list found = { 0 };
+	CLEANUP_LINKS struct link_list links = { 0 };
+	const struct link *bridge;
+
+	if (fdb_find(end->nl, mac, &found, e) < 0 || link_list_get(end->nl, &links, e) < 0)
+		return -1;
+	bridge = link_list_by_index(&links, uplink->master);
+	*ret = false;
+	for (size_t k = 0; bridge && bridge->vlan_filtering && k < found.n; k++)
+		*ret = *ret ||
+		       (found.v[k].bridge == bridge->ifindex && found.v[k].kind != FDB_LEARNT &&
+			       found.v[k].port != uplink->ifindex);
+	return 0;
+}
+
+int uplink_entry_remove(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	bool present, bridges = false;
+	struct link uplink;
+	struct mac mac;
+
+	if (tap_is_macvtap(end, i))
+		return set_macvtap(end, i, end->order.pairs[i].macvtap_was_up, e);
+	if (!s->self_added && !end->order.pairs[i].adopt)
+		return 0;
+	if (end_pair_mac(end, i, &mac, e) < 0)
+		return -1;
+	if (link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
+		return -1;
+	if (present && !bridges)
+		return err_set(e, "%s still lists %s after it was removed", uplink.name,
+			end->order.pairs[i].mac);
+	s->self_added = false;
+	return 0;
+}
+
+int uplink_entry_yield(struct end *end, size_t i, struct err *e)
+{
+	bool present, bridges = false;
+	struct link uplink;
+	struct mac mac;
+
+	if (tap_is_macvtap(end, i))
+		return set_macvtap(end, i, false, e);
+	if (uplink_entry_remove(end, i, e) < 0 || end_pair_mac(end, i, &mac, e) < 0 ||
+		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
+		return -1;
+	return bridges ? tap_entry_remove(end, i, e) : 0;
 }

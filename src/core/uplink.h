@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an uplink can take: the MACs that it is asked for besides its own have a limit in many
- * drivers, and what is beyond it is dropped without a word to whoever asked. So runs count them,
- * under a lock for each uplink, and read what the PF's driver says in the kernel log.
+ * The uplink's entry: what lets frames for the guest in by the uplink, while the guest is on its
+ * standby. Each function reads back what it changed and may be repeated. I is the pair's place in
+ * the order.
+ *
+ * A macvtap makes the device below accept its MAC while it is up (drivers/net/macvlan.c,
+ * macvlan_open), whatever libvirt's link state: to set it up is its uplink entry.
  */
 #ifndef CORE_UPLINK_H
 #define CORE_UPLINK_H
 
 #include "core/end.h"
 
-/*
- * Keeps room for the pair's MAC on its uplink until the order is closed, against the entries that
- * are there and the room that other runs keep. Nothing where the driver has no known limit.
- * ERR_BUSY when other runs have the last of it, ERR_REFUSED when entries have.
- */
-int uplink_room_take(struct end *end, size_t i, struct err *e);
-int uplink_room_release(struct end *end, size_t i);
+/* An error, too, if the kernel log tells of the PF's driver refusing it, where that is said at once. */
+int uplink_entry_set(struct end *end, size_t i, struct err *e);
+/* The guest is on its way and nothing can be refused any more: such a refusal is a warning. */
+int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e);
+/* The journal's part of setting it, to be done before every millisecond counts. */
+int uplink_entry_claim(struct end *end, size_t i, struct err *e);
 
-/* Where the kernel log ends now, for uplink_complaint; -1: it cannot be read. Caller closes. */
-int uplink_log_mark(void);
-/*
- * What the PF's driver has said since the mark about a filter that the pair's uplink was refused,
- * or NULL. Caller frees. Drivers that answer a VF later are not waited for.
- */
-char *uplink_complaint(struct end *end, size_t i, int mark);
+/* Removes it unless it was there before. */
+int uplink_entry_remove(struct end *end, size_t i, struct err *e);
+/* Out of the way of a VF, for as long as there is no proof: a macvtap that rests up, too. */
+int uplink_entry_yield(struct end *end, size_t i, struct err *e);
 
 #endif

@@ -328,27 +328,3 @@ int link_with_addresses(struct nl *nl, int **ret, size_t *ret_n, struct err *e)
 	*ret_n = list.n;
 	return 0;
 }
-
-int link_monitor_open(struct mnl_socket **ret, struct err *e)
-{
-	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	if (!s)
-		return err_set_sys(e, errno, "netlink socket");
-	if (mnl_socket_bind(s, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0) {
-		err_set_sys(e, errno, "netlink bind");
-		mnl_socket_close(s);
-		return -1;
-	}
-	*ret = s;
-	return 0;
-}
-
-void link_monitor_drain(struct mnl_socket *s)
-{
-	char buf[4096];
-
-	/* ENOBUFS (messages were lost) is news as well: the caller looks again anyway. */
-	while (recv(mnl_socket_get_fd(s), buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
-		;
-}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Network devices of this host as the kernel shows them, and news of their changes. */
+/* Network devices of this host as the kernel shows them. */
 #ifndef NET_LINK_H
 #define NET_LINK_H
 
@@ -65,10 +65,5 @@ int link_port_vlans(struct nl *nl, int ifindex, struct vlan_list *ret, struct er
 
 /* ifindexes of the links of this host that carry an IP address. Caller frees *ret. */
 int link_with_addresses(struct nl *nl, int **ret, size_t *ret_n, struct err *e);
-
-/* A non-blocking socket that becomes readable whenever a link appears or changes. */
-int link_monitor_open(struct mnl_socket **ret, struct err *e);
-/* Throws away what has been reported so far. */
-void link_monitor_drain(struct mnl_socket *s);
 
 #endif

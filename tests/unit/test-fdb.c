@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Forwarding entries and links against the kernel that runs. */
-#include <errno.h>
 #include <net/if.h>
 
 #include "net/fdb.h"
 #include "net/link.h"
+#include "net/monitor.h"
 #include "net/nl.h"
 #include "netns.h"
 #include "tap.h"
+#include "util/cancel.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -174,23 +175,40 @@ static void test_links(void)
 		"a name no link can have");
 }
 
-static void test_monitor(void)
+static int look_for_nothing(void *arg, struct err *e)
 {
-	struct mnl_socket *s;
-	int64_t end = clock_ms() + 5000;
-	char byte;
+	return 0;
+}
+
+/* How often a waiter is woken within a time. */
+static uint64_t wakes_within(struct cancel *wake, int64_t ms)
+{
+	uint64_t before = wake->wakes;
 	struct err e;
 
-	ok(link_monitor_open(&s, &e) == 0, "news of links can be heard");
+	cancel_wait(wake, ms, ms, "news", look_for_nothing, NULL, &e);
+	return wake->wakes - before;
+}
+
+static void test_news(void)
+{
+	int64_t end = clock_ms() + 5000;
+	struct link_monitor *m;
+	struct cancel wake;
+	struct err e;
+
+	cancel_init(&wake);
+	ok(link_monitor_start(&wake, &m, &e) == 0, "news of links can be heard");
+	ok(wakes_within(&wake, 100) == 0, "without news nobody is woken");
 	netns_ip("link add news0 type veth peer name news1\n");
-	while (recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-		clock_ms() < end)
-		clock_sleep_ms(5);
-	ok(clock_ms() < end, "a new link is news");
-	link_monitor_drain(s);
-	ok(recv(mnl_socket_get_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN,
-		"read once, it is news no more");
-	mnl_socket_close(s);
+	while (wakes_within(&wake, 10) == 0 && wake.wakes == 0 && clock_ms() < end)
+		;
+	ok(wake.wakes > 0, "a new link is news");
+	link_monitor_stop(m);
+	end = (int64_t)wake.wakes;
+	netns_ip("link del news0\n");
+	ok(wakes_within(&wake, 100) == 0 && wake.wakes == (uint64_t)end,
+		"and is not once it is stopped");
 }
 
 static void test_addresses(void)
@@ -233,7 +251,7 @@ int main(void)
 	test_refusals();
 	test_vlans();
 	test_links();
-	test_monitor();
+	test_news();
 	test_addresses();
 	nl_close(nl);
 	return tap_done();

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/arrival.h"
+
+#include <stdlib.h>
+
+#include "core/move.h"
+#include "core/tap.h"
+#include "core/uplink.h"
+#include "net/link.h"
+#include "net/monitor.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { POLL_MS = 250 };
+
+/*
+ * Theory of operation: libvirt creates the tap when it prepares the incoming domain, seconds
+ * before the guest resumes, and says so twice: the kernel by a link notification, libvirt by a
+ * lifecycle event. Either wakes the waiter, which looks for taps that have joined their
+ * bridge.
+ *
+ * The switch-over is told by the driver (the source's libvirt reports the guest suspended, some
+ * tens of milliseconds before it resumes here); libvirt's own event here is the fallback.
+ * What takes time (the journal, finding tap and uplink) is done before that.
+ */
+struct arrival {
+	struct end *end;
+	bool *joined;      /* owned; by pair: its tap is a port of the bridge */
+	struct link *taps; /* owned; by pair */
+	uint64_t mark;
+};
+
+/* 1 when every tap has joined its bridge. */
+static int look_for_taps(struct arrival *x, struct err *e)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
+		if (x->joined[i])
+			continue;
+		if (tap_find(x->end, i, &x->taps[i], e) == 0) {
+			log_debug("tap %s has joined its bridge", x->taps[i].name);
+			x->joined[i] = true;
+		} else if (e->kind == ERR_NOT_FOUND) {
+			all = false;
+		} else {
+			return -1;
+		}
+	}
+	return all;
+}
+
+static int look_for_guest(void *arg, struct err *e)
+{
+	struct arrival *x = arg;
+	struct end *end = x->end;
+	int joined = look_for_taps(x, e);
+
+	if (joined <= 0)
+		return joined;
+	if (!end_is_switching(end) &&
+		!virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL))
+		return 0;
+	for (size_t i = 0; i < end->order.n_pairs; i++)
+		if (uplink_entry_set_or_warn(end, i, e) < 0 ||
+			(!tap_is_macvtap(end, i) && tap_entry_set_on(end, i, &x->taps[i], e) < 0))
+			return -1;
+	return 1;
+}
+
+int arrival_wait(struct end *end, struct err *e)
+{
+	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
+	CLEANUP_FREE struct link *taps = mem_new(end->order.n_pairs * sizeof(*taps));
+	struct arrival x = { .end = end,
+		.joined = joined,
+		.taps = taps,
+		.mark = virt_event_mark(end->virt) };
+	struct link_monitor *monitor;
+	int r;
+
+	for (size_t i = 0; i < end->order.n_pairs; i++)
+		if (uplink_entry_claim(end, i, e) < 0)
+			return -1;
+	if (link_monitor_start(end->cancel, &monitor, e) < 0)
+		return -1;
+	end->tell(end->tell_arg, "ready", json_object());
+	r = cancel_wait(end->cancel, MOVE_LIMIT_MS, POLL_MS, "the guest to arrive", look_for_guest,
+		&x, e);
+	link_monitor_stop(monitor);
+	return r;
+}

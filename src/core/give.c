@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/give.h"
+
+#include <stdlib.h>
+
+#include "core/attr.h"
+#include "core/form.h"
+#include "core/nic.h"
+#include "core/pair_vf.h"
+#include "core/primary.h"
+#include "core/proof.h"
+#include "core/standby.h"
+#include "core/tap.h"
+#include "core/uplink.h"
+#include "net/pci.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum {
+	POLL_MS = 250,
+	TAKE_BACK_MS = 10000,
+	NEXT_TRY_MS = 600000,
+};
+
+struct unplug {
+	struct end *end;
+	size_t i;
+	int64_t asked;
+};
+
+/*
+ * An unplug that was asked for and given up on (a signal, a short limit) can still happen. Before
+ * the VF is proved again, the request gets the time in which guests answer; unplug_asked stays
+ * set where they have not (see late.h).
+ */
+static int look_whether_unplug_is_over(void *arg, struct err *e)
+{
+	struct unplug *x = arg;
+	bool attached;
+
+	if (primary_is_attached(x->end, x->i, &attached, e) < 0)
+		return -1;
+	if (!attached)
+		x->end->pairs[x->i].unplug_asked = 0;
+	return !attached || clock_ms() >= x->asked + PRIMARY_UNPLUG_GRACE_MS;
+}
+
+static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
+{
+	struct unplug x = { .end = end, .i = i, .asked = end->pairs[i].unplug_asked };
+
+	if (!x.asked)
+		return 0;
+	return cancel_wait(end->cancel, PRIMARY_UNPLUG_GRACE_MS + 1000, POLL_MS,
+		"an earlier unplug request", look_whether_unplug_is_over, &x, e);
+}
+
+/* Where libvirt leaves the MAC alone it is set before and, if the attach fails, taken back. */
+static int attach(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	bool sets_mac = !form_by_name(p->form)->libvirt_sets_mac;
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct err now;
+
+	if (end_domain(end, &d, e) < 0 || (sets_mac && pair_vf_set_mac(end, i, e) < 0))
+		return -1;
+	if (virt_device_attach(d, p->primary_xml, e) == 0)
+		return 0;
+	if (sets_mac && pair_vf_clear_mac(end, i, &now) < 0)
+		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name, p->vf, now.msg);
+	return -1;
+}
+
+/* libvirt's choice is the pair's VF from now on. */
+static int adopt_vf(struct end *end, size_t i, const char *vf, struct err *e)
+{
+	struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
+	const struct pci_pf *pf;
+	const struct pci_vf *found;
+
+	if (pci_pf_list_get(&pfs, e) < 0)
+		return -1;
+	if (!pci_find_address(&pfs, vf, &pf, &found))
+		return err_set(e, "libvirt gave the domain %s, which is no VF", vf);
+	log_debug("libvirt chose VF %s", vf);
+	str_set(&p->vf, vf);
+	str_set(&p->pf, pf->netdev);
+	p->vf_index = found->index;
+	return 0;
+}
+
+/* *ret_had: the guest had the VF all the time. */
+static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_FREE char *alias = NULL;
+	CLEANUP_FREE char *vf = NULL;
+
+	if (primary_find(end, i, &alias, &vf, e) < 0)
+		return -1;
+	*ret_had = alias;
+	if (!alias)
+		attr_before_attach(end, i);
+	if (!alias && (attach(end, i, e) < 0 || primary_find(end, i, &alias, &vf, e) < 0))
+		return -1;
+	if (!alias)
+		return err_set(e, "VF %s is not in the live definition after it was attached",
+			p->vf);
+	if (!str_equal(vf, p->vf) && !form_by_name(p->form)->libvirt_picks_vf)
+		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
+	if (!str_equal(vf, p->vf) && adopt_vf(end, i, vf, e) < 0)
+		return -1;
+	attr_after_attach(end, i);
+	return 0;
+}
+
+/* A VF that is attached but not driven would keep frames from the standby: away with it. */
+static void take_back(struct end *end, size_t i)
+{
+	CLEANUP_FREE char *alias = NULL;
+	CLEANUP_FREE char *vf = NULL;
+	struct err e;
+
+	if (primary_find(end, i, &alias, &vf, &e) < 0 || !alias)
+		return;
+	if (primary_detach_alias(end, i, alias, TAKE_BACK_MS, &e) < 0 ||
+		pair_vf_clear_mac(end, i, &e) < 0)
+		log_warn("%s: VF %s is attached but not used by the guest: %s", end->order.name,
+			end->order.pairs[i].vf, e.msg);
+}
+
+/* A VF that the guest does not have in the end is as it was before. */
+static void leave_vf_as_found(struct end *end, size_t i)
+{
+	bool attached;
+	struct err e;
+
+	if (primary_is_attached(end, i, &attached, &e) == 0 && !attached &&
+		attr_restore_beside_guest(end, i, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+}
+
+/* Where the uplink's entry makes the VF deaf, it goes as soon as the guest drives the VF. */
+static int let_vf_hear(struct end *end, size_t i, struct err *e)
+{
+	if (nic_rule_from_name(end->order.pairs[i].rule) != NIC_UPLINK_WINS)
+		return 0;
+	return uplink_entry_yield(end, i, e);
+}
+
+/* An unplug under way can end at any time, without a word from the guest. */
+static int still_attached(struct end *end, size_t i, struct err *e)
+{
+	bool attached;
+
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	return attached ? 0 : err_set(e, "the VF left the guest again");
+}
+
+/* One try to give a VF. */
+struct giving {
+	struct tap_watch watch; /* from before the attach */
+	bool had;               /* the guest has had the VF all the time … */
+	bool unproved;          /* … but an earlier try has not seen it used */
+};
+
+/* A VF that this call attached goes again if it is not used; one the guest had stays. */
+static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
+{
+	if (attach_and_verify(end, i, &g->had, e) < 0) {
+		leave_vf_as_found(end, i);
+		return -1;
+	}
+	if (proof_wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
+		((g->had && !g->unproved) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
+		still_attached(end, i, e) == 0)
+		return 0;
+	/* Whoever stopped us goes on from here. */
+	if (!g->had && e->kind != ERR_CANCELLED) {
+		end->pairs[i].vf_failed_at = clock_ms();
+		take_back(end, i);
+		leave_vf_as_found(end, i);
+	}
+	return -1;
+}
+
+static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
+{
+	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST &&
+		uplink_entry_yield(end, i, e) < 0)
+		return -1;
+	end->pairs[i].primary_missing = true;
+	return attach_and_prove(end, i, g, e);
+}
+
+/* What was taken out of the VF's way, unless the guest has it after all. */
+static void put_entries_back(struct end *end, size_t i, const struct giving *g, struct err *e)
+{
+	struct err now;
+
+	if (g->had && still_attached(end, i, &now) == 0)
+		return;
+	if (uplink_entry_set(end, i, &now) < 0 || tap_entry_set(end, i, &now) < 0)
+		err_prefix(e, "the standby's entries could not be put back either (%s)", now.msg);
+}
+
+static int give_and_watch(struct end *end, size_t i, struct giving *g, struct err *e)
+{
+	if (yield_and_prove(end, i, g, e) < 0) {
+		put_entries_back(end, i, g, e);
+		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
+	}
+	end->pairs[i].primary_missing = false;
+	proof_ask_guest_agent(end, i);
+	if (uplink_entry_remove(end, i, e) < 0)
+		return -1;
+	/* Whoever goes on from the journal must know that the standby may rest. */
+	return end_note_state(end, i, e);
+}
+
+/*
+ * A guest without its VF has its standby's path before anything else, and for as long as that
+ * lasts.
+ */
+static int let_standby_carry(struct end *end, size_t i, struct err *e)
+{
+	struct err now;
+	bool attached;
+
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	if (attached)
+		return 0;
+	end->pairs[i].primary_missing = true;
+	if (end_note_state(end, i, e) < 0)
+		return -1;
+	if (standby_path_up(end, i, &now) < 0)
+		log_warn("%s: the standby's path is not whole: %s", end->order.name, now.msg);
+	return 0;
+}
+
+/*
+ * Where NIC and VF cannot share the MAC, each try costs the guest its network for as long as it
+ * takes.
+ */
+static bool is_too_soon(const struct end *end, size_t i)
+{
+	int64_t failed_at = end->pairs[i].vf_failed_at;
+
+	return end->patient && failed_at && clock_ms() < failed_at + NEXT_TRY_MS &&
+	       nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+}
+
+static int give_and_note(struct end *end, size_t i, bool unproved, struct err *e)
+{
+	struct giving g = { .unproved = unproved };
+	struct err ignored;
+	int r;
+
+	proof_watch_tap(end, i, &g.watch);
+	r = give_and_watch(end, i, &g, e);
+	free(g.watch.tap);
+	if (r < 0)
+		end_note_state(end, i, &ignored);
+	return r;
+}
+
+int give_vf(struct end *end, size_t i, struct err *e)
+{
+	bool unproved = end->pairs[i].primary_missing;
+
+	/*
+	 * Recover and settling come here without having reserved it. The VF may leave the guest while
+	 * an earlier request is waited for, so the standby is looked after once more then.
+	 */
+	if (let_standby_carry(end, i, e) < 0 || pair_vf_reserve(end, i, e) < 0 ||
+		wait_for_late_unplug(end, i, e) < 0 || let_standby_carry(end, i, e) < 0)
+		return -1;
+	if (is_too_soon(end, i))
+		return err_set(e,
+			"VF %s was not used by the guest a short while ago: it is not tried again so soon",
+			end->order.pairs[i].vf);
+	return give_and_note(end, i, unproved, e);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Giving the guest its VF, with proof. */
+#ifndef CORE_GIVE_H
+#define CORE_GIVE_H
+
+#include "core/end.h"
+
+/*
+ * Gives the guest the VF of the order and proves that the guest drives it; then, and not
+ * before, frames need the standby no more. The uplink entry comes down when the NIC's rule says
+ * so. Used for the destination, for reattach, and to undo a detach: one routine for all.
+ * On failure the standby's path is whole, the uplink entry included, and primary_missing says
+ * whether the domain is without its VF.
+ */
+int give_vf(struct end *end, size_t i, struct err *e);
+
+/* What that may take beyond the order's limits: an earlier request, and taking the VF back. */
+enum { GIVE_EXTRA_MS = 30000 };
+
+#endif
