@@ -514,6 +514,14 @@ with_cpu() {
 	refute_says 'cpu-incompatible'
 }
 
+@test "a machine type that only the domain's own emulator has is no obstacle" {
+	sed -i "s/machine=.q35./machine='pc-q35-11.2'/; s,<devices>,<devices><emulator>/opt/qemu/bin/qemu</emulator>," \
+		"$(live_file vm-01)"
+	set_fake host-b.machine.lacks pc-q35-11.2
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
 @test "machine type that QEMU there does not have" {
 	sed -i "s/machine=.q35./machine='pc-q35-11.2'/" "$(live_file vm-01)"
 	with_cpu "<cpu mode='custom'><model>EPYC</model></cpu>"

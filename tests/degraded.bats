@@ -175,10 +175,15 @@ teardown() {
 	assert_hears host-b vm-01 "$MAC1"
 }
 
-@test "NICs that nobody knows: the entry is dropped before the VF comes" {
+# on_nic DRIVER: all anew
+on_nic() {
 	stop_hosts
 	rm -rf "$FAKE_DIR"
-	NIC_DRIVER=octeontx2-nicpf setup_hosts_and_guests
+	NIC_DRIVER=$1 setup_hosts_and_guests
+}
+
+@test "NICs that nobody knows: the entry is dropped before the VF comes" {
+	on_nic octeontx2-nicpf
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
@@ -188,9 +193,7 @@ teardown() {
 }
 
 @test "NICs that nobody knows: a failure puts the uplink's entry back for the standby" {
-	stop_hosts
-	rm -rf "$FAKE_DIR"
-	NIC_DRIVER=octeontx2-nicpf setup_hosts_and_guests
+	on_nic octeontx2-nicpf
 	set_fake host-b.attach error
 	run_sm vm-01 host-b
 	assert_exit 4
@@ -198,11 +201,56 @@ teardown() {
 }
 
 @test "NICs on which the uplink wins: the entry stays until the VF is proved" {
-	stop_hosts
-	rm -rf "$FAKE_DIR"
-	NIC_DRIVER=ixgbe setup_hosts_and_guests
+	on_nic ixgbe
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
 	sed -n '/host-b guest vm-01 drives/,$p' "$FAKE_DIR/log" | grep -q 'host-b nl.self-delete wan0'
+}
+
+@test "NICs that nobody knows: a VF that a killed agent had attached, and that is not used, goes again" {
+	on_nic octeontx2-nicpf
+	set_fake host-b.drive never
+	fault host-b virDomainAttachDeviceFlags 1 hook:attached
+	hook attached "sleep 0.3; kill -9 \$(cat $FAKE_DIR/host-b.agent.pid)"
+	run_sm --proof-timeout 1 --reattach-retries 0 vm-01 host-b
+	assert_exit 4
+	assert_degraded vm-01 "$MAC1"
+}
+
+@test "a rollback that cannot give the VF back, and then the guest ends: nothing stays on the uplink" {
+	on_nic ixgbe
+	set_fake migrate error
+	set_fake attach error
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_hears host-a vm-01 "$MAC1"
+	fake stop host-a vm-01
+	run_sm recover
+	assert_exit 1
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
+}
+
+@test "a guest that a reattach did not help ends: nothing stays on the uplink" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	run_sm_on host-b reattach vm-01
+	assert_exit 4
+	fake stop host-b vm-01
+	run_sm_on host-b recover
+	assert_exit 1
+	assert_no_entries host-b "$MAC1"
+	assert_no_files
+}
+
+@test "a journal that cannot be written is no reason to leave the guest cut off" {
+	on_nic ixgbe
+	hook full "printf 'host-a journal * error:28\n' >>$FAKE_DIR/faults"
+	fault host-a virDomainDetachDeviceAlias 1 hook:full
+	run_sm vm-01 host-b
+	[[ $status == [15] ]] || { show_run && return 1; }
+	assert_state host-a vm-01 1
+	assert_hears host-a vm-01 "$MAC1"
 }

@@ -704,6 +704,11 @@ move_named() {
 	done
 	await 5 port_forwards host-a above
 	await 5 port_forwards host-b above
+	set_fake host-a.kmsg 'igb 0000:01:00.0: VF 0 requested MAC filter but is administratively denied'
+	run_sm plain host-b
+	assert_exit 1
+	refute_called host-a virDomainDetachDevice
+	rm "$FAKE_DIR/set/host-a.kmsg"
 	run_sm plain host-b
 	assert_exit 0
 	assert_called host-a "nl.self-add above $PLAIN_MAC"

@@ -267,6 +267,19 @@ is_running() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "a new migration asks the host that the old one went to, not the one it goes to itself" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	# The guest is on a third host, as far as host-a can know, which does not answer.
+	on host-a sed -i -e 's/"peer_uuid":"[^"]*"/"peer_uuid":"4c4c4544-0000-4000-8000-00000000000c"/' \
+		-e 's/"text":"host-b"/"text":"host-c"/' "$(journal)"
+	fake stop host-b vm-01
+	: >"$FAKE_DIR/log"
+	run_sm --settle-timeout 1 vm-01 host-b
+	assert_exit 3
+	assert_state host-a vm-01 "3 (migration)"
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+}
+
 @test "a new migration settles the old one first" {
 	all_die_after_detach
 	run_sm vm-01 host-b

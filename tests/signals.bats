@@ -191,6 +191,18 @@ driver_killed_at() {
 	refute_called host-a virDomainResume
 }
 
+@test "the driver is killed, and libvirt lets both copies run: the source's is suspended" {
+	set_fake migrate twice
+	hook migrate.finished "kill -9 \$(cat $FAKE_DIR/driver.pid)"
+	start_sm vm-01 host-b
+	wait_sm
+	await 10 assert_called host-a virDomainSuspend >/dev/null
+	# It goes on asking until somebody has chosen.
+	"$FAKE_DIR/bin/kill-agents" host-a
+	refute_called host-a virDomainAttachDeviceFlags
+	assert_hears host-b vm-01 "$MAC1"
+}
+
 @test "the driver is killed, the source's copy stays paused, the destination has lost it: settled by the agents" {
 	set_fake migrate lost-destination
 	driver_killed_at migrate.switched

@@ -21,57 +21,6 @@ static bool is_wanted(const json_t *journal, int argc, char **argv)
 	return argc == 0 && !json_is_true(json_object_get(journal, "locked"));
 }
 
-/* The command that starts an agent on the other host, from the journal; NULL: unknown. */
-static char **peer_argv(const json_t *journal)
-{
-	const json_t *peer = json_object_get(journal, "peer"), *word;
-	size_t i, n = json_array_size(peer);
-	char **argv;
-
-	if (n == 0)
-		return NULL;
-	argv = mem_new((n + 1) * sizeof(*argv));
-	json_array_foreach(peer, i, word)
-		argv[i] = str_dup(json_string_value(json_object_get(word, "text")));
-	return argv;
-}
-
-static void free_argv(char **argv)
-{
-	for (char **word = argv; word && *word; word++)
-		free(*word);
-	free(argv);
-}
-
-/* Both ends where the other host answers, this one alone where it does not. */
-static enum status recover_one(const struct options *o, struct report *report,
-	const json_t *journal, bool patient)
-{
-	struct target peer = { .label = (char *)"the other host", .argv = peer_argv(journal) };
-	const char *name = json_string_value(json_object_get(journal, "name"));
-	struct outcome out;
-	struct driver d;
-
-	outcome_init(&out);
-	if (driver_open(o, report, &d, &out.err) < 0 || driver_connect(&d, NULL, &out.err) < 0) {
-		out.status = STATUS_INCOMPLETE;
-		out.name = "incomplete";
-	} else {
-		struct err e;
-
-		if (peer.argv && driver_connect_peer(&d, &peer, &e) < 0)
-			log_info("%s", e.msg);
-		if (o->fenced && !d.there && !d.peer_is_silent)
-			log_warn("--fenced does not hold: the other host is not known, or answers");
-		d.patient = patient;
-		recover_both(&d, journal, &out);
-	}
-	report_outcome(report, name, &out);
-	driver_close(&d);
-	free_argv(peer.argv);
-	return out.status;
-}
-
 static int list_here(const struct options *o, struct report *report, json_t **ret, struct err *e)
 {
 	struct driver d;
@@ -96,12 +45,13 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 	if (list_here(o, &report, &list, e) < 0)
 		return -1;
 	json_array_foreach(list, i, journal) {
-		enum status status;
+		struct outcome out;
 
 		if (!is_wanted(journal, argc, argv))
 			continue;
-		status = recover_one(o, &report, journal, argc == 0 || getenv(CMD_UNATTENDED));
-		worst = outcome_severity(status) > outcome_severity(worst) ? status : worst;
+		recover_journal(o, &report, journal, argc == 0 || getenv(CMD_UNATTENDED), &out);
+		report_outcome(&report, json_string_value(json_object_get(journal, "name")), &out);
+		worst = outcome_severity(out.status) > outcome_severity(worst) ? out.status : worst;
 		n_settled++;
 	}
 	json_decref(list);

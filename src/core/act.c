@@ -135,14 +135,15 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))
 		return finish(end, e);
 	end->guest_gone = true;
-	if (!end->order.is_source || v != SETTLE_UNVERIFIED || !end_was_moved(end))
+	if (!end->order.is_source || v == SETTLE_GUEST_ENDED || !end_was_moved(end))
 		return undo_all(end, e);
 	*autostart_off = false;
 	r = undo_all(end, e);
 	*autostart_off = was_off;
-	return r < 0 ? -1
-		     : err_set(e, "%s is %s here, and the destination does not answer",
-			       end->order.name, virt_state_name(state));
+	if (r < 0 || v == SETTLE_MOVED_ON)
+		return r;
+	return err_set(e, "%s is %s here, and the destination does not answer", end->order.name,
+		virt_state_name(state));
 }
 
 /* The source's copy has to stand still, the other one has its standby until somebody chose. */
@@ -177,6 +178,7 @@ int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 		return finish(end, e);
 	case SETTLE_UNVERIFIED:
 	case SETTLE_GUEST_ENDED:
+	case SETTLE_MOVED_ON:
 		return clean_up(end, v, e);
 	case SETTLE_TWICE:
 		return settle_twice(end, e);

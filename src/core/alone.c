@@ -96,6 +96,7 @@ int alone_settle(struct end *end, struct err *e)
 			0 &&
 		e->kind != ERR_TIMEOUT)
 		return -1;
+	a.view.switched = end->order.is_source && end_is_switching(end);
 	v = settle_decide_alone(end->order.is_source, &a.view);
 	log_debug("settling alone: the domain is %s here: %s", virt_state_name(a.view.state),
 		settle_verdict_name(v));

@@ -170,7 +170,7 @@ void check_state(const struct check_view *v)
 	const struct domain_fact *d = &v->host->domain;
 	enum virt_state state = virt_state_from_name(d->state);
 
-	if (state == VIRT_OFF || state == VIRT_MIGRATED)
+	if (state == VIRT_OFF || state == VIRT_MIGRATED || state == VIRT_ENDED)
 		check_found(v, v->host, "", "domain %s is not running (%s)", d->name, d->state);
 	else if (state != VIRT_RUNNING)
 		check_found(v, v->host,

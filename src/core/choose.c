@@ -86,6 +86,7 @@ static bool use_uplink(struct check_view *v, const struct uplink_fact *u, struct
 	str_set(&o->uplink, u->name);
 	str_set(&o->pf, v->pf->name);
 	str_set(&o->uplink_pf, v->pf->name);
+	o->uplink_vf = u->vf_index;
 	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
 	o->filter_limit = nic_filter_limit(u->driver);
 	return true;

@@ -68,10 +68,12 @@ static bool can_act(const struct decide *d, enum settle_verdict v, const struct 
 	return certain && !is_hasty(d, v, view, l) && (d->alone >= 0 || !is_doubtful(v));
 }
 
-/* Time is up. What has to be seen twice before it is done was not. */
-static enum settle_verdict at_last(enum settle_verdict v)
+/* Time is up, and what has to be seen twice, or for a while, before it is done was not. */
+static enum settle_verdict at_last(const struct decide *d, enum settle_verdict v)
 {
-	return v == SETTLE_RESUME ? SETTLE_IN_DOUBT : v;
+	if (v == SETTLE_RESUME)
+		return SETTLE_IN_DOUBT;
+	return v == SETTLE_BACKWARD && d->may_arrive ? SETTLE_WAIT : v;
 }
 
 enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
@@ -90,7 +92,7 @@ enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 		if (told && can_act(d, v, view, &l))
 			break;
 		if (clock_ms() >= deadline) {
-			v = at_last(v);
+			v = at_last(d, v);
 			break;
 		}
 		if (d->between)

@@ -42,6 +42,7 @@ static void on_signal(void *arg)
 
 	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	d->signalled = true;
 	if (d->past_return) {
 		report_warning(d->report, NULL,
 			"there is no way back from here: finishing, then stopping", NULL);
@@ -368,6 +369,7 @@ static json_t *fit_args(const struct host_facts *here, const struct xml_needs *n
 	args = json_object();
 	json_object_set_new(args, "arch", json_text(needs->arch));
 	json_object_set_new(args, "machine", json_text(needs->machine));
+	json_object_set_new(args, "emulator", json_text(needs->emulator));
 	json_object_set_new(args, "virt_type", json_text(needs->virt_type));
 	json_object_set_new(args, "cpu", json_text(cpu));
 	json_object_set_new(args, "is_host", json_boolean(host));

@@ -23,7 +23,8 @@ struct driver {
 	char *owner; /* owned; one line for locks: who runs this */
 	int signal_fd;
 
-	bool interrupted; /* a signal asked to stop */
+	bool signalled;   /* a signal came … */
+	bool interrupted; /* … and is heeded: what was begun is to stop */
 	bool past_return; /* the point of no return is behind: finish forward */
 	bool rolling_back;
 	bool patient;              /* nobody asked for this domain in particular: see end.h */

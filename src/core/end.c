@@ -10,6 +10,7 @@
 #include "agent/journal.h"
 #include "agent/lock.h"
 #include "core/steps.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -111,8 +112,8 @@ static int replay_line(struct end *end, const json_t *line, struct err *e)
 			name ? name : "none", (int)i);
 	if (step)
 		*begun_flag(end, step, i) = json_is_true(json_object_get(line, "begun"));
-	if (json_is_true(json_object_get(line, "switching")))
-		atomic_store(&end->switching, true);
+	if (json_object_get(line, "switching"))
+		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));
 	return state && i >= 0 ? replay_state(end, i, state, e) : 0;
 }
 
@@ -319,12 +320,22 @@ int end_note_state(struct end *end, size_t i, struct err *e)
 	return journal_write(end->journal, new_line(end, (int)i), e);
 }
 
-int end_note_switching(struct end *end, struct err *e)
+int end_note_switching(struct end *end, bool on, struct err *e)
 {
 	json_t *line = new_line(end, END_DOMAIN);
 
-	json_object_set_new(line, "switching", json_true());
+	json_object_set_new(line, "switching", json_boolean(on));
 	return journal_write(end->journal, line, e);
+}
+
+int end_note_state_of_need(struct end *end, size_t i, struct err *e)
+{
+	if (end_note_state(end, i, e) == 0)
+		return 0;
+	if (!end->pairs[i].primary_missing)
+		return -1;
+	log_warn("%s: %s", end->order.name, e->msg);
+	return 0;
 }
 
 bool end_is_told_to_stop(const struct end *end)

@@ -97,6 +97,11 @@ enum { END_DOMAIN = -1 };
 int end_note(struct end *end, const char *step, int i, bool begun, struct err *e);
 /* The pair's state alone has changed. */
 int end_note_state(struct end *end, size_t i, struct err *e);
+/*
+ * The same for what a guest without its VF needs to be reached: a journal that cannot be written is
+ * no reason to leave it cut off, and warned of.
+ */
+int end_note_state_of_need(struct end *end, size_t i, struct err *e);
 
 /* For what waits long without a driver. */
 bool end_is_told_to_stop(const struct end *end);
@@ -105,8 +110,11 @@ void end_clear_stop(const struct end *end);
 
 /* The source has stopped the guest: told from whichever thread, by libvirt or by the driver. */
 void end_set_switching(struct end *end);
-/* Into the journal: from here on the guest may have been started on the destination. */
-int end_note_switching(struct end *end, struct err *e);
+/*
+ * Into the journal: from here on the guest may have been started on the destination (ON), or it
+ * has been decided, with that host in sight, that it was not.
+ */
+int end_note_switching(struct end *end, bool on, struct err *e);
 bool end_is_switching(struct end *end);
 /* Whether the move was begun. */
 bool end_was_moved(const struct end *end);

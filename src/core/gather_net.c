@@ -46,6 +46,18 @@ static void mark_used(struct vf_fact *f, char *why)
 	f->user = why;
 }
 
+/* A VLAN device or macvtap has one device below; IFLA_LINK of others means other things. */
+static bool stands_on(const struct link *l, const struct link *below)
+{
+	static const char *const kinds[] = { "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (str_equal(l->kind, kinds[i]))
+			return l->lower == below->ifindex;
+	return (str_equal(l->kind, "bond") || str_equal(l->kind, "team")) &&
+	       below->master == l->ifindex;
+}
+
 /* A VF whose network device is visible here: does the host itself use it? */
 static void judge_netdev(const struct net_view *net, const struct link *l, struct vf_fact *f)
 {
@@ -57,7 +69,7 @@ static void judge_netdev(const struct net_view *net, const struct link *l, struc
 	else if (has_address(net, l->ifindex))
 		mark_used(f, str_printf("%s has an IP address of this host", l->name));
 	for (size_t i = 0; i < net->links.n; i++)
-		if (net->links.v[i].lower == l->ifindex)
+		if (stands_on(&net->links.v[i], l))
 			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
 }
 
@@ -183,18 +195,6 @@ struct uplink_list {
 	struct uplink_fact *v; /* borrowed by whoever it is gathered for */
 	size_t n;
 };
-
-/* A VLAN device or macvtap has one device below; IFLA_LINK of others means other things. */
-static bool stands_on(const struct link *l, const struct link *below)
-{
-	static const char *const kinds[] = { "vlan", "macvlan", "macvtap" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (str_equal(l->kind, kinds[i]))
-			return l->lower == below->ifindex;
-	return (str_equal(l->kind, "bond") || str_equal(l->kind, "team")) &&
-	       below->master == l->ifindex;
-}
 
 /* Adds TOP once for each SR-IOV function that L is, or stands on. */
 static void add_functions(const struct net_view *net, const struct link *top, const struct link *l,

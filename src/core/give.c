@@ -167,21 +167,29 @@ struct giving {
 	struct tap_watch watch; /* from before the attach */
 	bool had;               /* the guest has had the VF all the time … */
 	bool unproved;          /* … but an earlier try has not seen it used */
+	bool driven;            /* its driver has it, by now */
 };
 
-/* A VF that this call attached goes again if it is not used; one the guest had stays. */
+/* A VF that is none of this program's giving stays where it is. */
+static bool is_guests_own(const struct giving *g)
+{
+	return g->had && !g->unproved;
+}
+
+/* A VF that was given goes again if it is not used; one that is the guest's own stays. */
 static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (attach_and_verify(end, i, &g->had, e) < 0) {
 		leave_vf_as_found(end, i);
 		return -1;
 	}
-	if (proof_wait_for_driver(end, i, e) == 0 && let_vf_hear(end, i, e) == 0 &&
-		((g->had && !g->unproved) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
+	g->driven = proof_wait_for_driver(end, i, e) == 0;
+	if (g->driven && let_vf_hear(end, i, e) == 0 &&
+		(is_guests_own(g) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
-	if (!g->had && e->kind != ERR_CANCELLED) {
+	if (!is_guests_own(g) && e->kind != ERR_CANCELLED) {
 		end->pairs[i].vf_failed_at = clock_ms();
 		take_back(end, i);
 		leave_vf_as_found(end, i);
@@ -198,21 +206,21 @@ static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct e
 	return attach_and_prove(end, i, g, e);
 }
 
-/* What was taken out of the VF's way, unless the guest has it after all. */
-static void put_entries_back(struct end *end, size_t i, const struct giving *g, struct err *e)
+/* The standby carries the guest again, unless its own VF does. */
+static void put_standby_back(struct end *end, size_t i, const struct giving *g, struct err *e)
 {
 	struct err now;
 
-	if (g->had && still_attached(end, i, &now) == 0)
+	if (is_guests_own(g) && g->driven && still_attached(end, i, &now) == 0)
 		return;
-	if (uplink_entry_set(end, i, &now) < 0 || tap_entry_set(end, i, &now) < 0)
-		err_prefix(e, "the standby's entries could not be put back either (%s)", now.msg);
+	if (standby_path_up(end, i, &now) < 0)
+		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
 }
 
 static int give_and_watch(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (yield_and_prove(end, i, g, e) < 0) {
-		put_entries_back(end, i, g, e);
+		put_standby_back(end, i, g, e);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = false;
@@ -237,8 +245,7 @@ static int let_standby_carry(struct end *end, size_t i, struct err *e)
 	if (attached)
 		return 0;
 	end->pairs[i].primary_missing = true;
-	if (end_note_state(end, i, e) < 0)
-		return -1;
+	end_note_state_of_need(end, i, e);
 	if (standby_path_up(end, i, &now) < 0)
 		log_warn("%s: the standby's path is not whole: %s", end->order.name, now.msg);
 	return 0;

@@ -31,7 +31,7 @@ static void tell_switching(void *arg)
 	/* First the destination, which has entries to set. */
 	end->tell(end->tell_arg, "switching", json_object());
 	end_set_switching(end);
-	if (end_note_switching(end, &e) < 0)
+	if (end_note_switching(end, true, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
@@ -59,6 +59,14 @@ int domain_migrate(struct end *end, struct err *e)
 	if (end_domain(end, &d, e) < 0)
 		return -1;
 	return virt_migrate(d, &m, &watcher, end->cancel, e);
+}
+
+int domain_stays(struct end *end, struct err *e)
+{
+	if (!end_is_switching(end))
+		return 0;
+	atomic_store(&end->switching, false);
+	return end_note_switching(end, false, e);
 }
 
 /* Whether the definition names the same VFs as the one the domain is to have. */

@@ -13,6 +13,8 @@ enum { MOVE_LIMIT_MS = 24 * 3600 * 1000 };
  * (settle.h).
  */
 int domain_migrate(struct end *end, struct err *e);
+/* Its undo, once it has been decided that the guest stays on the source. */
+int domain_stays(struct end *end, struct err *e);
 
 /* Makes sure that the persistent definition names the VFs of the order. */
 int definition_verify(struct end *end, struct err *e);

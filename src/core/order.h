@@ -23,7 +23,8 @@ struct pair_order {
 	bool macvtap_was_up; /* resting state of that device */
 	char *pf;            /* the VF's; the uplink's can be another one: */
 	char *uplink_pf;
-	char *rule;           /* nic_rule_name */
+	int64_t uplink_vf; /* number of the VF that the uplink is, or stands on; -1: it is the PF */
+	char *rule;        /* nic_rule_name */
 	int64_t filter_limit; /* MACs that the uplink takes besides its own; 0: not known */
 
 	char *form;          /* of the primary, see form.h */
@@ -59,6 +60,7 @@ struct order {
 	struct word *peer; /* source: the command that starts an agent on the destination */
 	size_t n_peer;
 	char *name, *uuid; /* of the domain */
+	char *peer_uuid;   /* of the other host; NULL: there is none */
 	char *owner;       /* one line for lock files: who runs this */
 	bool persistent, autostart;
 	bool strict; /* an attribute that the VF does not take stops the move */

@@ -155,6 +155,7 @@ static const struct words {
 	[SETTLE_DESTROY_STALE] = { STATUS_DONE, "finished", NULL },
 	[SETTLE_UNVERIFIED] = { STATUS_INCOMPLETE, "unverified", NULL },
 	[SETTLE_GUEST_ENDED] = { STATUS_FAILED, "guest-ended", NULL },
+	[SETTLE_MOVED_ON] = { STATUS_DONE, "finished", NULL },
 	[SETTLE_WAIT] = { STATUS_INCOMPLETE, "in-doubt",
 		"nothing was started, resumed, destroyed or attached" },
 	[SETTLE_IN_DOUBT] = { STATUS_INCOMPLETE, "in-doubt",

@@ -396,6 +396,8 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 	}
 	fill_order(&ret->source, source, r);
 	fill_order(&ret->destination, source, r);
+	ret->source.peer_uuid = str_dup(destination->uuid);
+	ret->destination.peer_uuid = str_dup(source->uuid);
 	ret->source.is_source = true;
 	for (char *const *word = r->peer; word && *word; word++)
 		((struct word *)mem_append(&ret->source.peer, &ret->source.n_peer,

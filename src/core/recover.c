@@ -1,21 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/recover.h"
 
+#include <stdlib.h>
+
 #include "core/decide.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 
-int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e)
+/* *RET_HOST (may be NULL): the host's UUID, which the caller frees. */
+static int list_journals(struct driver *d, struct client *client, json_t **ret, char **ret_host,
+	struct err *e)
 {
 	json_t *reply = NULL;
 
 	if (call_once(&d->group, client, "journals", NULL, driver_request_ms(d), &reply, e) < 0)
 		return -1;
 	*ret = json_incref(json_object_get(reply, "journals"));
+	if (ret_host)
+		*ret_host = str_dup(json_string_value(json_object_get(reply, "host_uuid")));
 	json_decref(reply);
 	return 0;
+}
+
+int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e)
+{
+	return list_journals(d, client, ret, NULL, e);
+}
+
+/* Whether the host HOST_UUID is the other one of that journal's run. */
+static bool is_peer_of(const json_t *journal, const char *host_uuid)
+{
+	return str_equal(json_string_value(json_object_get(journal, "peer_uuid")), host_uuid);
+}
+
+static bool is_about(const json_t *journal, const char *domain)
+{
+	return str_equal(json_string_value(json_object_get(journal, "name")), domain) ||
+	       str_equal(json_string_value(json_object_get(journal, "uuid")), domain);
 }
 
 static json_t *with_text(const char *key, const char *value)
@@ -66,7 +89,11 @@ static int reopen(struct driver *d, struct client *client, const char *uuid, con
 	return -1;
 }
 
-void recover_domain(struct driver *d, struct client *client, struct client *peer,
+/*
+ * Settles the domain of JOURNAL (an element of recover_list) on CLIENT's host. PEER: an agent on the
+ * other host, or NULL where it cannot be reached.
+ */
+static void recover_domain(struct driver *d, struct client *client, struct client *peer,
 	const json_t *journal, struct outcome *ret)
 {
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
@@ -95,47 +122,117 @@ void recover_domain(struct driver *d, struct client *client, struct client *peer
 	driver_close_order(d, client, false);
 }
 
-/* Settles the other host's journal of that domain; false: it has none. */
-static bool recover_there(struct driver *d, const json_t *journal, struct outcome *ret)
+/* ---- both hosts ---- */
+
+/* Settles the other host's journal of that domain, one of LIST; false: it has none. */
+static bool recover_there(struct driver *d, const json_t *list, const char *uuid,
+	struct outcome *ret)
 {
-	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
-	json_t *list = NULL, *other;
-	bool found = false;
+	const json_t *journal;
 	size_t i;
 
-	outcome_init(ret);
-	if (recover_list(d, d->there, &list, &ret->err) < 0) {
-		outcome_say(ret, STATUS_INCOMPLETE, "incomplete", uuid, client_label(d->there),
-			"its journals could not be read");
+	json_array_foreach(list, i, journal) {
+		if (!is_about(journal, uuid))
+			continue;
+		recover_domain(d, d->there, d->here, journal, ret);
 		return true;
 	}
-	json_array_foreach(list, i, other) {
-		if (!str_equal(json_string_value(json_object_get(other, "uuid")), uuid))
-			continue;
-		recover_domain(d, d->there, d->here, other, ret);
-		found = true;
-	}
-	json_decref(list);
-	return found;
+	return false;
 }
 
-void recover_both(struct driver *d, const json_t *journal, struct outcome *ret)
+/* The worse of two outcomes counts, and the other one is told. */
+static void merge(struct driver *d, const struct outcome *there, struct outcome *ret)
 {
-	struct outcome there, other;
+	struct outcome other = *there;
 
-	recover_domain(d, d->here, d->there, journal, ret);
-	if (!d->there || !recover_there(d, journal, &there))
-		return;
 	/* A guest that lives there without its VF is not all well here either. */
-	other = there;
-	if (outcome_severity(there.status) > outcome_severity(ret->status)) {
+	if (outcome_severity(there->status) > outcome_severity(ret->status)) {
 		other = *ret;
-		*ret = there;
+		*ret = *there;
 	}
 	if (other.err.kind != ERR_NONE)
 		report_warning(d->report, NULL, other.err.msg, other.err.hint);
 	log_info("%s", other.text);
 }
+
+/* What the host that answers has; one that is not the run's other host counts as not reached. */
+static void connect_there(struct driver *d, const struct target *peer, const json_t *journal,
+	json_t **ret_list)
+{
+	CLEANUP_FREE char *host = NULL;
+	struct err e;
+
+	if (driver_connect_peer(d, peer, &e) < 0 ||
+		list_journals(d, d->there, ret_list, &host, &e) < 0) {
+		log_info("%s", e.msg);
+		d->there = NULL;
+	} else if (!is_peer_of(journal, host)) {
+		log_warn("the host that answers now is not the one of the interrupted run");
+		d->there = NULL;
+	}
+}
+
+/* The command that starts an agent on the other host, from the journal; NULL: unknown. */
+static char **peer_argv(const json_t *journal)
+{
+	const json_t *peer = json_object_get(journal, "peer"), *word;
+	size_t i, n = json_array_size(peer);
+	char **argv;
+
+	if (n == 0)
+		return NULL;
+	argv = mem_new((n + 1) * sizeof(*argv));
+	json_array_foreach(peer, i, word)
+		argv[i] = str_dup(json_string_value(json_object_get(word, "text")));
+	return argv;
+}
+
+static void free_argv(char **argv)
+{
+	for (char **word = argv; word && *word; word++)
+		free(*word);
+	free(argv);
+}
+
+static void recover_connected(struct driver *d, const struct target *peer, const json_t *journal,
+	struct outcome *ret)
+{
+	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
+	struct outcome there;
+	json_t *list = NULL;
+
+	if (peer->argv)
+		connect_there(d, peer, journal, &list);
+	if (d->options->fenced && !d->there && !d->peer_is_silent)
+		log_warn("--fenced does not hold: the other host is not known, or answers");
+	recover_domain(d, d->here, d->there, journal, ret);
+	if (d->there && recover_there(d, list, uuid, &there))
+		merge(d, &there, ret);
+	json_decref(list);
+}
+
+bool recover_journal(const struct options *o, struct report *report, const json_t *journal,
+	bool patient, struct outcome *ret)
+{
+	struct target peer = { .label = (char *)"the other host", .argv = peer_argv(journal) };
+	struct driver d;
+	bool signalled;
+
+	outcome_init(ret);
+	if (driver_open(o, report, &d, &ret->err) < 0 || driver_connect(&d, NULL, &ret->err) < 0) {
+		ret->status = STATUS_INCOMPLETE;
+		ret->name = "incomplete";
+	} else {
+		d.patient = patient;
+		recover_connected(&d, &peer, journal, ret);
+	}
+	signalled = d.signalled;
+	driver_close(&d);
+	free_argv(peer.argv);
+	return signalled;
+}
+
+/* ---- before something new ---- */
 
 /*
  * The mark of a guest that lives on this host without its VF: what is begun now takes it over.
@@ -152,40 +249,61 @@ static bool is_degraded_mark(struct driver *d, const struct client *client, cons
 	return here.reachable && here.state == VIRT_RUNNING;
 }
 
-static int recover_before_on(struct driver *d, struct client *client, struct client *peer,
-	const char *domain, struct err *e)
+/*
+ * The other host of the interrupted run need not be one of those that are connected now: without it
+ * nothing is known of a guest that may have left.
+ */
+static void recover_one_before(struct driver *d, struct client *client, struct client *peer,
+	const json_t *journal, struct outcome *ret)
 {
-	json_t *list = NULL, *journal;
+	report_warning(d->report, client_label(client),
+		"an interrupted run left a journal of this domain; it is settled first", NULL);
+	if (!peer && client == d->here && json_is_true(json_object_get(journal, "is_source")))
+		d->signalled |= recover_journal(d->options, d->report, journal, false, ret);
+	else
+		recover_domain(d, client, peer, journal, ret);
+	d->rolling_back = false;
+}
+
+static int recover_before_on(struct driver *d, struct client *client, struct client *other,
+	const json_t *list, const char *other_uuid, const char *domain, struct err *e)
+{
+	const json_t *journal;
 	struct outcome out;
 	size_t i;
 
 	outcome_init(&out);
-	if (recover_list(d, client, &list, e) < 0)
-		return -1;
 	json_array_foreach(list, i, journal) {
-		const char *name = json_string_value(json_object_get(journal, "name"));
-		const char *uuid = json_string_value(json_object_get(journal, "uuid"));
 		/* A run that goes on is told of as such, by who looks for locks. */
-		if ((!str_equal(name, domain) && !str_equal(uuid, domain)) ||
+		if (!is_about(journal, domain) ||
 			json_is_true(json_object_get(journal, "locked")) ||
 			is_degraded_mark(d, client, journal))
 			continue;
-		report_warning(d->report, client_label(client),
-			"an interrupted run left a journal of this domain; it is settled first",
-			NULL);
-		recover_domain(d, client, peer, journal, &out);
-		d->rolling_back = false;
+		recover_one_before(d, client, is_peer_of(journal, other_uuid) ? other : NULL,
+			journal, &out);
 	}
-	json_decref(list);
 	if (out.status == STATUS_INCOMPLETE || out.status == STATUS_BUSY)
 		return err_set_kind(e, out.status == STATUS_BUSY ? ERR_BUSY : ERR_REFUSED, "%s%s%s",
 			out.text, out.err.kind ? ": " : "", out.err.kind ? out.err.msg : "");
+	if (d->signalled)
+		return err_set_kind(e, ERR_CANCELLED, "stopped by a signal; nothing new was begun");
 	return 0;
 }
 
 int recover_before(struct driver *d, const char *domain, struct err *e)
 {
-	if (recover_before_on(d, d->here, d->there, domain, e) < 0)
-		return -1;
-	return d->there ? recover_before_on(d, d->there, d->here, domain, e) : 0;
+	CLEANUP_FREE char *here = NULL;
+	CLEANUP_FREE char *there = NULL;
+	json_t *list_here = NULL, *list_there = NULL;
+	int r = list_journals(d, d->here, &list_here, &here, e);
+
+	if (r == 0 && d->there)
+		r = list_journals(d, d->there, &list_there, &there, e);
+	if (r == 0)
+		r = recover_before_on(d, d->here, d->there, list_here, there, domain, e);
+	if (r == 0 && d->there)
+		r = recover_before_on(d, d->there, d->here, list_there, here, domain, e);
+	json_decref(list_here);
+	json_decref(list_there);
+	return r;
 }

@@ -94,6 +94,7 @@ static int op_fit(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		.arch = json_string_value(json_object_get(args, "arch")),
 		.machine = json_string_value(json_object_get(args, "machine")),
 		.virt_type = json_string_value(json_object_get(args, "virt_type")),
+		.emulator = json_string_value(json_object_get(args, "emulator")),
 		.xml = json_string_value(json_object_get(args, "cpu")),
 		.is_host = json_is_true(json_object_get(args, "is_host")),
 	};
@@ -269,8 +270,15 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 
 static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
-	json_t *uuids = journal_list(), *list = json_array(), *uuid;
+	json_t *uuids, *list, *uuid;
+	struct virt_host host = { 0 };
+	struct agent *a = ctx;
 	size_t i;
+
+	if (need_hello(a, e) < 0 || virt_host_get(a->end.virt, &host, e) < 0)
+		return -1;
+	uuids = journal_list();
+	list = json_array();
 
 	json_array_foreach(uuids, i, uuid) {
 		CLEANUP_FREE char *lock = str_printf("domain-%s", json_string_value(uuid));
@@ -287,6 +295,7 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 			json_object_set(one, "owner", json_object_get(head, "owner"));
 			json_object_set(one, "is_source", json_object_get(head, "is_source"));
 			json_object_set(one, "peer", json_object_get(head, "peer"));
+			json_object_set(one, "peer_uuid", json_object_get(head, "peer_uuid"));
 			json_object_set_new(one, "n_pairs",
 				json_integer((json_int_t)json_array_size(
 					json_object_get(head, "pairs"))));
@@ -297,6 +306,8 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 	json_decref(uuids);
 	*ret = json_object();
 	json_object_set_new(*ret, "journals", list);
+	json_object_set_new(*ret, "host_uuid", json_text(host.uuid));
+	virt_host_free(&host);
 	return 0;
 }
 

@@ -458,6 +458,7 @@ static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
 	r->sides.order[SOURCE] = &r->plan->source;
 	r->sides.order[DESTINATION] = &r->plan->destination;
 	outcome_init(r->out);
+	driver(r)->rolling_back = false; /* of an earlier try, or of what was settled first */
 	if (sides_open(&r->sides, SOURCE, &e) < 0 || sides_open(&r->sides, DESTINATION, &e) < 0)
 		outcome_not_begun(r->out, parties(r), &e);
 	else

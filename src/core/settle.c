@@ -5,7 +5,7 @@
 #include "util/str.h"
 
 /* What a host's state means for the decision; ANY matches all of them. */
-enum side { ANY, RUNNING, MIGRATING, LEFT, GONE, UNREACHABLE };
+enum side { ANY, RUNNING, MIGRATING, LEFT, ENDED, GONE, UNREACHABLE };
 
 static enum side side_of(const struct settle_view *v)
 {
@@ -19,6 +19,8 @@ static enum side side_of(const struct settle_view *v)
 		return MIGRATING;
 	case VIRT_MIGRATED:
 		return LEFT;
+	case VIRT_ENDED:
+		return ENDED;
 	case VIRT_ABSENT:
 	case VIRT_OFF:
 	case VIRT_CRASHED:
@@ -49,13 +51,18 @@ static const struct {
 	{ MIGRATING, RUNNING, ALWAYS, SETTLE_DESTROY_STALE },
 	{ MIGRATING, MIGRATING, ALWAYS, SETTLE_WAIT },
 	{ MIGRATING, UNREACHABLE, ALWAYS, SETTLE_IN_DOUBT },
+	/* It has been on the destination: what stands still on the source is old. */
+	{ MIGRATING, LEFT, ALWAYS, SETTLE_IN_DOUBT },
+	{ MIGRATING, ENDED, ALWAYS, SETTLE_IN_DOUBT },
 	{ MIGRATING, ANY, ALWAYS, SETTLE_RESUME },
 	{ LEFT, UNREACHABLE, ALWAYS, SETTLE_UNVERIFIED },
 	{ GONE, UNREACHABLE, ALWAYS, SETTLE_UNVERIFIED },
+	{ ENDED, UNREACHABLE, ALWAYS, SETTLE_UNVERIFIED },
 	{ UNREACHABLE, UNREACHABLE, ALWAYS, SETTLE_IN_DOUBT },
 	{ ANY, RUNNING, ALWAYS, SETTLE_FORWARD },
 	{ ANY, MIGRATING, ALWAYS, SETTLE_WAIT },
 	{ UNREACHABLE, ANY, ALWAYS, SETTLE_IN_DOUBT },
+	{ ANY, LEFT, ALWAYS, SETTLE_MOVED_ON },
 	{ ANY, ANY, ALWAYS, SETTLE_GUEST_ENDED },
 };
 
@@ -131,6 +138,7 @@ static const char *const verdict_names[] = {
 	[SETTLE_IN_DOUBT] = "in doubt",
 	[SETTLE_UNVERIFIED] = "moved, destination not verified",
 	[SETTLE_GUEST_ENDED] = "the guest ended by itself",
+	[SETTLE_MOVED_ON] = "the guest has left the destination again",
 	[SETTLE_TWICE] = "running twice",
 };
 

@@ -34,7 +34,8 @@ enum settle_verdict {
 	SETTLE_IN_DOUBT,      /* start, resume, destroy, attach nothing */
 	SETTLE_UNVERIFIED,    /* the source's own cleanup only; the destination was not seen */
 	SETTLE_GUEST_ENDED,   /* the guest ended by itself: clean both, start nothing */
-	SETTLE_TWICE,         /* two running copies: suspend the source's, touch no VF */
+	SETTLE_MOVED_ON, /* it was migrated on from the destination: clean both, start nothing */
+	SETTLE_TWICE,    /* two running copies: suspend the source's, touch no VF */
 };
 
 enum settle_verdict settle_decide(const struct settle_view *source,

@@ -94,7 +94,9 @@ static int undo_detach(struct end *end, size_t i, struct err *e)
 /* The entry is in the way of a guest that is gone, and give_vf's business otherwise. */
 static int undo_late_uplink_entry(struct end *end, size_t i, struct err *e)
 {
-	return end->guest_gone ? uplink_entry_remove(end, i, e) : 0;
+	if (end->guest_gone)
+		return uplink_entry_remove(end, i, e);
+	return needs_standby(end, i) ? UNDO_PUT_OFF : 0;
 }
 
 /* Whoever asks may have lost sight of this host meanwhile. */
@@ -132,6 +134,12 @@ static int leave(struct end *end, size_t i, struct err *e)
 	if (tap_entry_remove(end, i, e) < 0)
 		return -1;
 	return uplink_entry_remove(end, i, e);
+}
+
+/* A guest that was to get its VF here is gone. */
+static int undo_give(struct end *end, size_t i, struct err *e)
+{
+	return leave(end, i, e) < 0 ? -1 : attr_restore(end, i, e);
 }
 
 static int leave_source(struct end *end, size_t i, struct err *e)
@@ -186,7 +194,7 @@ const struct step steps[] = {
 	{ step_autostart_off, "take autostart from the source",
 		.source = { .domain = autostart_clear, .undo_domain = autostart_restore } },
 	{ step_migrate, "migrate",
-		.source = { .domain = domain_migrate },
+		.source = { .domain = domain_migrate, .undo_domain = domain_stays },
 		.destination = { .domain = arrival_wait, .undo_pair = leave } },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",
@@ -194,7 +202,7 @@ const struct step steps[] = {
 	{ "autostart-on", "give autostart to the destination",
 		.destination = { .domain = autostart_take_over }, .forward = true },
 	{ step_give_vf, "give the guest its VF and see it used",
-		.destination = { .pair = give_vf }, .forward = true },
+		.destination = { .pair = give_vf, .undo_pair = undo_give }, .forward = true },
 	{ "rest-standby", "standby link down, definition checked",
 		.destination = { .pair = rest_standby, .domain = definition_verify },
 		.forward = true },

@@ -72,7 +72,7 @@ static int remember_found(struct end *end, size_t i, const struct fdb_list *all,
 		*f = (struct found_entry){ entry->port, entry->bridge, entry->vlan,
 			entry->kind == FDB_LOCAL, entry->sticky };
 	}
-	return s->n_found ? end_note_state(end, i, e) : 0;
+	return s->n_found ? end_note_state_of_need(end, i, e) : 0;
 }
 
 static int restore_found(struct end *end, const struct mac *mac, const struct found_entry *f,

@@ -29,7 +29,7 @@ static int claim_self_entry(struct end *end, size_t i, struct err *e)
 	if (end->pairs[i].self_added)
 		return 0;
 	end->pairs[i].self_added = true;
-	return end_note_state(end, i, e);
+	return end_note_state_of_need(end, i, e);
 }
 
 int uplink_entry_claim(struct end *end, size_t i, struct err *e)
@@ -95,12 +95,12 @@ static int set_macvtap(struct end *end, size_t i, bool up, struct err *e)
  */
 static char *complaint_since(const struct pair_order *p, int mark)
 {
-	struct kmsg_about about = { .pf = p->uplink_pf ? p->uplink_pf : p->pf, .vf = -1 };
+	struct kmsg_about about = { .pf = p->uplink_pf ? p->uplink_pf : p->pf,
+		.vf = (int)p->uplink_vf };
 	struct err ignored;
 
 	if (pci_of_netdev(about.pf, about.pf_address, &ignored) < 0)
 		return NULL;
-	about.vf = pci_vf_of_netdev(about.pf, p->uplink);
 	return kmsg_find_complaint(mark, &about);
 }
 

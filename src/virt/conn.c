@@ -180,7 +180,7 @@ enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_r
 		r = virConnectCompareCPU(v->conn, cpu->xml,
 			VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
 	else
-		r = virConnectCompareHypervisorCPU(v->conn, NULL, cpu->arch, cpu->machine,
+		r = virConnectCompareHypervisorCPU(v->conn, cpu->emulator, cpu->arch, cpu->machine,
 			cpu->virt_type, cpu->xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
 	if (r == VIR_CPU_COMPARE_IDENTICAL || r == VIR_CPU_COMPARE_SUPERSET)
 		return VIRT_FIT_YES;

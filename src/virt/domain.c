@@ -12,6 +12,7 @@ static const char *const state_names[] = {
 	[VIRT_ABSENT] = "absent",
 	[VIRT_OFF] = "shut off",
 	[VIRT_MIGRATED] = "shut off (migrated)",
+	[VIRT_ENDED] = "shut down",
 	[VIRT_RUNNING] = "running",
 	[VIRT_PAUSED] = "paused",
 	[VIRT_MIGRATING] = "paused (migrating)",
@@ -125,6 +126,19 @@ static bool is_between_hosts(int paused_reason)
 	       paused_reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED;
 }
 
+static enum virt_state classify_off(int reason)
+{
+	switch (reason) {
+	case VIR_DOMAIN_SHUTOFF_MIGRATED:
+		return VIRT_MIGRATED;
+	case VIR_DOMAIN_SHUTOFF_SHUTDOWN:
+	case VIR_DOMAIN_SHUTOFF_SAVED:
+		return VIRT_ENDED;
+	default: /* what libvirt says of an incoming guest that failed is among these */
+		return VIRT_OFF;
+	}
+}
+
 static enum virt_state classify(int state, int reason)
 {
 	switch (state) {
@@ -134,7 +148,7 @@ static enum virt_state classify(int state, int reason)
 	case VIR_DOMAIN_PAUSED:
 		return is_between_hosts(reason) ? VIRT_MIGRATING : VIRT_PAUSED;
 	case VIR_DOMAIN_SHUTOFF:
-		return reason == VIR_DOMAIN_SHUTOFF_MIGRATED ? VIRT_MIGRATED : VIRT_OFF;
+		return classify_off(reason);
 	case VIR_DOMAIN_PMSUSPENDED:
 		return VIRT_PAUSED;
 	default:

@@ -55,10 +55,9 @@ enum virt_fit {
 };
 
 struct virt_cpu {
-	const char *arch, *machine,
-		*virt_type; /* NULL: the default. The emulator is this host's own. */
-	const char *xml;    /* <cpu> */
-	bool is_host;       /* it is that of another host, and not one that QEMU makes up */
+	const char *arch, *machine, *virt_type, *emulator; /* NULL: the default */
+	const char *xml;                                   /* <cpu> */
+	bool is_host; /* it is that of another host, and not one that QEMU makes up */
 };
 
 /*
@@ -91,6 +90,7 @@ enum virt_state {
 	VIRT_ABSENT,   /* no such domain */
 	VIRT_OFF,      /* defined, shut off */
 	VIRT_MIGRATED, /* defined, shut off because it was migrated away */
+	VIRT_ENDED,    /* defined, shut off by the guest, or saved: it has run here */
 	VIRT_RUNNING,
 	VIRT_PAUSED,    /* by a user, by an I/O error, … */
 	VIRT_MIGRATING, /* paused because of migration: incoming here, or switched over from here */

@@ -13,6 +13,7 @@ void xml_needs_free(struct xml_needs *n)
 	free(n->virt_type);
 	free(n->arch);
 	free(n->machine);
+	free(n->emulator);
 	free(n->cpu);
 	free(n->cpu_mode);
 	*n = (struct xml_needs){ 0 };
@@ -46,6 +47,7 @@ int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e)
 		.virt_type = tree_attr(root, "type"),
 		.arch = tree_attr(type, "arch"),
 		.machine = tree_attr(type, "machine"),
+		.emulator = tree_text(tree_child(tree_child(root, "devices"), "emulator")),
 		.cpu = cpu ? tree_print(cpu) : NULL,
 		.cpu_mode = tree_attr(cpu, "mode"),
 	};

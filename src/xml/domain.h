@@ -14,6 +14,7 @@ struct xml_needs {
 	bool hugepages;
 	char *virt_type; /* owned, as all of them; "kvm", "qemu" */
 	char *arch, *machine;
+	char *emulator; /* NULL: libvirt's own choice */
 	char *cpu;      /* the whole element; NULL: none */
 	char *cpu_mode; /* NULL: none */
 };

@@ -574,7 +574,8 @@ EXPORT int virConnectCompareHypervisorCPU(virConnectPtr conn, const char *emulat
 
 	if (enter("virConnectCompareHypervisorCPU", NULL, "%s", "") < 0)
 		return -1;
-	if (!machine || !world_is(conn->host, "machine.lacks", machine))
+	/* Only the distribution's own QEMU lacks it. */
+	if (!machine || emulator || !world_is(conn->host, "machine.lacks", machine))
 		return compare_cpu(conn, xmlCPU);
 	why = text("the machine '%s' is not supported by emulator '/usr/bin/qemu-system-%s'",
 		machine, arch);

@@ -37,6 +37,18 @@ static void test_rows(void)
 	is_verdict(at(VIRT_MIGRATED), away, SETTLE_UNVERIFIED, "migrated, unreachable");
 	is_verdict(at(VIRT_ABSENT), away, SETTLE_UNVERIFIED, "undefined, unreachable");
 	is_verdict(at(VIRT_OFF), at(VIRT_ABSENT), SETTLE_GUEST_ENDED, "shut off, absent");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_MIGRATED), SETTLE_IN_DOUBT,
+		"switched over, and migrated on from the destination");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_ENDED), SETTLE_IN_DOUBT,
+		"switched over, and shut down on the destination");
+	is_verdict(at(VIRT_MIGRATING), at(VIRT_OFF), SETTLE_RESUME,
+		"switched over, shut off on the destination: the incoming guest failed");
+	is_verdict(at(VIRT_OFF), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
+		"shut off, migrated on from the destination");
+	is_verdict(at(VIRT_MIGRATED), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
+		"migrated, and migrated on from the destination");
+	is_verdict(at(VIRT_MIGRATED), at(VIRT_ENDED), SETTLE_GUEST_ENDED,
+		"migrated, shut down on the destination");
 	is_verdict(at(VIRT_RUNNING), at(VIRT_RUNNING), SETTLE_TWICE, "running, running");
 	is_verdict(away, away, SETTLE_IN_DOUBT, "unreachable both");
 	is_verdict(at(VIRT_PAUSED), at(VIRT_ABSENT), SETTLE_BACKWARD, "paused by a user, absent");
@@ -55,8 +67,7 @@ static bool is(const struct settle_view *v, enum virt_state state)
 /* False when the verdict could make two copies, or lose the only one. */
 static bool is_safe(const struct settle_view *s, const struct settle_view *d, enum settle_verdict v)
 {
-	bool gone_there = is(d, VIRT_ABSENT) || is(d, VIRT_OFF) || is(d, VIRT_CRASHED) ||
-			  is(d, VIRT_MIGRATED);
+	bool gone_there = is(d, VIRT_ABSENT) || is(d, VIRT_OFF) || is(d, VIRT_CRASHED);
 
 	if ((s->reachable && s->job) || (d->reachable && d->job))
 		return v == SETTLE_WAIT;
@@ -78,8 +89,11 @@ static bool is_safe(const struct settle_view *s, const struct settle_view *d, en
 		return s->reachable && !lives(s) && !is(s, VIRT_MIGRATING) && !d->reachable;
 	case SETTLE_WAIT:
 		return is(d, VIRT_MIGRATING);
+	case SETTLE_MOVED_ON:
+		return !lives(s) && is(d, VIRT_MIGRATED) && !is(s, VIRT_MIGRATING);
 	case SETTLE_IN_DOUBT:
-		return !s->reachable || !d->reachable;
+		return !s->reachable || !d->reachable ||
+		       (is(s, VIRT_MIGRATING) && (is(d, VIRT_MIGRATED) || is(d, VIRT_ENDED)));
 	}
 	return false;
 }
