@@ -5,6 +5,8 @@
 
 #include "core/attr.h"
 #include "core/check_priv.h"
+#include "core/nic.h"
+#include "net/pci.h"
 #include "core/form.h"
 #include "core/nic.h"
 #include "util/mem.h"
@@ -132,7 +134,7 @@ void check_spoofchk(const struct check_view *v)
  */
 void check_filter_leak(const struct check_view *v)
 {
-	if (v->pf && str_equal(v->pf->driver, "igb") && v->uplink->vf_index >= 0)
+	if (v->pf && nic_leaks_filters(v->pf->driver) && v->uplink->vf_index >= 0)
 		check_found(v, v->host,
 			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees "
 			"them.",
@@ -236,7 +238,7 @@ void check_other_pf(const struct check_view *v)
 /* A driver of the vfio family that is made for one device can save and load its state. */
 void check_native(const struct check_view *v)
 {
-	if (strstr(v->vf->driver, "vfio") && !str_equal(v->vf->driver, "vfio-pci"))
+	if (pci_driver_is_vfio(v->vf->driver) && !str_equal(v->vf->driver, "vfio-pci"))
 		check_found(v, v->host,
 			"See whether virsh migrate moves the domain without the pair.",
 			"VF %s is bound to %s: it may be that QEMU can migrate it as it is, and that "

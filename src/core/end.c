@@ -84,19 +84,12 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 
 	if (record_decode(&pair_state_record, state, &fresh, e) < 0)
 		return -1;
+	memcpy(fresh.begun, now->begun, sizeof(fresh.begun));
 	free(now->found);
-	now->found = fresh.found;
-	now->n_found = fresh.n_found;
-	now->self_added = fresh.self_added;
-	now->primary_missing = fresh.primary_missing;
-	now->attr_noted = fresh.attr_noted;
-	now->attr_found = fresh.attr_found;
-	now->attr_pf = fresh.attr_pf;
-	now->attr_vf = fresh.attr_vf;
-	now->had_mac = fresh.had_mac;
-	now->unplug_asked = end->same_boot ? fresh.unplug_asked : 0;
-	now->unplug_until = fresh.unplug_until;
-	now->vf_failed_at = end->same_boot ? fresh.vf_failed_at : 0;
+	*now = fresh;
+	/* Clocks of another boot tell nothing. */
+	if (!end->same_boot)
+		now->unplug_asked = now->vf_failed_at = 0;
 	return 0;
 }
 

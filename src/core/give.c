@@ -235,7 +235,7 @@ static int give_and_watch(struct end *end, size_t i, struct giving *g, struct er
  * A guest without its VF has its standby's path before anything else, and for as long as that
  * lasts.
  */
-static int let_standby_carry(struct end *end, size_t i, struct err *e)
+static int carry_without_vf(struct end *end, size_t i, struct err *e)
 {
 	struct err now;
 	bool attached;
@@ -285,8 +285,8 @@ int give_vf(struct end *end, size_t i, struct err *e)
 	 * Recover and settling come here without having reserved it. The VF may leave the guest while
 	 * an earlier request is waited for, so the standby is looked after once more then.
 	 */
-	if (let_standby_carry(end, i, e) < 0 || pair_vf_reserve(end, i, e) < 0 ||
-		wait_for_late_unplug(end, i, e) < 0 || let_standby_carry(end, i, e) < 0)
+	if (carry_without_vf(end, i, e) < 0 || pair_vf_reserve(end, i, e) < 0 ||
+		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0)
 		return -1;
 	if (is_too_soon(end, i))
 		return err_set(e,

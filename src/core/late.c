@@ -35,7 +35,7 @@ struct watch {
 };
 
 /* Its frames come first: the standby has to carry them from now on. */
-static void let_standby_carry(struct end *end, size_t i)
+static void carry_now(struct end *end, size_t i)
 {
 	struct err e;
 
@@ -77,7 +77,7 @@ static int look_for_late_unplug(void *arg, struct err *e)
 			primary_is_attached(w->end, i, &attached, e) < 0 || attached)
 			continue;
 		w->gone[i] = any = true;
-		let_standby_carry(w->end, i);
+		carry_now(w->end, i);
 	}
 	return any;
 }

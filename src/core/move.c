@@ -70,14 +70,14 @@ int domain_stays(struct end *end, struct err *e)
 }
 
 /* Whether the definition names the same VFs as the one the domain is to have. */
-static int definition_is_right(struct end *end, struct virt_domain *d, bool *ret, char **ret_xml,
-	struct err *e)
+static int definition_is_right(struct end *end, struct virt_domain *d, bool *ret, struct err *e)
 {
 	CLEANUP_PAIRS struct xml_pair_list now = { 0 };
 	CLEANUP_PAIRS struct xml_pair_list wanted = { 0 };
+	CLEANUP_FREE char *xml = NULL;
 
-	if (virt_domain_xml(d, VIRT_XML_INACTIVE, ret_xml, e) < 0 ||
-		xml_pairs_find(*ret_xml, &now, e) < 0 ||
+	if (virt_domain_xml(d, VIRT_XML_INACTIVE, &xml, e) < 0 ||
+		xml_pairs_find(xml, &now, e) < 0 ||
 		xml_pairs_find(end->order.inactive_xml, &wanted, e) < 0)
 		return -1;
 	*ret = true;
@@ -93,11 +93,10 @@ static int definition_is_right(struct end *end, struct virt_domain *d, bool *ret
 
 static int redefine(struct end *end, struct virt_domain *d, struct err *e)
 {
-	CLEANUP_FREE char *now = NULL;
 	bool right;
 
 	if (virt_define(end->virt, end->order.inactive_xml, e) < 0 ||
-		definition_is_right(end, d, &right, &now, e) < 0)
+		definition_is_right(end, d, &right, e) < 0)
 		return -1;
 	return right ? 0
 		     : err_set(e, "the definition still does not name the VF after it was changed");
@@ -106,12 +105,11 @@ static int redefine(struct end *end, struct virt_domain *d, struct err *e)
 int definition_verify(struct end *end, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
-	CLEANUP_FREE char *now = NULL;
 	bool right;
 
 	if (!end->order.persistent || !end->order.inactive_xml)
 		return 0;
-	if (end_domain(end, &d, e) < 0 || definition_is_right(end, d, &right, &now, e) < 0)
+	if (end_domain(end, &d, e) < 0 || definition_is_right(end, d, &right, e) < 0)
 		return -1;
 	return right ? 0 : redefine(end, d, e);
 }
@@ -134,10 +132,7 @@ int autostart_take_over(struct end *end, struct err *e)
 
 int autostart_clear(struct end *end, struct err *e)
 {
-	int r = set_autostart(end, false, e);
-
-	/* --undefine-source leaves nothing whose autostart could be cleared. */
-	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
+	return set_autostart(end, false, e);
 }
 
 int autostart_restore(struct end *end, struct err *e)

@@ -17,18 +17,20 @@
 struct nic {
 	const char *driver;
 	enum nic_rule rule;
-	bool no_spoofchk;   /* off by default */
+	bool spoofchk_off;  /* by default */
 	bool no_min_rate;   /* refuses one */
 	bool no_link_state; /* has no way to set it */
+	bool leaks_filters; /* gives up none that an uplink has ever asked for */
 };
 
-/* The last three from the drivers' sources in Linux 6.12. */
+/* The last four from the drivers' sources in Linux 6.12. */
 static const struct nic nics[] = {
-	{ "igb", NIC_REPLICATES, .no_min_rate = true, .no_link_state = true },
+	{ "igb", NIC_REPLICATES, .no_min_rate = true, .no_link_state = true,
+		.leaks_filters = true },
 	{ "i40e", NIC_REPLICATES, .no_min_rate = true },
-	{ "ice", NIC_REPLICATES, .no_spoofchk = false },
+	{ "ice", NIC_REPLICATES },
 	{ "ixgbe", NIC_UPLINK_WINS, .no_min_rate = true },
-	{ "mlx5_core", NIC_DROP_FIRST, .no_spoofchk = true },
+	{ "mlx5_core", NIC_DROP_FIRST, .spoofchk_off = true },
 };
 
 static const char *const rule_names[] = {
@@ -57,7 +59,7 @@ int nic_spoofchk_default(const char *pf_driver)
 {
 	const struct nic *nic = find_nic(pf_driver);
 
-	return nic ? !nic->no_spoofchk : -1;
+	return nic ? !nic->spoofchk_off : -1;
 }
 
 bool nic_lacks_min_rate(const char *pf_driver)
@@ -72,6 +74,13 @@ bool nic_lacks_link_state(const char *pf_driver)
 	const struct nic *nic = find_nic(pf_driver);
 
 	return nic && nic->no_link_state;
+}
+
+bool nic_leaks_filters(const char *pf_driver)
+{
+	const struct nic *nic = find_nic(pf_driver);
+
+	return nic && nic->leaks_filters;
 }
 
 /* IGBVF_MAX_MAC_FILTERS in drivers/net/ethernet/intel/igbvf/igbvf.h (Linux 6.12). */

@@ -201,7 +201,7 @@ static void leave_source(struct run *r)
 }
 
 /* The destination was not told of the switch-over, or no longer waited for the guest. */
-static void let_standby_carry(struct run *r)
+static void tell_destination_to_carry(struct run *r)
 {
 	struct err e;
 
@@ -349,7 +349,7 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 	case SETTLE_FORWARD:
 		driver(r)->past_return = true;
 		if (call_failed)
-			let_standby_carry(r);
+			tell_destination_to_carry(r);
 		finish_forward(r, move + 1);
 		read_figures(r);
 		return;
