@@ -582,6 +582,11 @@ with_agent() {
 	assert_refused alias-not-user 'net0'
 }
 
+@test "a primary whose alias would be another one after a rollback: a warning" {
+	sed -i "s,<graphics,<hostdev mode='subsystem' type='usb'><source><address bus='1' device='2'/></source><alias name='hostdev1'/></hostdev><graphics," "$(live_file vm-01)"
+	assert_warned alias-lost 'hostdev0'
+}
+
 @test "primary on the root bus" {
 	sed -i 's/bus=.0x05. slot=.0x00./bus="0x00" slot="0x04"/' "$(live_file vm-01)"
 	assert_refused not-hotpluggable 'root bus'

@@ -68,6 +68,8 @@ const struct check checks[] = {
 		"the standby is a virtio NIC" },
 	{ "alias-not-user", CHECK_REFUSES, CHECK_PAIR, check_alias,
 		"the standby's alias begins with ua-" },
+	{ "alias-lost", CHECK_WARNS, CHECK_PAIR, check_alias_returns,
+		"a primary that is given back has the alias that QEMU knows it by" },
 	{ "not-hotpluggable", CHECK_REFUSES, CHECK_PAIR, check_port,
 		"the primary's port takes part in hotplug" },
 	{ "no-vf", CHECK_REFUSES, CHECK_PLAN, NULL, "the primary is a VF of the host" },

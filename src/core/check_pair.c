@@ -5,10 +5,9 @@
 
 #include "core/attr.h"
 #include "core/check_priv.h"
-#include "core/nic.h"
-#include "net/pci.h"
 #include "core/form.h"
 #include "core/nic.h"
+#include "net/pci.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/domain.h"
@@ -33,6 +32,18 @@ void check_alias(const struct check_view *v)
 			"the standby's alias, %s, does not begin with ua-: no VF can be attached "
 			"for it",
 			v->pair->standby_alias);
+}
+
+void check_alias_returns(const struct check_view *v)
+{
+	const struct xml_primary *p = &v->pair->primary;
+
+	if (p->form != PRIMARY_NONE && !p->keeps_alias)
+		check_found(v, v->host,
+			"Give the primary an alias of your own, beginning with ua-, and restart the domain.",
+			"the primary of %s has the alias %s of libvirt's making; if it has to be given "
+			"back it gets another one, and QEMU refuses that",
+			v->pair->standby_alias, p->alias);
 }
 
 void check_port(const struct check_view *v)

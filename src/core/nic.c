@@ -28,7 +28,7 @@ static const struct nic nics[] = {
 	{ "igb", NIC_REPLICATES, .no_min_rate = true, .no_link_state = true,
 		.leaks_filters = true },
 	{ "i40e", NIC_REPLICATES, .no_min_rate = true },
-	{ "ice", NIC_REPLICATES },
+	{ "ice", NIC_REPLICATES, .leaks_filters = false },
 	{ "ixgbe", NIC_UPLINK_WINS, .no_min_rate = true },
 	{ "mlx5_core", NIC_DROP_FIRST, .spoofchk_off = true },
 };

@@ -20,6 +20,8 @@ int nic_spoofchk_default(const char *pf_driver);
 /* Whether the driver refuses a lower limit of the rate, or a link state, whatever its value. */
 _Bool nic_lacks_min_rate(const char *pf_driver);
 _Bool nic_lacks_link_state(const char *pf_driver);
+/* Whether it keeps every filter that an uplink has asked for, also one that was removed. */
+_Bool nic_leaks_filters(const char *pf_driver);
 
 /*
  * How many MACs besides its own an uplink takes, by its own driver (not the PF's), before it drops

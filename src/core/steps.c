@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/steps.h"
 
+#include <stdlib.h>
+
 #include "agent/record.h"
 #include "core/arrival.h"
 #include "core/attr.h"
@@ -17,6 +19,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/pair.h"
 
 const char step_detach[] = "detach-vf", step_migrate[] = "migrate";
 const char step_leave_source[] = "leave-source";
@@ -327,12 +330,38 @@ static void forget(struct end *end, const struct step *step, int i, bool *begun)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
+static int64_t alias_number(const struct order *o, size_t i)
+{
+	return xml_host_device_number(o->pairs[i].primary_alias);
+}
+
+/*
+ * Fills in the places of the pairs in the order in which they are undone. Last pair first; but those
+ * whose primary has an alias of libvirt's making in the order of its number: QEMU takes a primary
+ * back only under the alias that it knows it by, and libvirt gives the next one.
+ */
+static void undo_order(const struct order *o, size_t *ret)
+{
+	for (size_t n = 0; n < o->n_pairs; n++) {
+		size_t pair = o->n_pairs - 1 - n, at = n;
+
+		while (at > 0 && alias_number(o, ret[at - 1]) > alias_number(o, pair)) {
+			ret[at] = ret[at - 1];
+			at--;
+		}
+		ret[at] = pair;
+	}
+}
+
 static void undo_pairs(struct end *end, const struct step *step, int *ret, struct err *e)
 {
 	/* A domain-wide apply (the taps of the incoming domain) can have an undo for each pair. */
 	bool all = end->begun[step - steps];
+	CLEANUP_FREE size_t *places = mem_new(end->order.n_pairs * sizeof(*places));
 
-	for (size_t i = end->order.n_pairs; i-- > 0;) {
+	undo_order(&end->order, places);
+	for (size_t n = 0; n < end->order.n_pairs; n++) {
+		size_t i = places[n];
 		struct err now;
 		int r;
 

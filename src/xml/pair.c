@@ -2,6 +2,7 @@
 #include "xml/pair.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/hwaddr.h"
 #include "util/mem.h"
@@ -119,6 +120,58 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	judge(p);
 }
 
+int64_t xml_host_device_number(const char *alias)
+{
+	static const char prefix[] = "hostdev";
+	uint64_t number;
+
+	if (!alias || !str_starts(alias, prefix) ||
+		str_parse_uint(alias + strlen(prefix), INT32_MAX, &number) < 0)
+		return -1;
+	return (int64_t)number;
+}
+
+static bool is_primary_alias(const struct xml_pair_list *l, const char *alias)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_equal(l->v[i].primary.alias, alias))
+			return true;
+	return false;
+}
+
+/* How many primaries have a lower number, and so come back before this one. */
+static int64_t count_lower(const struct xml_pair_list *l, int64_t number)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		int64_t other = xml_host_device_number(l->v[i].primary.alias);
+
+		n += other >= 0 && other < number;
+	}
+	return n;
+}
+
+/* libvirt gives the number behind the highest that is there (qemuAssignDeviceHostdevAlias). */
+static void judge_aliases(xmlNode *devices, struct xml_pair_list *l)
+{
+	int64_t next = 0;
+
+	for (xmlNode *d = devices ? devices->children : NULL; d; d = d->next) {
+		CLEANUP_FREE char *alias = tree_attr(tree_child(d, "alias"), "name");
+		int64_t number = xml_host_device_number(alias);
+
+		if (number >= next && !is_primary_alias(l, alias))
+			next = number + 1;
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		struct xml_primary *p = &l->v[i].primary;
+		int64_t number = xml_host_device_number(p->alias);
+
+		p->keeps_alias = number < 0 || number == next + count_lower(l, number);
+	}
+}
+
 /* What people know a primary by, of what it has. */
 static const char *name_of(const struct xml_primary *p)
 {
@@ -231,6 +284,7 @@ int xml_pairs_find(const char *domain_xml, struct xml_pair_list *ret, struct err
 	add_dangling(devices, "interface", &list);
 	add_dangling(devices, "hostdev", &list);
 	judge_all(devices, &list);
+	judge_aliases(devices, &list);
 	*ret = list;
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "util/err.h"
 
@@ -28,6 +29,9 @@ struct xml_primary {
 	char *guest_address; /* owned; NULL: not given */
 	char *network;       /* owned; PRIMARY_POOL: the network of VFs */
 	bool managed;
+	/* Once all primaries are gone and come back in the order of their aliases, this one gets its
+	 * alias again: it is the user's, or the next one that libvirt gives. */
+	bool keeps_alias;
 	char *xml; /* owned; the whole element */
 };
 
@@ -61,6 +65,8 @@ void xml_pair_list_free(struct xml_pair_list *l);
  * `problem` and without standby_alias. -1 only when DOMAIN_XML is no domain definition.
  */
 int xml_pairs_find(const char *domain_xml, struct xml_pair_list *ret, struct err *e);
+/* The number in an alias that libvirt gave to a host device; -1: it is none of those. */
+int64_t xml_host_device_number(const char *alias);
 const struct xml_pair *xml_pairs_by_alias(const struct xml_pair_list *l, const char *standby_alias);
 
 struct xml_strings {

@@ -94,18 +94,22 @@ static int check_guest_address(xmlDoc *live, xmlNode *device)
 	return 0;
 }
 
+/* The next number behind the highest there is, as qemuAssignDeviceHostdevAlias has it. */
 static void ensure_alias(xmlDoc *live, xmlNode *device)
 {
+	CLEANUP_TEXT char *alias = NULL;
+	int next = 0, number;
+
 	if (node_child(device, "alias"))
 		return;
-	for (int i = 0;; i++) {
-		CLEANUP_TEXT char *alias = text("hostdev%d", i);
+	for (xmlNode *i = doc_devices(live)->children; i; i = i->next) {
+		CLEANUP_TEXT char *name = node_get(node_child(i, "alias"), "name");
 
-		if (device_by_alias(live, alias))
-			continue;
-		node_set(node_add(device, "alias"), "name", alias);
-		return;
+		if (name && sscanf(name, "hostdev%d", &number) == 1 && number >= next)
+			next = number + 1;
 	}
+	alias = text("hostdev%d", next);
+	node_set(node_add(device, "alias"), "name", alias);
 }
 
 static void ensure_guest_address(xmlNode *device)

@@ -427,7 +427,7 @@ normalise()
 {
 	sed -E -e '/^\/(run|var\/lib)\/sriov-migrate$/d' \
 		-e "/<controller type='usb' index='0' model='none'>/{N;N;s/>\n.*/\/>/}" \
-		-e 's/52:54:00:0[ab]:/52:54:00:0H:/g' \
+		-e 's/52:54:00:0[ab]:/52:54:00:0H:/g' -e 's/\bmacvtap[0-9]+\b/macvtapN/g' \
 		-e 's/mac=(random|zero|02:00:00:00:00:00)( |$)/mac=any\2/' "$1"
 }
 
