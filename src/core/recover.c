@@ -9,30 +9,30 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-/* *RET_HOST (may be NULL): the host's UUID, which the caller frees. */
-static int list_journals(struct driver *d, struct client *client, json_t **ret, char **ret_host,
-	struct err *e)
+int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e)
 {
 	json_t *reply = NULL;
 
 	if (call_once(&d->group, client, "journals", NULL, driver_request_ms(d), &reply, e) < 0)
 		return -1;
 	*ret = json_incref(json_object_get(reply, "journals"));
-	if (ret_host)
-		*ret_host = str_dup(json_string_value(json_object_get(reply, "host_uuid")));
 	json_decref(reply);
 	return 0;
 }
 
-int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e)
+/* Whether CLIENT's host is the other one of that journal's run. */
+static bool is_peer_of(struct driver *d, struct client *client, const json_t *journal)
 {
-	return list_journals(d, client, ret, NULL, e);
-}
+	const char *wanted = json_string_value(json_object_get(journal, "peer_uuid"));
+	json_t *reply = NULL;
+	struct err e;
+	bool is;
 
-/* Whether the host HOST_UUID is the other one of that journal's run. */
-static bool is_peer_of(const json_t *journal, const char *host_uuid)
-{
-	return str_equal(json_string_value(json_object_get(journal, "peer_uuid")), host_uuid);
+	if (call_once(&d->group, client, "host", NULL, driver_request_ms(d), &reply, &e) < 0)
+		return false;
+	is = wanted && str_equal(json_string_value(json_object_get(reply, "uuid")), wanted);
+	json_decref(reply);
+	return is;
 }
 
 static bool is_about(const json_t *journal, const char *domain)
@@ -159,14 +159,12 @@ static void merge(struct driver *d, const struct outcome *there, struct outcome 
 static void connect_there(struct driver *d, const struct target *peer, const json_t *journal,
 	json_t **ret_list)
 {
-	CLEANUP_FREE char *host = NULL;
 	struct err e;
 
-	if (driver_connect_peer(d, peer, &e) < 0 ||
-		list_journals(d, d->there, ret_list, &host, &e) < 0) {
+	if (driver_connect_peer(d, peer, &e) < 0 || recover_list(d, d->there, ret_list, &e) < 0) {
 		log_info("%s", e.msg);
 		d->there = NULL;
-	} else if (!is_peer_of(journal, host)) {
+	} else if (!is_peer_of(d, d->there, journal)) {
 		log_warn("the host that answers now is not the one of the interrupted run");
 		d->there = NULL;
 	}
@@ -266,22 +264,25 @@ static void recover_one_before(struct driver *d, struct client *client, struct c
 }
 
 static int recover_before_on(struct driver *d, struct client *client, struct client *other,
-	const json_t *list, const char *other_uuid, const char *domain, struct err *e)
+	const char *domain, struct err *e)
 {
-	const json_t *journal;
+	json_t *list = NULL, *journal;
 	struct outcome out;
 	size_t i;
 
 	outcome_init(&out);
+	if (recover_list(d, client, &list, e) < 0)
+		return -1;
 	json_array_foreach(list, i, journal) {
 		/* A run that goes on is told of as such, by who looks for locks. */
 		if (!is_about(journal, domain) ||
 			json_is_true(json_object_get(journal, "locked")) ||
 			is_degraded_mark(d, client, journal))
 			continue;
-		recover_one_before(d, client, is_peer_of(journal, other_uuid) ? other : NULL,
+		recover_one_before(d, client, other && is_peer_of(d, other, journal) ? other : NULL,
 			journal, &out);
 	}
+	json_decref(list);
 	if (out.status == STATUS_INCOMPLETE || out.status == STATUS_BUSY)
 		return err_set_kind(e, out.status == STATUS_BUSY ? ERR_BUSY : ERR_REFUSED, "%s%s%s",
 			out.text, out.err.kind ? ": " : "", out.err.kind ? out.err.msg : "");
@@ -292,18 +293,7 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 
 int recover_before(struct driver *d, const char *domain, struct err *e)
 {
-	CLEANUP_FREE char *here = NULL;
-	CLEANUP_FREE char *there = NULL;
-	json_t *list_here = NULL, *list_there = NULL;
-	int r = list_journals(d, d->here, &list_here, &here, e);
-
-	if (r == 0 && d->there)
-		r = list_journals(d, d->there, &list_there, &there, e);
-	if (r == 0)
-		r = recover_before_on(d, d->here, d->there, list_here, there, domain, e);
-	if (r == 0 && d->there)
-		r = recover_before_on(d, d->there, d->here, list_there, here, domain, e);
-	json_decref(list_here);
-	json_decref(list_there);
-	return r;
+	if (recover_before_on(d, d->here, d->there, domain, e) < 0)
+		return -1;
+	return d->there ? recover_before_on(d, d->there, d->here, domain, e) : 0;
 }

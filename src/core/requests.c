@@ -268,17 +268,24 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return 0;
 }
 
-static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
+/* Which host this is. */
+static int op_host(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
-	json_t *uuids, *list, *uuid;
 	struct virt_host host = { 0 };
 	struct agent *a = ctx;
-	size_t i;
 
 	if (need_hello(a, e) < 0 || virt_host_get(a->end.virt, &host, e) < 0)
 		return -1;
-	uuids = journal_list();
-	list = json_array();
+	*ret = json_object();
+	json_object_set_new(*ret, "uuid", json_text(host.uuid));
+	virt_host_free(&host);
+	return 0;
+}
+
+static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	json_t *uuids = journal_list(), *list = json_array(), *uuid;
+	size_t i;
 
 	json_array_foreach(uuids, i, uuid) {
 		CLEANUP_FREE char *lock = str_printf("domain-%s", json_string_value(uuid));
@@ -306,8 +313,6 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 	json_decref(uuids);
 	*ret = json_object();
 	json_object_set_new(*ret, "journals", list);
-	json_object_set_new(*ret, "host_uuid", json_text(host.uuid));
-	virt_host_free(&host);
 	return 0;
 }
 
@@ -374,6 +379,7 @@ const struct server_op requests[] = {
 	{ "figures", op_figures },
 	{ "pairs", op_pairs },
 	{ "close", op_close },
+	{ "host", op_host },
 	{ "journals", op_journals },
 	{ "reopen", op_reopen },
 	{ "state", op_state },
