@@ -220,7 +220,13 @@ is_running() {
 
 @test "the same, and the other host is known to be off: --fenced says so, and the VF comes back" {
 	set_fake migrate error-finish
-	all_die_at migrate.switched
+	# The agent there has time to note the switch-over.
+	hook noted "sleep 0.5; exec $FAKE_DIR/bin/kill-all"
+	hook migrate.switched "exec $FAKE_DIR/hooks/noted"
+	start_sm vm-01 host-b
+	wait_sm
+	await 10 no_agents
+	await 20 grep -q "migration ends" "$FAKE_DIR/log"
 	await 5 is_running host-a
 	set_fake ssh unreachable
 	run_sm recover
@@ -278,6 +284,21 @@ is_running() {
 	assert_exit 3
 	assert_state host-a vm-01 "3 (migration)"
 	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+}
+
+@test "the guest was started anew meanwhile, on another VF: that one is its own" {
+	all_die_after_detach
+	fake stop host-a vm-01
+	inactive_xml host-a vm-01 | sed "s/slot='0x10' function='0x2'/slot='0x10' function='0x6'/; \
+		s/slot=\"0x10\" function=\"0x2\"/slot=\"0x10\" function=\"0x6\"/" >"$FAKE_DIR/anew.xml"
+	fake define host-a "$FAKE_DIR/anew.xml"
+	fake start host-a vm-01
+	run_sm recover
+	assert_exit 1
+	[ "$(live_xml host-a vm-01 | vf_in)" = 01:10.6 ] || { live_xml host-a vm-01 | vf_in && return 1; }
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
 }
 
 @test "a new migration settles the old one first" {

@@ -74,7 +74,7 @@ static int attach(struct end *end, size_t i, struct err *e)
 	return -1;
 }
 
-/* libvirt's choice is the pair's VF from now on. */
+/* What the domain has is the pair's VF from now on. */
 static int adopt_vf(struct end *end, size_t i, const char *vf, struct err *e)
 {
 	struct pair_order *p = &end->order.pairs[i];
@@ -86,7 +86,7 @@ static int adopt_vf(struct end *end, size_t i, const char *vf, struct err *e)
 		return -1;
 	if (!pci_find_address(&pfs, vf, &pf, &found))
 		return err_set(e, "libvirt gave the domain %s, which is no VF", vf);
-	log_debug("libvirt chose VF %s", vf);
+	log_debug("the domain has VF %s, not %s", vf, p->vf);
 	str_set(&p->vf, vf);
 	str_set(&p->pf, pf->netdev);
 	p->vf_index = found->index;
@@ -110,7 +110,8 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	if (!alias)
 		return err_set(e, "VF %s is not in the live definition after it was attached",
 			p->vf);
-	if (!str_equal(vf, p->vf) && !form_by_name(p->form)->libvirt_picks_vf)
+	/* A domain that was started anew meanwhile has whatever it was given then. */
+	if (!str_equal(vf, p->vf) && !*ret_had && !form_by_name(p->form)->libvirt_picks_vf)
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
 	if (!str_equal(vf, p->vf) && adopt_vf(end, i, vf, e) < 0)
 		return -1;
