@@ -223,6 +223,36 @@ start_with_nic() {
 	assert_vf host-b enp65s0 "$(vf_there)" "trust 1" "max_tx_rate 500"
 }
 
+@test "a run that fails in between does not make it forget them" {
+	set_attributes host-a pf0 1 trust 1 max_tx_rate 500
+	fault host-b virDomainAttachDeviceFlags '*' error
+	run_sm vm-01 host-b
+	assert_exit 4
+	no_faults
+	set_fake migrate error
+	run_sm_on host-b vm-01 host-a
+	assert_exit 1
+	assert_degraded vm-01 "$MAC1"
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_vf host-b enp65s0 "$(vf_there)" "trust 1" "max_tx_rate 500"
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "nor does it leave anything when the guest ends then" {
+	fault host-b virDomainAttachDeviceFlags '*' error
+	run_sm vm-01 host-b
+	assert_exit 4
+	set_fake migrate error
+	run_sm_on host-b vm-01 host-a
+	assert_exit 1
+	fake stop host-b vm-01
+	run_sm_on host-b recover
+	assert_exit 1
+	assert_no_entries host-b "$MAC1"
+	assert_no_files
+}
+
 @test "a VF that was attached and not used goes back to what it was" {
 	set_attributes host-a pf0 1 trust 1
 	set_fake host-b.drive never

@@ -17,6 +17,7 @@
 #include "util/str.h"
 
 #define JOURNAL_DIR "/var/lib/sriov-migrate"
+#define ASIDE_SUFFIX ".aside"
 #define JOURNAL_SUFFIX ".journal"
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
@@ -60,6 +61,11 @@ static char *boot_id(void)
 	}
 	text[strcspn(text, "\n")] = '\0';
 	return str_dup(text);
+}
+
+static char *aside_of(const char *path)
+{
+	return str_printf("%s" ASIDE_SUFFIX, path);
 }
 
 static int make_directory(struct err *e)
@@ -330,6 +336,14 @@ static int load(const char *uuid, int flags, char **ret_path, int *ret_fd,
 	if (path_of(uuid, &path, e) < 0)
 		return -1;
 	fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) {
+		/* A run died before it had one of its own. */
+		CLEANUP_FREE char *aside = aside_of(path);
+
+		fd = open(aside, flags | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
+			str_set(&path, aside);
+	}
 	if (fd < 0)
 		return err_set_sys(e, errno, "%s", path);
 	if (read_all(fd, path, &text, &len, e) < 0 || journal_parse(path, text, len, ret, e) < 0)
@@ -410,12 +424,63 @@ void journal_remove(struct journal *j)
 	journal_close(j);
 }
 
+void journal_put_aside(struct journal *j)
+{
+	CLEANUP_FREE char *aside = aside_of(j->path);
+
+	if (rename(j->path, aside) == 0)
+		sync_directory();
+	journal_close(j);
+}
+
+void journal_bring_back(const char *uuid)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *aside = NULL;
+	struct err ignored;
+
+	if (path_of(uuid, &path, &ignored) < 0)
+		return;
+	aside = aside_of(path);
+	/* Never over one that is there. */
+	if (link(aside, path) < 0)
+		return;
+	unlink(aside);
+	sync_directory();
+}
+
+void journal_drop_aside(const char *uuid)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *aside = NULL;
+	struct err ignored;
+
+	if (path_of(uuid, &path, &ignored) < 0)
+		return;
+	aside = aside_of(path);
+	if (unlink(aside) == 0)
+		sync_directory();
+}
+
 bool journal_exists(const char *uuid)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct err ignored;
 
 	return path_of(uuid, &path, &ignored) == 0 && access(path, F_OK) == 0;
+}
+
+/* Of a file of that name: the UUID, with NAME cut off behind it; NULL: it is no journal. */
+static const char *uuid_in(char *name)
+{
+	const char *rest = strlen(name) > UUID_LENGTH ? name + UUID_LENGTH : "";
+	bool aside = str_equal(rest, JOURNAL_SUFFIX ASIDE_SUFFIX);
+
+	if (!aside && !str_equal(rest, JOURNAL_SUFFIX))
+		return NULL;
+	name[UUID_LENGTH] = '\0';
+	/* One that was put aside counts where there is no other. */
+	return is_uuid(name) && has_order(name) && !(aside && journal_exists(name)) ? name : NULL;
 }
 
 json_t *journal_list(void)
@@ -425,15 +490,10 @@ json_t *journal_list(void)
 	int n = scandir(JOURNAL_DIR, &names, NULL, alphasort);
 
 	for (int i = 0; i < n; i++) {
-		char *name = names[i]->d_name;
-		size_t len = strlen(name);
+		const char *uuid = uuid_in(names[i]->d_name);
 
-		if (len == UUID_LENGTH + strlen(JOURNAL_SUFFIX) &&
-			str_equal(name + UUID_LENGTH, JOURNAL_SUFFIX)) {
-			name[UUID_LENGTH] = '\0';
-			if (is_uuid(name) && has_order(name))
-				json_array_append_new(list, json_string(name));
-		}
+		if (uuid)
+			json_array_append_new(list, json_string(uuid));
 		free(names[i]);
 	}
 	if (n >= 0)

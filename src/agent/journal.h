@@ -62,6 +62,15 @@ void journal_close(struct journal *j);
 /* Nothing is left to do: removes the file. Accepts NULL. */
 void journal_remove(struct journal *j);
 
+/*
+ * Puts the file aside, for a new one of the same domain to take its place; it comes back, or is
+ * dropped, once that is closed. Nobody sees it meanwhile. Closes the journal.
+ */
+void journal_put_aside(struct journal *j);
+/* The one put aside, if there is one, takes its place again. */
+void journal_bring_back(const char *uuid);
+void journal_drop_aside(const char *uuid);
+
 bool journal_exists(const char *uuid);
 /* UUIDs of the domains that have a journal on this host, in order. Array of strings. */
 json_t *journal_list(void);

@@ -208,7 +208,7 @@ static void take_up_mark(struct end *end, const char *uuid, struct end *old)
 	if (!json_is_true(json_object_get(content.head, "is_source")) &&
 		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 &&
 		state == VIRT_RUNNING && end_take_up(old, uuid, &content, &ignored) == 0)
-		journal_remove(journal);
+		journal_put_aside(journal);
 	else
 		journal_close(journal);
 	journal_content_free(&content);
@@ -240,6 +240,7 @@ int end_open(struct end *end, struct order *order, struct err *e)
 		if (old.open && (r = inherit_state(end, &old, e)) < 0)
 			end_close(end, false);
 	} else {
+		journal_bring_back(old.open ? old.order.uuid : NULL);
 		unlock_domain(end);
 	}
 	end_close(&old, false);
@@ -269,10 +270,38 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
 	return -1;
 }
 
+/* Whether the guest is here still, with a pair that has no VF. */
+static bool is_degraded(const struct end *end)
+{
+	enum virt_state state;
+	struct err ignored;
+	bool missing = false, job;
+
+	for (size_t i = 0; i < end->order.n_pairs; i++)
+		missing = missing || end->pairs[i].primary_missing;
+	return missing && (virt_state_get(end->virt, end->order.uuid, &state, &job, &ignored) < 0 ||
+				  virt_state_is_active(state));
+}
+
+/* What a run before this one has left here as its mark (take_up_mark) is as true as it was, or not. */
+static void keep_or_drop_mark(const struct end *end)
+{
+	if (is_degraded(end))
+		journal_bring_back(end->order.uuid);
+	else
+		journal_drop_aside(end->order.uuid);
+}
+
 void end_close(struct end *end, bool settled)
 {
+	struct journal *journal = end->journal;
+
 	if (!end->open)
 		return;
+	end->journal = NULL;
+	(settled ? journal_remove : journal_close)(journal);
+	if (settled)
+		keep_or_drop_mark(end);
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
 		lock_release(end->pairs[i].vf_lock);
 		lock_release(end->pairs[i].room_lock);
@@ -282,8 +311,6 @@ void end_close(struct end *end, bool settled)
 	record_clear(&order_record, &end->order);
 	end->pairs = NULL;
 	memset(end->begun, 0, sizeof(end->begun));
-	(settled ? journal_remove : journal_close)(end->journal);
-	end->journal = NULL;
 	unlock_domain(end);
 	end->open = false;
 }
