@@ -34,8 +34,8 @@ start_form()
 # Lines of a host's look that have to do with the guest: its entries, VFs with its MAC, files.
 rest_of()
 {
-	awk '/^== domain/ { exit } { print }' "$1" |
-		sed -E -e "s/ mac=(random|zero|02:00:00:00:00:00)( |$)/ mac=any\2/"
+	awk '/^== domain/ { exit } { print }' "$1" | sed -E -e 's/\bmacvtap[0-9]+\b/macvtapN/' \
+		-e "s/ mac=(random|zero|02:00:00:00:00:00)( |$)/ mac=any\2/"
 }
 
 # move_form GUEST SOURCE DESTINATION: measured, and looked at.
