@@ -89,12 +89,12 @@ int alone_settle(struct end *end, struct err *e)
 		.next_abort = clock_ms() + ABORT_AFTER_MS,
 		.arrives_until = clock_ms() + SETTLE_ARRIVAL_MS };
 	enum settle_verdict v;
+	int r;
 
 	end->patient = true;
 	cancel_reset(end->cancel);
-	if (cancel_wait(end->cancel, limit_ms, POLL_MS, "the migration to end", look_alone, &a, e) <
-			0 &&
-		e->kind != ERR_TIMEOUT)
+	r = cancel_wait(end->cancel, limit_ms, POLL_MS, "the migration to end", look_alone, &a, e);
+	if (r < 0 && e->kind != ERR_TIMEOUT)
 		return -1;
 	a.view.switched = end->order.is_source && end_is_switching(end);
 	v = settle_decide_alone(end->order.is_source, &a.view);
