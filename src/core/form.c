@@ -12,7 +12,7 @@ static const struct form forms[] = {
 		.libvirt_sets_mac = true },
 	[PRIMARY_POOL] = { "pool", "<interface type='network'>", .libvirt_sets_mac = true,
 		.libvirt_picks_vf = true },
-	[PRIMARY_HOSTDEV] = { "hostdev", "<hostdev>" },
+	[PRIMARY_HOSTDEV] = { "hostdev", "<hostdev>", .libvirt_sets_mac = false },
 };
 
 const struct form *form_of(enum primary_form form)

@@ -86,6 +86,8 @@ static void read_needs(const char *text)
 	CLEANUP_FREE char *cpu = xml_host_cpu(text);
 	struct err e = { 0 };
 
+	must(!stuck || *stuck);
+	must(!cpu || *cpu);
 	if (xml_needs_read(text, &needs, &e) < 0)
 		must(e.msg[0] && !needs.cpu);
 	must(needs.memory_kib >= 0);
