@@ -27,6 +27,7 @@ static const struct field pair_state_fields[] = {
 	RECORD_LIST(pair_state, found, &found_entry_record),
 	RECORD_BOOL(pair_state, self_added),
 	RECORD_BOOL(pair_state, primary_missing),
+	RECORD_BOOL(pair_state, given),
 	RECORD_INT(pair_state, unplug_asked),
 	RECORD_INT(pair_state, unplug_until),
 	RECORD_INT(pair_state, vf_failed_at),

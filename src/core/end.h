@@ -33,7 +33,8 @@ struct pair_state {
 	struct found_entry *found; /* owned */
 	size_t n_found;
 	bool self_added;      /* our entry is on the uplink; false if it was there before */
-	bool primary_missing; /* the VF was taken away and could not be given back */
+	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
+	bool given;           /* a VF was attached for it, and not seen to be used yet */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */
 	int64_t vf_failed_at; /* when it was last given its VF in vain, 0: never */

@@ -103,8 +103,11 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	if (primary_find(end, i, &alias, &vf, e) < 0)
 		return -1;
 	*ret_had = alias;
-	if (!alias)
+	if (!alias) {
 		attr_before_attach(end, i);
+		end->pairs[i].given = true;
+		end_note_state_of_need(end, i, e);
+	}
 	if (!alias && (attach(end, i, e) < 0 || primary_find(end, i, &alias, &vf, e) < 0))
 		return -1;
 	if (!alias)
@@ -140,8 +143,10 @@ static void leave_vf_as_found(struct end *end, size_t i)
 	bool attached;
 	struct err e;
 
-	if (primary_is_attached(end, i, &attached, &e) == 0 && !attached &&
-		attr_restore_beside_guest(end, i, &e) < 0)
+	if (primary_is_attached(end, i, &attached, &e) < 0 || attached)
+		return;
+	end->pairs[i].given = false;
+	if (attr_restore_beside_guest(end, i, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
@@ -166,15 +171,14 @@ static int still_attached(struct end *end, size_t i, struct err *e)
 /* One try to give a VF. */
 struct giving {
 	struct tap_watch watch; /* from before the attach */
-	bool had;               /* the guest has had the VF all the time … */
-	bool unproved;          /* … but an earlier try has not seen it used */
+	bool had;               /* the guest has the VF already */
 	bool driven;            /* its driver has it, by now */
 };
 
-/* A VF that is none of this program's giving stays where it is. */
-static bool is_guests_own(const struct giving *g)
+/* A VF that it has had all the time, not from a try that has not seen it used: it stays. */
+static bool is_guests_own(const struct end *end, size_t i, const struct giving *g)
 {
-	return g->had && !g->unproved;
+	return g->had && !end->pairs[i].given;
 }
 
 /* A VF that was given goes again if it is not used; one that is the guest's own stays. */
@@ -186,11 +190,11 @@ static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct 
 	}
 	g->driven = proof_wait_for_driver(end, i, e) == 0;
 	if (g->driven && let_vf_hear(end, i, e) == 0 &&
-		(is_guests_own(g) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
+		(is_guests_own(end, i, g) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
-	if (!is_guests_own(g) && e->kind != ERR_CANCELLED) {
+	if (!is_guests_own(end, i, g) && e->kind != ERR_CANCELLED) {
 		end->pairs[i].vf_failed_at = clock_ms();
 		take_back(end, i);
 		leave_vf_as_found(end, i);
@@ -212,7 +216,7 @@ static void put_standby_back(struct end *end, size_t i, const struct giving *g, 
 {
 	struct err now;
 
-	if (is_guests_own(g) && g->driven && still_attached(end, i, &now) == 0)
+	if (is_guests_own(end, i, g) && g->driven && still_attached(end, i, &now) == 0)
 		return;
 	if (standby_path_up(end, i, &now) < 0)
 		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
@@ -224,7 +228,7 @@ static int give_and_watch(struct end *end, size_t i, struct giving *g, struct er
 		put_standby_back(end, i, g, e);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
-	end->pairs[i].primary_missing = false;
+	end->pairs[i].primary_missing = end->pairs[i].given = false;
 	proof_ask_guest_agent(end, i);
 	if (uplink_entry_remove(end, i, e) < 0)
 		return -1;
@@ -264,9 +268,9 @@ static bool is_too_soon(const struct end *end, size_t i)
 	       nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
 }
 
-static int give_and_note(struct end *end, size_t i, bool unproved, struct err *e)
+static int give_and_note(struct end *end, size_t i, struct err *e)
 {
-	struct giving g = { .unproved = unproved };
+	struct giving g = { 0 };
 	struct err ignored;
 	int r;
 
@@ -280,8 +284,6 @@ static int give_and_note(struct end *end, size_t i, bool unproved, struct err *e
 
 int give_vf(struct end *end, size_t i, struct err *e)
 {
-	bool unproved = end->pairs[i].primary_missing;
-
 	/*
 	 * Recover and settling come here without having reserved it. The VF may leave the guest while
 	 * an earlier request is waited for, so the standby is looked after once more then.
@@ -293,5 +295,5 @@ int give_vf(struct end *end, size_t i, struct err *e)
 		return err_set(e,
 			"VF %s was not used by the guest a short while ago: it is not tried again so soon",
 			end->order.pairs[i].vf);
-	return give_and_note(end, i, unproved, e);
+	return give_and_note(end, i, e);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What an agent reads. The requests go to functions that read their arguments as the agent's
- * own do, and have no effects: these are cmd/agent.c's and the steps' business.
+ * own do, and have no effects: these are requests.c's and the steps' business.
  */
 #include <signal.h>
 #include <sys/socket.h>
