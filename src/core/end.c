@@ -241,7 +241,8 @@ int end_open(struct end *end, struct order *order, struct err *e)
 		if (old.open && (r = inherit_state(end, &old, e)) < 0)
 			end_close(end, false);
 	} else {
-		journal_bring_back(old.open ? old.order.uuid : NULL);
+		if (old.open)
+			journal_bring_back(old.order.uuid);
 		unlock_domain(end);
 	}
 	end_close(&old, false);
