@@ -24,10 +24,11 @@
 enum { JOURNAL_SIZE_MAX = 16 * 1024 * 1024, UUID_LENGTH = 36 };
 
 struct journal {
-	char *path; /* owned */
-	int fd;     /* owned */
-	off_t size; /* of its whole lines */
-	bool torn;  /* behind them stands a piece of one */
+	char *path;    /* owned */
+	int fd;        /* owned */
+	off_t size;    /* of its whole lines */
+	bool is_aside; /* PATH is that of one put aside */
+	bool torn;     /* behind them stands a piece of one */
 };
 
 static bool is_uuid(const char *s)
@@ -365,6 +366,8 @@ int journal_open(const char *uuid, struct journal **ret, struct journal_content 
 	j = wrap(path, fd);
 	j->size = (off_t)ret_content->whole;
 	j->torn = ret_content->torn;
+	j->is_aside = strlen(path) > strlen(ASIDE_SUFFIX) &&
+		      str_equal(path + strlen(path) - strlen(ASIDE_SUFFIX), ASIDE_SUFFIX);
 	*ret = j;
 	return 0;
 }
@@ -428,7 +431,8 @@ void journal_put_aside(struct journal *j)
 {
 	CLEANUP_FREE char *aside = aside_of(j->path);
 
-	if (rename(j->path, aside) == 0)
+	/* It may be one that a run which died had put aside: that is where it is. */
+	if (!j->is_aside && rename(j->path, aside) == 0)
 		sync_directory();
 	journal_close(j);
 }

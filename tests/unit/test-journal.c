@@ -143,6 +143,53 @@ static void without_line(const char *bytes, size_t len, const char *what)
 	json_decref(list);
 }
 
+static size_t count_listed(void)
+{
+	json_t *list = journal_list();
+	size_t n = json_array_size(list);
+
+	json_decref(list);
+	return n;
+}
+
+/* Opens what there is and puts it aside. */
+static bool put_aside(void)
+{
+	struct journal_content c = { 0 };
+	struct journal *j = NULL;
+	struct err e;
+
+	if (journal_open(UUID, &j, &c, &e) < 0)
+		return false;
+	journal_content_free(&c);
+	journal_put_aside(j);
+	return true;
+}
+
+static void test_aside(void)
+{
+	struct journal *first = begin(), *second;
+	struct err e;
+
+	journal_write(first, line_of(10), &e);
+	journal_close(first);
+	ok(put_aside() && !journal_exists(UUID), "one that was put aside has left its place");
+	ok(count_listed() == 1 && count_lines() == 1, "without another one it is what there is");
+	ok(put_aside() && count_lines() == 1, "and can be put aside again");
+	second = begin();
+	ok(second && count_listed() == 1 && count_lines() == 0, "another one takes its place");
+	journal_bring_back(UUID);
+	ok(count_lines() == 0, "it does not come back over that");
+	journal_remove(second);
+	journal_bring_back(UUID);
+	ok(journal_exists(UUID) && count_lines() == 1, "when that is gone it comes back");
+	put_aside();
+	journal_drop_aside(UUID);
+	ok(count_listed() == 0, "or is dropped");
+	journal_bring_back(UUID);
+	ok(count_listed() == 0, "and then does not come back");
+}
+
 static void test_full_disk(void)
 {
 	struct journal *j = begin();
@@ -230,6 +277,7 @@ int main(void)
 	without_line("", 0, "an empty file");
 	without_line("{\"format\":1,\"bo", 15, "a piece of a first line");
 	without_line("\0\0\0\0", 4, "a file of zeros");
+	test_aside();
 	test_full_disk();
 	return tap_done();
 }
