@@ -84,10 +84,12 @@ static void reply(struct server *s, json_int_t id, int r, json_t *result, const 
 	struct err ignored;
 
 	json_object_set_new(msg, "id", json_integer(id));
-	if (r < 0)
+	if (r < 0) {
+		json_decref(result); /* one that was begun */
 		json_object_set_new(msg, "error", wire_error(e));
-	else
+	} else {
 		json_object_set_new(msg, "result", result ? result : json_object());
+	}
 	wire_send(&s->out, msg, &ignored);
 }
 
