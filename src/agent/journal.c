@@ -466,12 +466,24 @@ void journal_drop_aside(const char *uuid)
 		sync_directory();
 }
 
-bool journal_exists(const char *uuid)
+static bool is_in_place(const char *uuid)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct err ignored;
 
 	return path_of(uuid, &path, &ignored) == 0 && access(path, F_OK) == 0;
+}
+
+bool journal_exists(const char *uuid)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *aside = NULL;
+	struct err ignored;
+
+	if (is_in_place(uuid) || path_of(uuid, &path, &ignored) < 0)
+		return is_in_place(uuid);
+	aside = aside_of(path);
+	return access(aside, F_OK) == 0;
 }
 
 /* Of a file of that name: the UUID, with NAME cut off behind it; NULL: it is no journal. */
@@ -484,7 +496,7 @@ static const char *uuid_in(char *name)
 		return NULL;
 	name[UUID_LENGTH] = '\0';
 	/* One that was put aside counts where there is no other. */
-	return is_uuid(name) && has_order(name) && !(aside && journal_exists(name)) ? name : NULL;
+	return is_uuid(name) && has_order(name) && !(aside && is_in_place(name)) ? name : NULL;
 }
 
 json_t *journal_list(void)

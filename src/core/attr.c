@@ -134,6 +134,10 @@ static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 
 	if (!s->attr_noted || !end->same_boot)
 		return 0;
+	if (pair_vf_check_unused(end, end->order.pairs[i].vf, e) < 0) {
+		log_debug("VF %s stays as it is: %s", end->order.pairs[i].vf, e->msg);
+		return e->kind == ERR_BUSY ? 0 : -1;
+	}
 	s->attr_told = 0;
 	/* A PF that is gone took its VFs with it. */
 	if (set_differing(end, i, &which, &s->attr_found, KINDS(before_attach), &missing, e) < 0)

@@ -4,7 +4,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-enum { LOOK_PAUSE_MS = 300 };
+enum { LOOK_PAUSE_MS = 300, ARRIVAL_LIMIT_MS = SETTLE_ARRIVAL_MS + 1000 };
 
 static enum settle_verdict verdict_of(const struct decide *d, const struct settle_view view[2])
 {
@@ -78,10 +78,13 @@ static enum settle_verdict at_last(const struct decide *d, enum settle_verdict v
 
 enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 {
-	int64_t deadline = clock_ms() + d->sides->d->options->settle_timeout * 1000;
+	int64_t limit_ms = d->sides->d->options->settle_timeout * 1000;
+	int64_t deadline = clock_ms() + limit_ms;
 	struct looks l = { .history.verdict = SETTLE_WAIT };
 	enum settle_verdict v;
 
+	if (d->may_arrive && limit_ms < ARRIVAL_LIMIT_MS)
+		deadline = clock_ms() + ARRIVAL_LIMIT_MS;
 	for (;;) {
 		bool told = look(d, view);
 

@@ -91,6 +91,7 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	/* Clocks of another boot tell nothing. */
 	if (!end->same_boot)
 		now->unplug_asked = now->vf_failed_at = 0;
+	now->given = now->given && end->same_boot;
 	return 0;
 }
 
@@ -183,6 +184,13 @@ static int inherit_state(struct end *end, struct end *old, struct err *e)
 		if (k < 0)
 			continue;
 		to->self_added = old->pairs[k].self_added;
+		to->given = old->pairs[k].given;
+		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
+		to->attr_noted = old->pairs[k].attr_noted;
+		to->attr_found = old->pairs[k].attr_found;
+		to->attr_pf = old->pairs[k].attr_pf;
+		to->attr_vf = old->pairs[k].attr_vf;
+		to->had_mac = old->pairs[k].had_mac;
 		to->n_found = old->pairs[k].n_found;
 		to->found = TAKE_PTR(old->pairs[k].found);
 		if (end_note_state(end, i, e) < 0)

@@ -69,7 +69,8 @@ static void judge_netdev(const struct net_view *net, const struct link *l, struc
 	else if (has_address(net, l->ifindex))
 		mark_used(f, str_printf("%s has an IP address of this host", l->name));
 	for (size_t i = 0; i < net->links.n; i++)
-		if (stands_on(&net->links.v[i], l))
+		/* A veth's number is that of its peer, perhaps in another namespace. */
+		if (net->links.v[i].lower == l->ifindex && !str_equal(net->links.v[i].kind, "veth"))
 			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
 }
 

@@ -116,8 +116,11 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	/* A domain that was started anew meanwhile has whatever it was given then. */
 	if (!str_equal(vf, p->vf) && !*ret_had && !form_by_name(p->form)->libvirt_picks_vf)
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
-	if (!str_equal(vf, p->vf) && adopt_vf(end, i, vf, e) < 0)
-		return -1;
+	if (!str_equal(vf, p->vf)) {
+		end->pairs[i].given = end->pairs[i].given && !*ret_had;
+		if (adopt_vf(end, i, vf, e) < 0)
+			return -1;
+	}
 	attr_after_attach(end, i);
 	return 0;
 }
@@ -218,7 +221,8 @@ static void put_standby_back(struct end *end, size_t i, const struct giving *g, 
 
 	if (is_guests_own(end, i, g) && g->driven && still_attached(end, i, &now) == 0)
 		return;
-	if (standby_path_up(end, i, &now) < 0)
+	/* First what needs no libvirt. */
+	if (uplink_entry_set(end, i, &now) < 0 || standby_path_up(end, i, &now) < 0)
 		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
 }
 

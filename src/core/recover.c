@@ -20,17 +20,23 @@ int recover_list(struct driver *d, struct client *client, json_t **ret, struct e
 	return 0;
 }
 
-/* Whether CLIENT's host is the other one of that journal's run. */
-static bool is_peer_of(struct driver *d, struct client *client, const json_t *journal)
+enum peer { PEER_NO, PEER_YES, PEER_UNKNOWN };
+
+/* Whether CLIENT's host is the other one of that journal's run; older journals do not say. */
+static enum peer is_peer_of(struct driver *d, struct client *client, const json_t *journal)
 {
 	const char *wanted = json_string_value(json_object_get(journal, "peer_uuid"));
 	json_t *reply = NULL;
 	struct err e;
-	bool is;
+	enum peer is = PEER_UNKNOWN;
+	const char *uuid;
 
-	if (call_once(&d->group, client, "host", NULL, driver_request_ms(d), &reply, &e) < 0)
-		return false;
-	is = wanted && str_equal(json_string_value(json_object_get(reply, "uuid")), wanted);
+	if (!wanted ||
+		call_once(&d->group, client, "host", NULL, driver_request_ms(d), &reply, &e) < 0)
+		return PEER_UNKNOWN;
+	uuid = json_string_value(json_object_get(reply, "uuid"));
+	if (uuid)
+		is = str_equal(uuid, wanted) ? PEER_YES : PEER_NO;
 	json_decref(reply);
 	return is;
 }
@@ -164,7 +170,7 @@ static void connect_there(struct driver *d, const struct target *peer, const jso
 	if (driver_connect_peer(d, peer, &e) < 0 || recover_list(d, d->there, ret_list, &e) < 0) {
 		log_info("%s", e.msg);
 		d->there = NULL;
-	} else if (!is_peer_of(d, d->there, journal)) {
+	} else if (is_peer_of(d, d->there, journal) == PEER_NO) {
 		log_warn("the host that answers now is not the one of the interrupted run");
 		d->there = NULL;
 	}
@@ -279,8 +285,9 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 			json_is_true(json_object_get(journal, "locked")) ||
 			is_degraded_mark(d, client, journal))
 			continue;
-		recover_one_before(d, client, other && is_peer_of(d, other, journal) ? other : NULL,
-			journal, &out);
+		recover_one_before(d, client,
+			other && is_peer_of(d, other, journal) == PEER_YES ? other : NULL, journal,
+			&out);
 	}
 	json_decref(list);
 	if (out.status == STATUS_INCOMPLETE || out.status == STATUS_BUSY)

@@ -62,7 +62,8 @@ static const struct {
 	{ ANY, RUNNING, ALWAYS, SETTLE_FORWARD },
 	{ ANY, MIGRATING, ALWAYS, SETTLE_WAIT },
 	{ UNREACHABLE, ANY, ALWAYS, SETTLE_IN_DOUBT },
-	{ ANY, LEFT, ALWAYS, SETTLE_MOVED_ON },
+	/* Unless that is from last time: libvirt keeps it until the domain comes again. */
+	{ ANY, LEFT, SWITCHED, SETTLE_MOVED_ON },
 	{ ANY, ANY, ALWAYS, SETTLE_GUEST_ENDED },
 };
 

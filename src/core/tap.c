@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "net/link.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/pair.h"
@@ -189,8 +190,16 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 	if (r == 0 && (delete_tap_entries(end, &mac, &tap, e) < 0 ||
 			      verify_tap_entry_gone(end, &mac, &tap, e) < 0))
 		return -1;
-	for (size_t k = 0; k < s->n_found; k++)
-		if (restore_found(end, &mac, &s->found[k], e) < 0)
+	for (size_t k = 0; k < s->n_found; k++) {
+		struct err now;
+
+		if (restore_found(end, &mac, &s->found[k], &now) == 0)
+			continue;
+		if (r == 0) {
+			*e = now;
 			return -1;
+		}
+		log_warn("%s: %s", end->order.name, now.msg); /* the world has changed since */
+	}
 	return 0;
 }

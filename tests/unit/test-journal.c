@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/journal.h"
 #include "core/end.h"
@@ -173,7 +174,7 @@ static void test_aside(void)
 
 	journal_write(first, line_of(10), &e);
 	journal_close(first);
-	ok(put_aside() && !journal_exists(UUID), "one that was put aside has left its place");
+	ok(put_aside() && access(PATH, F_OK) < 0, "one that was put aside has left its place");
 	ok(count_listed() == 1 && count_lines() == 1, "without another one it is what there is");
 	ok(put_aside() && count_lines() == 1, "and can be put aside again");
 	second = begin();

@@ -8,6 +8,11 @@ static struct settle_view at(enum virt_state state)
 	return (struct settle_view){ .reachable = true, .state = state };
 }
 
+static struct settle_view switched(enum virt_state state)
+{
+	return (struct settle_view){ .reachable = true, .state = state, .switched = true };
+}
+
 static const struct settle_view away;
 
 static void is_verdict(struct settle_view source, struct settle_view destination,
@@ -43,10 +48,12 @@ static void test_rows(void)
 		"switched over, and shut down on the destination");
 	is_verdict(at(VIRT_MIGRATING), at(VIRT_OFF), SETTLE_RESUME,
 		"switched over, shut off on the destination: the incoming guest failed");
-	is_verdict(at(VIRT_OFF), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
-		"shut off, migrated on from the destination");
-	is_verdict(at(VIRT_MIGRATED), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
+	is_verdict(switched(VIRT_OFF), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
+		"shut off after the switch-over, migrated on from the destination");
+	is_verdict(switched(VIRT_MIGRATED), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
 		"migrated, and migrated on from the destination");
+	is_verdict(at(VIRT_OFF), at(VIRT_MIGRATED), SETTLE_GUEST_ENDED,
+		"shut off before the switch-over; the destination has had it some time ago");
 	is_verdict(at(VIRT_MIGRATED), at(VIRT_ENDED), SETTLE_GUEST_ENDED,
 		"migrated, shut down on the destination");
 	is_verdict(at(VIRT_RUNNING), at(VIRT_RUNNING), SETTLE_TWICE, "running, running");
@@ -90,7 +97,7 @@ static bool is_safe(const struct settle_view *s, const struct settle_view *d, en
 	case SETTLE_WAIT:
 		return is(d, VIRT_MIGRATING);
 	case SETTLE_MOVED_ON:
-		return !lives(s) && is(d, VIRT_MIGRATED) && !is(s, VIRT_MIGRATING);
+		return s->switched && !lives(s) && is(d, VIRT_MIGRATED) && !is(s, VIRT_MIGRATING);
 	case SETTLE_IN_DOUBT:
 		return !s->reachable || !d->reachable ||
 		       (is(s, VIRT_MIGRATING) && (is(d, VIRT_MIGRATED) || is(d, VIRT_ENDED)));
