@@ -262,14 +262,14 @@ give_it_back()
 @test "a guest that ignores the unplug (1)" {
 	guest=vm-03
 	begin
-	program "$src" --detach-timeout 5 vm-03 "$dst"
+	program "$src" --detach-timeout 5 --unplug-watch 1 vm-03 "$dst"
 	assert_rolled_back
 }
 
 @test "SIGINT while the guest is asked for its VF (1)" {
 	guest=vm-03
 	begin
-	program_begin "$src" vm-03 "$dst"
+	program_begin "$src" --unplug-watch 1 vm-03 "$dst"
 	wait_for_event 30 '.event == "step" and .step == "uplink-entry-early"'
 	signal_driver "$src" INT
 	program_end
