@@ -437,17 +437,24 @@ void journal_put_aside(struct journal *j)
 	journal_close(j);
 }
 
+/* The place of a domain's journal, and where it is when it was put aside. */
+static int places_of(const char *uuid, char **ret_path, char **ret_aside)
+{
+	struct err ignored;
+
+	if (path_of(uuid, ret_path, &ignored) < 0)
+		return -1;
+	*ret_aside = aside_of(*ret_path);
+	return 0;
+}
+
 void journal_bring_back(const char *uuid)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *aside = NULL;
-	struct err ignored;
 
-	if (path_of(uuid, &path, &ignored) < 0)
-		return;
-	aside = aside_of(path);
 	/* Never over one that is there. */
-	if (link(aside, path) < 0)
+	if (places_of(uuid, &path, &aside) < 0 || link(aside, path) < 0)
 		return;
 	unlink(aside);
 	sync_directory();
@@ -457,12 +464,8 @@ void journal_drop_aside(const char *uuid)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *aside = NULL;
-	struct err ignored;
 
-	if (path_of(uuid, &path, &ignored) < 0)
-		return;
-	aside = aside_of(path);
-	if (unlink(aside) == 0)
+	if (places_of(uuid, &path, &aside) == 0 && unlink(aside) == 0)
 		sync_directory();
 }
 
@@ -478,12 +481,9 @@ bool journal_exists(const char *uuid)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *aside = NULL;
-	struct err ignored;
 
-	if (is_in_place(uuid) || path_of(uuid, &path, &ignored) < 0)
-		return is_in_place(uuid);
-	aside = aside_of(path);
-	return access(aside, F_OK) == 0;
+	return places_of(uuid, &path, &aside) == 0 &&
+	       (access(path, F_OK) == 0 || access(aside, F_OK) == 0);
 }
 
 /* Of a file of that name: the UUID, with NAME cut off behind it; NULL: it is no journal. */

@@ -218,11 +218,14 @@ static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct e
 static void put_standby_back(struct end *end, size_t i, const struct giving *g, struct err *e)
 {
 	struct err now;
+	bool failed;
 
 	if (is_guests_own(end, i, g) && g->driven && still_attached(end, i, &now) == 0)
 		return;
-	/* First what needs no libvirt. */
-	if (uplink_entry_set(end, i, &now) < 0 || standby_path_up(end, i, &now) < 0)
+	/* First what needs no libvirt, and each whatever becomes of the other. */
+	failed = uplink_entry_set(end, i, &now) < 0;
+	failed = standby_path_up(end, i, &now) < 0 || failed;
+	if (failed)
 		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
 }
 
