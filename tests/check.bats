@@ -375,6 +375,17 @@ bridge_is_down() {
 	assert_exit 0
 }
 
+@test "standby whose frames QEMU itself carries: a warning" {
+	rmdir "$FAKE_DIR/host-b/sys/class/misc/vhost-net"
+	assert_warned no-vhost 'vhost-net.*ua-backup0'
+	refute_says 'host-a.*ua-backup0'
+}
+
+@test "standby that asks for QEMU itself: a warning" {
+	sed -i "s/<model type=.virtio.\/>/&<driver name='qemu'\/>/" "$(live_file vm-01)"
+	assert_warned no-vhost 'QEMU itself'
+}
+
 @test "primary that is no VF" {
 	sed -i 's/slot=.0x10. function=.0x2./slot="0x00" function="0x0"/' "$(live_file vm-01)"
 	assert_refused no-vf 'ua-backup0'

@@ -66,6 +66,8 @@ const struct check checks[] = {
 		"each pair is complete, with one MAC address" },
 	{ "standby-model", CHECK_REFUSES, CHECK_PAIR, check_standby_model,
 		"the standby is a virtio NIC" },
+	{ "no-vhost", CHECK_WARNS, CHECK_PAIR, check_vhost,
+		"vhost-net carries the standby's frames where a VF is attached, not QEMU" },
 	{ "alias-not-user", CHECK_REFUSES, CHECK_PAIR, check_alias,
 		"the standby's alias begins with ua-" },
 	{ "alias-lost", CHECK_WARNS, CHECK_PAIR, check_alias_returns,

@@ -129,6 +129,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_INT(host_facts, fit),
 	RECORD_STR(host_facts, misfit),
 	RECORD_BOOL(host_facts, net_admin),
+	RECORD_BOOL(host_facts, no_vhost),
 	RECORD_STR(host_facts, unreachable),
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),

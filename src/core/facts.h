@@ -126,6 +126,7 @@ struct host_facts {
 	int64_t fit;       /* enum virt_fit: whether the domain's CPU and machine exist here */
 	char *misfit;      /* why they do not, in libvirt's words */
 	bool net_admin;    /* may change FDB entries and take locks */
+	bool no_vhost;     /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
 	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
 	struct pf_fact *pfs;
 	size_t n_pfs;

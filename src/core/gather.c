@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <linux/capability.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -231,6 +232,18 @@ static bool has_net_admin(void)
 	return data[0].effective & (1u << CAP_NET_ADMIN);
 }
 
+/*
+ * Whether QEMU gets at vhost-net. Where the module is not loaded yet, the node that is there from
+ * the boot on (kmod static-nodes) loads it; a module that is loaded stands in sysfs in any case.
+ */
+static bool has_vhost_net(void)
+{
+	struct stat st;
+
+	return (stat("/dev/vhost-net", &st) == 0 && S_ISCHR(st.st_mode)) ||
+	       access("/sys/class/misc/vhost-net", F_OK) == 0;
+}
+
 static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 {
 	struct virt_host host = { 0 };
@@ -248,6 +261,7 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	if (virt_memory_get(v, &f->memory_total, &f->memory_available, &ignored) < 0)
 		f->memory_total = f->memory_available = 0;
 	f->net_admin = has_net_admin() && lock_is_possible();
+	f->no_vhost = !has_vhost_net();
 	return 0;
 }
 

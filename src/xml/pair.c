@@ -30,6 +30,7 @@ void xml_pair_list_free(struct xml_pair_list *l)
 		free(p->standby_alias);
 		free(p->standby_type);
 		free(p->standby_model);
+		free(p->standby_driver);
 		free(p->tap);
 		free(p->bridge);
 		free(p->network);
@@ -102,6 +103,7 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	p->mac = nic_mac(nic);
 	p->standby_type = tree_attr(nic, "type");
 	p->standby_model = tree_attr(tree_child(nic, "model"), "type");
+	p->standby_driver = tree_attr(tree_child(nic, "driver"), "name");
 	p->tap = tree_attr(tree_child(nic, "target"), "dev");
 	p->bridge = tree_attr(source, "bridge");
 	p->network = tree_attr(source, "network");

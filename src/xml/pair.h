@@ -36,16 +36,17 @@ struct xml_primary {
 };
 
 struct xml_pair {
-	char *mac;           /* owned; the standby's, canonical */
-	char *standby_alias; /* owned */
-	char *standby_type;  /* owned; "bridge", "network", "direct", … */
-	char *standby_model; /* owned; NULL: none */
-	char *tap;           /* owned; NULL: not given (inactive definitions) */
-	char *bridge;        /* owned; NULL: unknown here */
-	char *network;       /* owned; NULL: none */
-	char *lower;         /* owned; macvtap: the device below it; NULL: none, or a network's */
-	char *mode;          /* owned; macvtap: its mode; NULL likewise */
-	char *virtualport;   /* owned; type of <virtualport>, NULL: none */
+	char *mac;            /* owned; the standby's, canonical */
+	char *standby_alias;  /* owned */
+	char *standby_type;   /* owned; "bridge", "network", "direct", … */
+	char *standby_model;  /* owned; NULL: none */
+	char *standby_driver; /* owned; the backend that is asked for, NULL: libvirt's choice */
+	char *tap;            /* owned; NULL: not given (inactive definitions) */
+	char *bridge;         /* owned; NULL: unknown here */
+	char *network;        /* owned; NULL: none */
+	char *lower;          /* owned; macvtap: the device below it; NULL: none, or a network's */
+	char *mode;           /* owned; macvtap: its mode; NULL likewise */
+	char *virtualport;    /* owned; type of <virtualport>, NULL: none */
 	bool link_up;
 	struct xml_primary primary;
 	char *problem; /* owned; why this is no working pair, NULL if it is one */

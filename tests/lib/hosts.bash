@@ -134,6 +134,7 @@ mount_host() {
 	on "$host" sh -e -c "
 		mount --bind '$FAKE_DIR/$host/sys' /sys
 		mount --bind '$FAKE_DIR/$host/kmsg' /dev/kmsg
+		[ ! -e /dev/vhost-net ] || mount --bind '$FAKE_DIR/$host/kmsg' /dev/vhost-net
 		mount -t tmpfs none /run
 		mount -t tmpfs none /var/lib
 		mount -t tmpfs none /usr/local/sbin
@@ -230,6 +231,7 @@ start_hosts() {
 	fake vf-set host-b enp65s0 2 spoofchk 0
 	local host
 	for host in host-a host-b; do
+		mkdir -p "$FAKE_DIR/$host/sys/class/misc/vhost-net"
 		cp "$tests_dir/data/br0-net.xml" "$FAKE_DIR/$host/networks/br0-net"
 		echo br0-net >"$FAKE_DIR/$host/networks/index"
 	done
