@@ -50,6 +50,26 @@ teardown() {
 	assert_degraded vm-01 "$MAC1"
 }
 
+@test "a VF that somebody else has taken meanwhile keeps what that one has set" {
+	fake vf-set host-a pf0 1 trust 1
+	sed "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	hook migrate.iterating "unset FAKE_HOST; $FAKE_PROGRAM define host-b $FAKE_DIR/other.xml &&
+		$FAKE_PROGRAM start host-b other"
+	run_sm vm-01 host-b
+	assert_exit 4
+	fake vf-set host-b enp65s0 1 trust 1
+	fake vf-set host-b enp65s0 1 spoofchk 0
+	fake show host-b enp65s0 | grep '^vf .* 0000:41:10.2 ' >"$FAKE_DIR/others"
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_on_vf vm-01 "$MAC1"
+	fake show host-b enp65s0 | grep '^vf .* 0000:41:10.2 ' | diff "$FAKE_DIR/others" -
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	fake show host-b enp65s0 | grep '^vf .* 0000:41:10.2 ' | diff "$FAKE_DIR/others" -
+}
+
 @test "reattach cures it" {
 	set_fake host-b.attach error
 	run_sm vm-01 host-b

@@ -185,3 +185,17 @@ shut_down_at() {
 	assert_exit 1
 	has_entry host-b "$MAC1" 'dev wan0 master br0 static'
 }
+
+@test "somebody takes the guest on to a third host at once: both ends are cleaned up" {
+	set_fake migrate goes-on
+	run_sm --json vm-01 host-b
+	assert_exit 0
+	[ "$(result_of outcome)" = finished ]
+	assert_says 'left the destination again'
+	assert_state host-a vm-01 5
+	assert_state host-b vm-01 5
+	assert_no_entries host-a "$MAC1"
+	assert_no_entries host-b "$MAC1"
+	assert_no_files
+	refute_called 'host-.' 'virDomain(Attach|Resume|Create)'
+}

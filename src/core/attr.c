@@ -134,9 +134,13 @@ static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 
 	if (!s->attr_noted || !end->same_boot)
 		return 0;
-	if (pair_vf_check_unused(end, end->order.pairs[i].vf, e) < 0) {
-		log_debug("VF %s stays as it is: %s", end->order.pairs[i].vf, e->msg);
-		return e->kind == ERR_BUSY ? 0 : -1;
+	if (pair_vf_check_unused_one(end, &which, e) < 0) {
+		if (e->kind != ERR_BUSY)
+			return -1;
+		/* What it had is nobody's business any more. */
+		log_debug("VF %u stays as it is: %s", which.vf, e->msg);
+		s->attr_noted = false;
+		return end_note_state(end, i, e);
 	}
 	s->attr_told = 0;
 	/* A PF that is gone took its VFs with it. */

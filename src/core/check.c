@@ -10,7 +10,7 @@
 #include "util/str.h"
 
 /*
- * In the order in which they are told. A code is never changed and never used for another
+ * In the order in which `check --help` lists them; they are told by scope. A code is never changed and never used for another
  * matter. Each has a test that makes it fail (tests/check.bats sees to that) and a line under
  * DIAGNOSTICS in sriov-migrate(8).
  */

@@ -170,10 +170,10 @@ void check_filter_leak(const struct check_view *v)
 		check_found(v, v->host,
 			"Watch the kernel log for \"no space for it\"; creating the VFs anew frees "
 			"them.",
-			"Linux's igb keeps every filter that uplink %s ever asked for: after a dozen "
+			"Linux's %s keeps every filter that uplink %s ever asked for: after a dozen "
 			"moves it takes no more, and neighbours on %s may not reach guests that "
 			"left",
-			v->uplink->name, v->pf->name);
+			v->pf->driver, v->uplink->name, v->pf->name);
 }
 
 static size_t count_words(const char *list)

@@ -78,7 +78,7 @@ static enum settle_verdict at_last(const struct decide *d, enum settle_verdict v
 
 enum settle_verdict decide(const struct decide *d, struct settle_view view[2])
 {
-	int64_t limit_ms = d->sides->d->options->settle_timeout * 1000;
+	int64_t limit_ms = d->sides->d->options->settle_ms;
 	int64_t deadline = clock_ms() + limit_ms;
 	struct looks l = { .history.verdict = SETTLE_WAIT };
 	enum settle_verdict v;

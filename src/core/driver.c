@@ -136,16 +136,15 @@ void driver_close(struct driver *d)
 
 int64_t driver_request_ms(const struct driver *d)
 {
-	return d->options->request_timeout * 1000;
+	return d->options->request_ms;
 }
 
 int64_t driver_step_ms(const struct driver *d, size_t n_pairs)
 {
 	const struct options *o = d->options;
-	int64_t pair_s =
-		o->detach_timeout + o->proof_timeout + (PROOF_BUSY_FACTOR + 1) * o->carrier_timeout;
+	int64_t pair_ms = o->detach_ms + o->proof_ms + (PROOF_BUSY_FACTOR + 1) * o->carrier_ms;
 
-	return (pair_s * 1000 + GIVE_EXTRA_MS) * (int64_t)n_pairs + driver_request_ms(d);
+	return (pair_ms + GIVE_EXTRA_MS) * (int64_t)n_pairs + driver_request_ms(d);
 }
 
 static json_t *hello_args(const struct driver *d)

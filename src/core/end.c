@@ -280,7 +280,7 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
 	return -1;
 }
 
-/* Whether the guest is here still, with a pair that has no VF. */
+/* Whether the guest is here still, with a pair that has no VF, or none that is proved. */
 static bool is_degraded(const struct end *end)
 {
 	enum virt_state state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One end of a migration, inside an agent: its order, what it has found and done so far, and
- * the tools to go on. The steps (steps.h) work on it; nobody else changes anything on a host.
+ * the tools to go on. The steps (steps.h) work on it, and whoever settles (act.h) or watches (late.h)
+ * with their functions; nobody else changes anything on a host.
  */
 #ifndef CORE_END_H
 #define CORE_END_H

@@ -9,7 +9,6 @@ static const struct field vf_fact_fields[] = {
 	RECORD_INT(vf_fact, index),
 	RECORD_STR(vf_fact, address),
 	RECORD_STR(vf_fact, driver),
-	RECORD_STR(vf_fact, netdev),
 	RECORD_STR(vf_fact, mac),
 	RECORD_BOOL(vf_fact, has_attr),
 	RECORD_ONE(vf_fact, attr, &vf_attr_record),
@@ -24,7 +23,6 @@ static const struct field pf_fact_fields[] = {
 	RECORD_STR(pf_fact, address),
 	RECORD_STR(pf_fact, driver),
 	RECORD_BOOL(pf_fact, up),
-	RECORD_BOOL(pf_fact, running),
 	RECORD_BOOL(pf_fact, is_switchdev),
 	RECORD_LIST(pf_fact, vfs, &vf_fact_record),
 };
@@ -45,7 +43,6 @@ static RECORD_DEFINE(uplink_fact_record, uplink_fact);
 static const struct field bridge_fact_fields[] = {
 	RECORD_STR(bridge_fact, name),
 	RECORD_BOOL(bridge_fact, up),
-	RECORD_BOOL(bridge_fact, vlan_filtering),
 	RECORD_INT(bridge_fact, mtu),
 	RECORD_LIST(bridge_fact, uplinks, &uplink_fact_record),
 };

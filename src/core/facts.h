@@ -19,7 +19,6 @@ struct vf_fact {
 	int64_t index;
 	char *address;
 	char *driver; /* "" when none is bound */
-	char *netdev; /* "" when none is visible */
 	char *mac;
 	bool has_attr; /* the PF tells about it: */
 	struct vf_attr attr;
@@ -30,7 +29,7 @@ struct vf_fact {
 
 struct pf_fact {
 	char *name, *address, *driver;
-	bool up, running;
+	bool up;
 	bool is_switchdev; /* its embedded switch is run by the host; false: not, or unknown */
 	struct vf_fact *vfs;
 	size_t n_vfs;
@@ -52,7 +51,7 @@ struct uplink_fact {
 
 struct bridge_fact {
 	char *name;
-	bool up, vlan_filtering;
+	bool up;
 	int64_t mtu;
 	struct uplink_fact *uplinks;
 	size_t n_uplinks;

@@ -137,7 +137,6 @@ static void gather_vf(const struct net_view *net, const struct users *users,
 	f->index = vf->index;
 	f->address = str_dup(text);
 	f->driver = str_dup(vf->driver);
-	f->netdev = str_dup(vf->netdev);
 	f->mac = str_dup(mac);
 	f->has_attr = info;
 	if (info)
@@ -162,7 +161,6 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 	f->address = str_dup(text);
 	f->driver = str_dup(pf->driver);
 	f->up = l && l->up;
-	f->running = l && l->running;
 	f->is_switchdev = devlink_eswitch_mode(&pf->address) == ESWITCH_SWITCHDEV;
 	if (l && vf_list_get(nl, l->ifindex, &infos, e) < 0)
 		return err_prefix(e, "%s", pf->netdev);
@@ -231,7 +229,6 @@ static void gather_bridge(const struct net_view *net, const struct link *bridge,
 	f->name = str_dup(bridge->name);
 	f->up = bridge->up;
 	f->mtu = bridge->mtu;
-	f->vlan_filtering = bridge->vlan_filtering;
 	for (size_t i = 0; i < net->links.n; i++)
 		if (net->links.v[i].master == bridge->ifindex)
 			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);

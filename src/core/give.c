@@ -229,7 +229,7 @@ static void put_standby_back(struct end *end, size_t i, const struct giving *g, 
 		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
 }
 
-static int give_and_watch(struct end *end, size_t i, struct giving *g, struct err *e)
+static int give_or_put_back(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (yield_and_prove(end, i, g, e) < 0) {
 		put_standby_back(end, i, g, e);
@@ -275,14 +275,14 @@ static bool is_too_soon(const struct end *end, size_t i)
 	       nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
 }
 
-static int give_and_note(struct end *end, size_t i, struct err *e)
+static int give_watched(struct end *end, size_t i, struct err *e)
 {
 	struct giving g = { 0 };
 	struct err ignored;
 	int r;
 
 	proof_watch_tap(end, i, &g.watch);
-	r = give_and_watch(end, i, &g, e);
+	r = give_or_put_back(end, i, &g, e);
 	free(g.watch.tap);
 	if (r < 0)
 		end_note_state(end, i, &ignored);
@@ -302,5 +302,5 @@ int give_vf(struct end *end, size_t i, struct err *e)
 		return err_set(e,
 			"VF %s was not used by the guest a short while ago: it is not tried again so soon",
 			end->order.pairs[i].vf);
-	return give_and_note(end, i, e);
+	return give_watched(end, i, e);
 }

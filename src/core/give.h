@@ -9,8 +9,8 @@
  * Gives the guest the VF of the order and proves that the guest drives it; then, and not
  * before, frames need the standby no more. The uplink entry comes down when the NIC's rule says
  * so. Used for the destination, for reattach, and to undo a detach: one routine for all.
- * On failure the standby's path is whole, the uplink entry included, and primary_missing says
- * whether the domain is without its VF.
+ * On failure the standby's path is made whole, the uplink entry included, unless the guest's own VF
+ * is there and driven; primary_missing says that no VF is proved.
  */
 int give_vf(struct end *end, size_t i, struct err *e);
 

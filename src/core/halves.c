@@ -10,7 +10,7 @@ enum { TAP_GRACE_MS = 5000 };
 
 static int64_t limit_of(const struct sides *s, const struct step *step)
 {
-	int64_t move_ms = s->d->options->timeout * 1000;
+	int64_t move_ms = s->d->options->timeout_ms;
 
 	/* An agent stops at that limit by itself, unless its libvirt does not answer. */
 	if (str_equal(step->name, step_migrate))

@@ -9,7 +9,7 @@
 enum nic_rule {
 	NIC_REPLICATES,  /* both get every frame: the entry may overlap with the VF */
 	NIC_UPLINK_WINS, /* the VF is deaf while the entry stands: set it after the VF is gone,
-			    drop it once a new VF is proved */
+			    drop it once the guest's driver has a new VF */
 	NIC_DROP_FIRST,  /* the second one gets nothing, or nobody knows: never both at once */
 };
 

@@ -19,89 +19,78 @@ enum { FIRST_LONG_ONLY = 1000, MAX_COUNT = 1000000, MAX_SECONDS = 86400 };
 #define OPT(member) offsetof(struct options, member)
 
 const struct option_desc option_table[] = {
-	{ "dry-run", 'n', OPTION_FLAG, OPT(dry_run), NULL, NULL,
-		"show the plan and change nothing" },
+	{ "dry-run", 'n', OPTION_FLAG, OPT(dry_run), NULL, NULL, "show the plan and change nothing",
+		NULL },
 	{ "json", 'j', OPTION_FLAG, OPT(json), NULL, NULL,
-		"events and result on stdout, one JSON object a line" },
-	{ "quiet", 'q', OPTION_FLAG, OPT(quiet), NULL, NULL, "say only what went wrong" },
-	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL,
-		"show each effect on either host" },
-	{ "config", 'c', OPTION_TEXT, OPT(config), NULL, "FILE", "read this configuration file" },
+		"events and result on stdout, one JSON object a line", NULL },
+	{ "quiet", 'q', OPTION_FLAG, OPT(quiet), NULL, NULL, "say only what went wrong", NULL },
+	{ "verbose", 'v', OPTION_FLAG, OPT(verbose), NULL, NULL, "show each effect on either host",
+		NULL },
+	{ "config", 'c', OPTION_TEXT, OPT(config), NULL, "FILE", "read this configuration file",
+		NULL },
 
 	{ "fenced", 0, OPTION_FLAG, OPT(fenced), NULL, NULL,
-		"of recover: a host that does not answer is known to be off" },
+		"of recover: a host that does not answer is known to be off", NULL },
 
 	{ "strict", 0, OPTION_FLAG, OPT(strict), "migration", NULL,
-		"refuse what is else only warned of" },
+		"refuse what is else only warned of", NULL },
 	{ "client-driven", 0, OPTION_FLAG, OPT(client_driven), "migration", NULL,
-		"drive the migration from this program, not from the source's libvirt" },
+		"drive the migration from this program, not from the source's libvirt", NULL },
 	{ "undefine-source", 0, OPTION_FLAG, OPT(undefine_source), "migration", NULL,
-		"remove the domain's definition from the source afterwards" },
+		"remove the domain's definition from the source afterwards", NULL },
 	{ "bandwidth", 0, OPTION_COUNT, OPT(bandwidth), "migration", "MIB",
-		"limit the migration to MIB a second" },
+		"limit the migration to MIB a second", NULL },
 	{ "auto-converge", 0, OPTION_FLAG, OPT(auto_converge), "migration", NULL,
-		"slow the guest down if it writes too fast" },
-	{ "compressed", 0, OPTION_FLAG, OPT(compressed), "migration", NULL, "compress memory" },
-	{ "parallel", 0, OPTION_COUNT, OPT(parallel), "migration", "N", "use N connections" },
-	{ "tls", 0, OPTION_FLAG, OPT(tls), "migration", NULL, "encrypt the migration stream" },
+		"slow the guest down if it writes too fast", NULL },
+	{ "compressed", 0, OPTION_FLAG, OPT(compressed), "migration", NULL, "compress memory",
+		NULL },
+	{ "parallel", 0, OPTION_COUNT, OPT(parallel), "migration", "N", "use N connections", NULL },
+	{ "tls", 0, OPTION_FLAG, OPT(tls), "migration", NULL, "encrypt the migration stream",
+		NULL },
 	{ "copy-storage-all", 0, OPTION_FLAG, OPT(copy_storage_all), "migration", NULL,
-		"copy disks that are not shared" },
+		"copy disks that are not shared", NULL },
 	{ "copy-storage-inc", 0, OPTION_FLAG, OPT(copy_storage_inc), "migration", NULL,
-		"copy only the top layer of such disks" },
+		"copy only the top layer of such disks", NULL },
 	{ "migrate-uri", 0, OPTION_TEXT, OPT(migrate_uri), "migration", "URI",
-		"where the destination's QEMU listens" },
-	{ "timeout", 0, OPTION_SECONDS, OPT(timeout), "migration", "SECONDS",
-		"give up a migration that takes longer, and roll back" },
+		"where the destination's QEMU listens", NULL },
+	{ "timeout", 0, OPTION_SECONDS, OPT(timeout_ms), "migration", "SECONDS",
+		"give up a migration that takes longer, and roll back", NULL },
 	{ "reattach-retries", 0, OPTION_COUNT_OR_0, OPT(reattach_retries), "migration", "N",
-		"try N more times to give the guest its new VF (1)" },
+		"try N more times to give the guest its new VF", "1" },
 
 	{ "agent-host", 0, OPTION_TEXT, OPT(agent_host), "hosts", "HOST",
-		"ssh destination of the agent when HOST is a libvirt URI" },
+		"ssh destination of the agent when HOST is a libvirt URI", NULL },
 	{ "agent-path", 0, OPTION_TEXT, OPT(agent_path), "hosts", "PATH",
-		"sriov-migrate on the other host" },
+		"sriov-migrate on the other host", NULL },
 	{ "libvirt-uri", 0, OPTION_TEXT, OPT(libvirt_uri), "hosts", "URI",
-		"libvirt of each host, seen from there (qemu:///system)" },
+		"libvirt of each host, seen from there (qemu:///system)", NULL },
 	{ "source-uplink", 0, OPTION_TEXT, OPT(source_uplink), "hosts", "DEV,...",
-		"which ports are uplinks, where a bridge here has several" },
+		"which ports are uplinks, where a bridge here has several", NULL },
 	{ "destination-uplink", 0, OPTION_TEXT, OPT(destination_uplink), "hosts", "DEV,...",
-		"the same on the destination" },
+		"the same on the destination", NULL },
 	{ "vf", 0, OPTION_TEXT, OPT(vf), "hosts", "ADDRESS,...",
-		"VFs to use on the destination, in the order of the pairs" },
+		"VFs to use on the destination, in the order of the pairs", NULL },
 
-	{ "detach-timeout", 0, OPTION_SECONDS, OPT(detach_timeout), "limits", "SECONDS",
-		"for the guest to give up its VF (60)" },
-	{ "proof-timeout", 0, OPTION_SECONDS, OPT(proof_timeout), "limits", "SECONDS",
-		"for the guest to use its new VF (60)" },
-	{ "carrier-timeout", 0, OPTION_SECONDS, OPT(carrier_timeout), "limits", "SECONDS",
-		"for the guest's traffic to leave the standby (5)" },
-	{ "connect-timeout", 0, OPTION_SECONDS, OPT(connect_timeout), "limits", "SECONDS",
-		"for ssh to connect (10)" },
-	{ "request-timeout", 0, OPTION_SECONDS, OPT(request_timeout), "limits", "SECONDS",
-		"for an agent to answer, beyond the limits above (120)" },
-	{ "settle-timeout", 0, OPTION_SECONDS, OPT(settle_timeout), "limits", "SECONDS",
-		"for hosts that are cut off or busy, before the outcome is called unknown (60)" },
-	{ "unplug-watch", 0, OPTION_SECONDS, OPT(unplug_watch), "limits", "SECONDS",
-		"to watch for a guest that gives up its VF too late (300)" },
+	{ "detach-timeout", 0, OPTION_SECONDS, OPT(detach_ms), "limits", "SECONDS",
+		"for the guest to give up its VF", "60" },
+	{ "proof-timeout", 0, OPTION_SECONDS, OPT(proof_ms), "limits", "SECONDS",
+		"for the guest to use its new VF", "60" },
+	{ "carrier-timeout", 0, OPTION_SECONDS, OPT(carrier_ms), "limits", "SECONDS",
+		"for the guest's traffic to leave the standby", "5" },
+	{ "connect-timeout", 0, OPTION_SECONDS, OPT(connect_ms), "limits", "SECONDS",
+		"for ssh to connect", "10" },
+	{ "request-timeout", 0, OPTION_SECONDS, OPT(request_ms), "limits", "SECONDS",
+		"for an agent to answer, beyond the limits above", "120" },
+	{ "settle-timeout", 0, OPTION_SECONDS, OPT(settle_ms), "limits", "SECONDS",
+		"for hosts that are cut off or busy, before the outcome is called unknown", "60" },
+	{ "unplug-watch", 0, OPTION_SECONDS, OPT(watch_ms), "limits", "SECONDS",
+		"to watch for a guest that gives up its VF too late", "300" },
 
-	{ "help", 'h', OPTION_FLAG, OPT(help), NULL, NULL, "show this text" },
-	{ "version", 'V', OPTION_FLAG, OPT(version), NULL, NULL, "show the version" },
+	{ "help", 'h', OPTION_FLAG, OPT(help), NULL, NULL, "show this text", NULL },
+	{ "version", 'V', OPTION_FLAG, OPT(version), NULL, NULL, "show the version", NULL },
 };
 
 const size_t n_options = ARRAY_SIZE(option_table);
-
-void options_init(struct options *o)
-{
-	*o = (struct options){
-		.detach_timeout = 60,
-		.proof_timeout = 60,
-		.carrier_timeout = 5,
-		.connect_timeout = 10,
-		.request_timeout = 120,
-		.settle_timeout = 60,
-		.unplug_watch = 300,
-		.reattach_retries = 1,
-	};
-}
 
 static void *member(struct options *o, const struct option_desc *d)
 {
@@ -134,8 +123,7 @@ static int parse_flag(const char *value, bool *ret)
 static int set_option(struct options *o, const struct option_desc *d, const char *value,
 	const char *what, struct err *e)
 {
-	uint64_t max = d->type == OPTION_SECONDS ? MAX_SECONDS : MAX_COUNT, number;
-	uint64_t min = d->type == OPTION_COUNT_OR_0 ? 0 : 1;
+	uint64_t min = d->type == OPTION_COUNT_OR_0 ? 0 : 1, number;
 
 	switch (d->type) {
 	case OPTION_FLAG:
@@ -148,16 +136,34 @@ static int set_option(struct options *o, const struct option_desc *d, const char
 			return err_set_kind(e, ERR_USAGE, "%s: an empty value", what);
 		str_set(member(o, d), value);
 		return 0;
+	case OPTION_SECONDS:
+		if (str_parse_seconds(value, MAX_SECONDS, member(o, d)) < 0)
+			return err_set_kind(e, ERR_USAGE,
+				"%s: \"%s\" is no number of seconds from 0.001 to %d", what, value,
+				MAX_SECONDS);
+		return 0;
 	case OPTION_COUNT:
 	case OPTION_COUNT_OR_0:
-	case OPTION_SECONDS:
-		if (str_parse_uint(value, max, &number) < 0 || number < min)
+		if (str_parse_uint(value, MAX_COUNT, &number) < 0 || number < min)
 			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is no number from %d to %d",
-				what, value, (int)min, (int)max);
+				what, value, (int)min, MAX_COUNT);
 		*(int64_t *)member(o, d) = (int64_t)number;
 		return 0;
 	}
 	return 0;
+}
+
+void options_init(struct options *o)
+{
+	struct err e;
+
+	*o = (struct options){ 0 };
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option_desc *d = &option_table[i];
+
+		if (d->preset && set_option(o, d, d->preset, d->name, &e) < 0)
+			abort();
+	}
 }
 
 static void fill_getopt(struct option *longs, char *shorts)
@@ -474,6 +480,7 @@ void options_print_help(FILE *f)
 			snprintf(letter, sizeof(letter), "-%c, ", d->letter);
 		snprintf(left, sizeof(left), "%s--%s%s%s", letter, d->name, d->argument ? " " : "",
 			d->argument ? d->argument : "");
-		fprintf(f, "  %-32s %s\n", left, d->help);
+		fprintf(f, "  %-32s %s%s%s%s\n", left, d->help, d->preset ? " (" : "",
+			d->preset ? d->preset : "", d->preset ? ")" : "");
 	}
 }

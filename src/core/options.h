@@ -23,16 +23,15 @@ struct options {
 	bool client_driven, undefine_source, auto_converge, tls, compressed;
 	bool copy_storage_all, copy_storage_inc, strict;
 	int64_t parallel, bandwidth, reattach_retries;
-	int64_t timeout; /* seconds; 0: none */
+	int64_t timeout_ms; /* 0: none */
 	char *migrate_uri;
 
 	/* where things are */
 	char *agent_host, *agent_path, *libvirt_uri;
 	char *source_uplink, *destination_uplink, *vf; /* lists, separated by commas */
 
-	/* limits, in seconds */
-	int64_t detach_timeout, proof_timeout, carrier_timeout, connect_timeout, request_timeout;
-	int64_t settle_timeout, unplug_watch;
+	int64_t detach_ms, proof_ms, carrier_ms, connect_ms, request_ms;
+	int64_t settle_ms, watch_ms;
 };
 
 enum option_type { OPTION_FLAG, OPTION_COUNT, OPTION_COUNT_OR_0, OPTION_SECONDS, OPTION_TEXT };
@@ -45,6 +44,7 @@ struct option_desc {
 	const char *section;  /* in the file; NULL: command line only */
 	const char *argument; /* as --help names it */
 	const char *help;
+	const char *preset; /* as --help shows it; NULL: none, 0, no */
 };
 
 extern const struct option_desc option_table[];

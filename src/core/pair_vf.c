@@ -97,6 +97,35 @@ int pair_vf_read(struct end *end, const struct pair_vf *which, struct vf_info *r
 	return 0;
 }
 
+static bool find_address(const struct pci_pf_list *pfs, const struct link *pf, uint32_t vf,
+	char ret[PCI_TEXT_SIZE])
+{
+	for (size_t i = 0; pf && i < pfs->n; i++) {
+		const struct pci_pf *p = &pfs->v[i];
+
+		for (size_t k = 0; str_equal(p->netdev, pf->name) && k < p->n_vfs; k++) {
+			if (p->vfs[k].index != vf)
+				continue;
+			pci_format(&p->vfs[k].address, ret);
+			return true;
+		}
+	}
+	return false;
+}
+
+int pair_vf_check_unused_one(struct end *end, const struct pair_vf *which, struct err *e)
+{
+	CLEANUP_LINKS struct link_list links = { 0 };
+	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
+	char address[PCI_TEXT_SIZE];
+
+	if (link_list_get(end->nl, &links, e) < 0 || pci_pf_list_get(&pfs, e) < 0)
+		return -1;
+	if (!find_address(&pfs, link_list_by_index(&links, which->pf), which->vf, address))
+		return 0;
+	return pair_vf_check_unused(end, address, e);
+}
+
 /* ---- its MAC ---- */
 
 /* The pair's MAC, which VF it is about, and whether that has it. */

@@ -24,6 +24,8 @@ struct pair_vf {
 /* The VF of the order; libvirt may have chosen another one meanwhile, which then stands there. */
 int pair_vf_find(struct end *end, size_t i, struct pair_vf *ret, struct err *e);
 int pair_vf_read(struct end *end, const struct pair_vf *which, struct vf_info *ret, struct err *e);
+/* As pair_vf_check_unused; a VF that is gone is unused. */
+int pair_vf_check_unused_one(struct end *end, const struct pair_vf *which, struct err *e);
 
 /*
  * Takes the domain's MAC off a VF that is no longer in use, if it still is the domain's: libvirt

@@ -200,11 +200,11 @@ static void fill_order(struct order *o, const struct host_facts *f, const struct
 	o->persistent = d->persistent;
 	o->autostart = d->autostart;
 	o->strict = r->options->strict;
-	o->detach_ms = r->options->detach_timeout * 1000;
-	o->proof_ms = r->options->proof_timeout * 1000;
-	o->carrier_ms = r->options->carrier_timeout * 1000;
-	o->settle_ms = r->options->settle_timeout * 1000;
-	o->watch_ms = r->options->unplug_watch * 1000;
+	o->detach_ms = r->options->detach_ms;
+	o->proof_ms = r->options->proof_ms;
+	o->carrier_ms = r->options->carrier_ms;
+	o->settle_ms = r->options->settle_ms;
+	o->watch_ms = r->options->watch_ms;
 }
 
 static struct pair_order *add_pair(struct order *o)
@@ -304,7 +304,7 @@ static void fill_migration(struct migration_order *m, const struct plan_request 
 	m->copy_storage_inc = o->copy_storage_inc;
 	m->parallel = o->parallel;
 	m->bandwidth = o->bandwidth;
-	m->timeout_ms = o->timeout * 1000;
+	m->timeout_ms = o->timeout_ms;
 }
 
 static struct check_view new_view(struct plan *p, const struct host_facts *host,

@@ -161,7 +161,7 @@ void report_dry_run(struct report *r, const struct plan *p, const char *source,
 		if (p->source.n_pairs && step_concerns(step, &p->source, true))
 			print_planned(r, step, source);
 		if (step_concerns(step, &p->destination, false) &&
-			(p->kind == PLAN_MOVE || step->forward))
+			(p->kind == PLAN_MOVE || step_is_of_reattach(step)))
 			print_planned(r, step, destination);
 	}
 }

@@ -335,6 +335,24 @@ static enum settle_verdict decide_and_act(struct run *r, struct settle_view view
 	return act_on(r, decide(&d, view), why);
 }
 
+/* Somebody has taken the guest on from the destination: each end does what it would do by itself. */
+static void settle_ends(struct run *r, enum settle_verdict v)
+{
+	bool done = true;
+
+	for (int side = SOURCE; side <= DESTINATION; side++) {
+		struct err e;
+
+		if (sides_settle(&r->sides, side, v, &e) == 0)
+			continue;
+		report_warning(driver(r)->report, NULL, e.msg, e.hint);
+		r->sides.unsettled[side] = true;
+		done = false;
+	}
+	outcome_settled(r->out, v, parties(r)->domain, sides_host(&r->sides, DESTINATION), false,
+		done);
+}
+
 /* Behind the move, in table place MOVE: which way? */
 static void settle(struct run *r, size_t move, bool call_failed, struct err *why)
 {
@@ -360,6 +378,9 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 	case SETTLE_GUEST_ENDED:
 		clean_after_end(r, why);
 		return;
+	case SETTLE_MOVED_ON:
+		settle_ends(r, v);
+		return;
 	case SETTLE_UNVERIFIED:
 		leave_source(r);
 		unsettled[SOURCE] = unsettled[SOURCE] || view[SOURCE].state != VIRT_MIGRATED;
@@ -368,7 +389,10 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 	case SETTLE_TWICE:
 		unsettled[SOURCE] = unsettled[DESTINATION] = true;
 		break;
-	default:
+	case SETTLE_WAIT:
+	case SETTLE_IN_DOUBT:
+	case SETTLE_RESUME: /* these two were acted on */
+	case SETTLE_DESTROY_STALE:
 		sides_leave(&r->sides);
 		break;
 	}
@@ -425,7 +449,7 @@ static void turn_back(struct run *r, size_t reached, const struct err *why)
 		return;
 	}
 	roll_back(r, reached);
-	r->out->vf_taken = why->kind == ERR_BUSY && reached == 0;
+	r->out->vf_taken = why->kind == ERR_BUSY && steps[reached].name == step_reserve;
 	if (r->out->vf_taken)
 		outcome_not_begun(r->out, parties(r), why);
 	else
@@ -480,7 +504,7 @@ static void reattach_opened(struct run *r, int64_t start)
 	struct err e;
 
 	driver(r)->past_return = true; /* there is nothing to go back to */
-	if (take_step(r, &steps[0], &e) < 0) {
+	if (take_step(r, step_find(step_reserve), &e) < 0) {
 		outcome_not_begun(r->out, parties(r), &e);
 		return;
 	}

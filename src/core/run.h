@@ -10,7 +10,7 @@
 /* Carries out a plan of kind PLAN_MOVE. */
 void run_migration(struct driver *d, const struct plan *p, struct outcome *ret);
 
-/* The steps behind the move on one host: CLIENT's half of p->destination. */
+/* The steps of a reattach (step_is_of_reattach): CLIENT's half of p->destination. */
 void run_reattach(struct driver *d, const struct plan *p, struct client *client,
 	struct outcome *ret);
 

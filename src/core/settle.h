@@ -40,6 +40,7 @@ enum settle_verdict {
 
 enum settle_verdict settle_decide(const struct settle_view *source,
 	const struct settle_view *destination);
+/* For people, and between agents: a text that is changed is not understood by another version. */
 const char *settle_verdict_name(enum settle_verdict v);
 int settle_verdict_from_name(const char *name, enum settle_verdict *ret);
 
@@ -49,7 +50,7 @@ enum settle_verdict settle_decide_alone(bool is_source, const struct settle_view
 /* How long a guest is given to come into sight on a destination that stands alone. */
 enum { SETTLE_ARRIVAL_MS = 15000 };
 
-/* How often, and since when, one verdict was found again and again. */
+/* Since when one verdict was found again and again. */
 struct settle_history {
 	enum settle_verdict verdict; /* begin with SETTLE_WAIT */
 	int64_t since;

@@ -94,6 +94,15 @@ int sides_act(struct sides *s, int side, const char *what, struct err *e)
 		e);
 }
 
+int sides_settle(struct sides *s, int side, enum settle_verdict v, struct err *e)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "verdict", json_string(settle_verdict_name(v)));
+	return call_once(&s->d->group, s->ends[side], "settle", args,
+		driver_step_ms(s->d, s->order[side]->n_pairs), NULL, e);
+}
+
 static void close_one(struct sides *s, int side)
 {
 	if (s->opened[side])

@@ -10,6 +10,7 @@
 
 #include "core/driver.h"
 #include "core/order.h"
+#include "core/settle.h"
 #include "core/steps.h"
 
 enum { SOURCE, DESTINATION };
@@ -45,6 +46,9 @@ int sides_make_ready(struct sides *s, const struct step *step, struct err *e);
 
 /* Has one agent do something with the domain as a whole: see act.h. */
 int sides_act(struct sides *s, int side, const char *what, struct err *e);
+
+/* Has an agent with an order carry out V, as it would by itself: see act_settle. */
+int sides_settle(struct sides *s, int side, enum settle_verdict v, struct err *e);
 
 /* Ends both orders. The journal goes where nothing is left to do. */
 void sides_close(struct sides *s);

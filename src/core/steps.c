@@ -21,7 +21,7 @@
 #include "util/str.h"
 #include "xml/pair.h"
 
-const char step_detach[] = "detach-vf", step_migrate[] = "migrate";
+const char step_reserve[] = "reserve-vf", step_detach[] = "detach-vf", step_migrate[] = "migrate";
 const char step_leave_source[] = "leave-source";
 const char step_give_vf[] = "give-vf", step_autostart_off[] = "autostart-off";
 
@@ -171,7 +171,7 @@ static int rest_standby(struct end *end, size_t i, struct err *e)
  */
 /* clang-format off */
 const struct step steps[] = {
-	{ "reserve-vf", "reserve the VF",
+	{ step_reserve, "reserve the VF",
 		.source = { .pair = reserve, .undo_pair = release },
 		.destination = { .pair = reserve, .undo_pair = release } },
 	{ "vf-attributes", "give the VF what the guest's VF has set",
@@ -240,6 +240,11 @@ bool step_concerns(const struct step *step, const struct order *o, bool is_sourc
 		if (step->when(&o->pairs[i]))
 			return true;
 	return false;
+}
+
+bool step_is_of_reattach(const struct step *step)
+{
+	return step->forward || step->name == step_reserve;
 }
 
 static const struct step_half *half_of(const struct end *end, const struct step *step)

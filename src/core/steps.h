@@ -34,20 +34,24 @@ struct step {
 	struct step_half source, destination;
 	/* NULL: always. Else whether the pair needs this step here. */
 	bool (*when)(const struct pair_order *pair);
-	/* Behind the point of no return: failures are reported, and the next step follows. */
+	/* Behind the point of no return: failures are reported, and the next step follows. Such steps
+	 * are a reattach as well, behind the first one. */
 	bool forward;
 };
 
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
-extern const char step_detach[], step_migrate[], step_leave_source[], step_give_vf[],
-	step_autostart_off[];
+extern const char step_reserve[], step_detach[], step_migrate[], step_leave_source[],
+	step_give_vf[], step_autostart_off[];
 
 const struct step *step_find(const char *name);
 const struct step_half *step_half_of(const struct step *step, bool is_source);
 /* Whether the host whose order O is has something to do in this step. */
 bool step_concerns(const struct step *step, const struct order *o, bool is_source);
+
+/* Whether a reattach takes it: the VF is reserved, and then all that stands behind the move is done. */
+bool step_is_of_reattach(const struct step *step);
 
 /* Carries out this end's half. Forward steps go on with the other pairs after a failure; the
  * pairs that failed are listed in *ret_failed (new array, never NULL on success). */

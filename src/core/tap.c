@@ -91,7 +91,7 @@ static int restore_found(struct end *end, const struct mac *mac, const struct fo
 	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
 }
 
-/* Whether every VLAN of the port has its entry, and the bridge has none for another port. */
+/* Whether every VLAN of the port has its entry. */
 static int verify_tap_entry(struct end *end, const struct mac *mac, const struct link *tap,
 	const struct vlan_list *vlans, struct err *e)
 {

@@ -71,7 +71,8 @@ static int fill_ssh(struct target *t, const char *destination, const char *port,
 		return -1;
 	add_arg(t, str_dup("ssh"));
 	add_arg(t, str_dup("-oBatchMode=yes"));
-	add_arg(t, str_printf("-oConnectTimeout=%" PRId64, o->connect_timeout));
+	/* It takes whole seconds. */
+	add_arg(t, str_printf("-oConnectTimeout=%" PRId64, (o->connect_ms + 999) / 1000));
 	add_arg(t, str_dup("-oServerAliveInterval=2"));
 	add_arg(t, str_dup("-oServerAliveCountMax=5"));
 	add_arg(t, str_dup("-T"));

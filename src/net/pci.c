@@ -298,19 +298,3 @@ int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e)
 	pci_format(&address, ret);
 	return 0;
 }
-
-int pci_vf_of_netdev(const char *pf, const char *netdev)
-{
-	char wanted[PCI_TEXT_SIZE], name[64], link[32];
-	struct err ignored;
-
-	if (pci_of_netdev(netdev, wanted, &ignored) < 0)
-		return -1;
-	for (int i = 0;; i++) {
-		snprintf(link, sizeof(link), "/virtfn%d", i);
-		if (!read_device_name(pf, link, name, sizeof(name)))
-			return -1;
-		if (str_equal(name, wanted))
-			return i;
-	}
-}

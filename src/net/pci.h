@@ -47,8 +47,6 @@ bool pci_find_address(const struct pci_pf_list *l, const char *address,
 
 /* The PCI function behind a network device, as text. */
 int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e);
-/* The number of the VF of PF that network device NETDEV is; -1: none. */
-int pci_vf_of_netdev(const char *pf, const char *netdev);
 
 /* Name of the driver bound to a function, "" if none is. */
 void pci_driver(const struct pci_address *address, char *ret, size_t size);

@@ -22,11 +22,6 @@ void log_set_level(enum log_level level)
 	log_level = level;
 }
 
-enum log_level log_get_level(void)
-{
-	return log_level;
-}
-
 static void print(enum log_level level, const char *text)
 {
 	int64_t ms = clock_wall_ms();

@@ -12,7 +12,6 @@ typedef void log_sink(enum log_level level, const char *text);
 
 void log_init(enum log_level level, log_sink *sink); /* NULL: stderr */
 void log_set_level(enum log_level level);
-enum log_level log_get_level(void);
 
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -69,6 +69,9 @@ void str_copy(char *dst, size_t size, const char *s)
 	snprintf(dst, size, "%s", s);
 }
 
+#define DIGITS "0123456789"
+enum { MAX_SECONDS_DIGITS = 9 };
+
 int str_parse_uint(const char *s, uint64_t max, uint64_t *ret)
 {
 	unsigned long long n;
@@ -81,6 +84,26 @@ int str_parse_uint(const char *s, uint64_t max, uint64_t *ret)
 	if (errno || *end || end == s || n > max)
 		return -1;
 	*ret = n;
+	return 0;
+}
+
+int str_parse_seconds(const char *s, uint64_t max, int64_t *ret_ms)
+{
+	size_t whole = s ? strspn(s, DIGITS) : 0, part;
+	int64_t ms = 0, unit = 1000;
+
+	if (!whole || whole > MAX_SECONDS_DIGITS)
+		return -1;
+	for (size_t i = 0; i < whole; i++)
+		ms = ms * 10 + (s[i] - '0') * 1000;
+	part = s[whole] == '.' ? strspn(s + whole + 1, DIGITS) : 0;
+	if (s[whole] == '.' ? !part || s[whole + 1 + part] : s[whole])
+		return -1;
+	for (size_t i = 0; i < part; i++)
+		ms += (s[whole + 1 + i] - '0') * (unit /= 10);
+	if (ms < 1 || ms > (int64_t)max * 1000)
+		return -1;
+	*ret_ms = ms;
 	return 0;
 }
 

@@ -29,6 +29,12 @@ void str_copy(char *dst, size_t size, const char *s);
  */
 int str_parse_uint(const char *s, uint64_t max, uint64_t *ret);
 
+/*
+ * Parses the whole of S as a number of seconds, up to MAX, with or without a fraction ("2", "0.5"),
+ * into milliseconds; at least one. 0, or -1 when S is anything else; *ret_ms is then untouched.
+ */
+int str_parse_seconds(const char *s, uint64_t max, int64_t *ret_ms);
+
 struct str_buf {
 	char *s; /* owned; NULL until the first append */
 	size_t len;

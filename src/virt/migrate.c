@@ -198,7 +198,6 @@ static void stop_watch(struct watch *w, pthread_t thread)
 static int fill_params(struct params *p, const struct virt_migration *m, struct err *e)
 {
 	add_string(p, VIR_MIGRATE_PARAM_URI, m->migrate_uri);
-	add_string(p, VIR_MIGRATE_PARAM_DEST_NAME, m->dest_name);
 	add_string(p, VIR_MIGRATE_PARAM_PERSIST_XML, m->persist_xml);
 	add_bandwidth(p, m->bandwidth);
 	add_parallel(p, m->parallel);
@@ -233,8 +232,8 @@ int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 		set_watcher(d->virt, NULL);
 		stop_watch(&w, thread);
 		if (r < 0 && is_overdue(&w) && !cancel_is_set(cancel))
-			err_set_kind(e, ERR_TIMEOUT, "the migration of %s was given up after %d s",
-				d->name, (int)(m->timeout_ms / 1000));
+			err_set_kind(e, ERR_TIMEOUT, "the migration of %s was given up after %g s",
+				d->name, (double)m->timeout_ms / 1000);
 	}
 	virTypedParamsFree(p.v, p.n);
 	return r;

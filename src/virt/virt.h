@@ -174,7 +174,6 @@ int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err
 
 struct virt_migration {
 	const char *dest_uri;    /* libvirt URI of the destination */
-	const char *dest_name;   /* NULL: keep */
 	const char *persist_xml; /* NULL: the domain is transient */
 	const char *migrate_uri; /* NULL: libvirt's choice */
 	bool client_driven;

@@ -16,6 +16,7 @@
  *   twice              both run
  *   error-though-done  all is well, but the call fails
  *   dies-after         the call succeeds, and the guest ends right after
+ *   goes-on            the call succeeds, and somebody migrates it on to a third host right after
  *   guest-ends         the guest shuts down on the source in the middle
  *   endless            never converges
  * migrate.prepare_ms, .iterate_ms, .iterations, .switch_ms, .finish_ms and .confirm_ms are the
@@ -400,6 +401,9 @@ static int switch_over(struct run *m)
 	if (outcome_is(m, "dies-after"))
 		dom_stop(&m->destination, VIR_DOMAIN_SHUTOFF_CRASHED,
 			VIR_DOMAIN_EVENT_STOPPED_CRASHED);
+	if (outcome_is(m, "goes-on"))
+		dom_stop(&m->destination, VIR_DOMAIN_SHUTOFF_MIGRATED,
+			VIR_DOMAIN_EVENT_STOPPED_MIGRATED);
 	return 0;
 }
 

@@ -78,7 +78,7 @@ static int64_t number_in(const struct options *o, const struct option_desc *d)
 static void in_range(const struct options *o, const struct option_desc *d)
 {
 	const void *member = (const char *)o + d->offset;
-	int64_t max = d->type == OPTION_SECONDS ? 86400 : 1000000;
+	int64_t max = d->type == OPTION_SECONDS ? 86400000 : 1000000;
 	struct options defaults;
 
 	options_init(&defaults);

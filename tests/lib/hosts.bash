@@ -42,14 +42,17 @@ await() {
 }
 
 pid_of() {
-	cat "$FAKE_DIR/$1/pid"
+	local pid
+	read -r pid <"$FAKE_DIR/$1/pid"
+	echo "$pid"
 }
 
 # Runs a command in a host's namespaces: on HOST COMMAND…
 on() {
-	local host=$1
+	local host=$1 pid
 	shift
-	nsenter -t "$(pid_of "$host")" "${enter_user[@]}" -n -m env FAKE_HOST="$host" "$@"
+	read -r pid <"$FAKE_DIR/$host/pid"
+	FAKE_HOST=$host nsenter -t "$pid" "${enter_user[@]}" -n -m "$@"
 }
 
 # fake COMMAND HOST ARGUMENTS…: see tests/fake/main.c
@@ -96,6 +99,7 @@ require_namespaces() {
 		enter_user=(-U --preserve-credentials)
 		make_user=(-U -r)
 	fi
+	[ ! -e "${BATS_FILE_TMPDIR:-/nowhere}/namespaces" ] || return 0 # looked at before
 	unshare "${make_user[@]}" -n -m true 2>/dev/null ||
 		skip "the kernel lets nobody here make network namespaces"
 	# Opened for reading and writing, as a tap is.
@@ -104,6 +108,7 @@ require_namespaces() {
 	case $build_dir/ in
 	/run/* | /var/lib/* | /sys/* | /usr/local/sbin/*) skip "the build directory would be hidden" ;;
 	esac
+	[ -z "${BATS_FILE_TMPDIR-}" ] || : >"$BATS_FILE_TMPDIR/namespaces"
 }
 
 # The holder has to be a child of the test's own shell, with which it dies.
@@ -185,7 +190,7 @@ make_programs() {
 			who=\$FAKE_HOST.agent
 		else
 			who=driver
-			set -- --carrier-timeout 1 "\$@"
+			set -- --carrier-timeout 0.1 "\$@"
 		fi
 		echo \$\$ >"$FAKE_DIR/\$who.pid"
 		export LD_PRELOAD='${asan:+$asan }$preload'

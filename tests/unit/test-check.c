@@ -21,7 +21,6 @@ static void add_vf(struct pf_fact *pf, int64_t index, const char *address)
 	vf->index = index;
 	vf->address = str_dup(address);
 	vf->driver = str_dup("igbvf");
-	vf->netdev = str_dup("");
 	vf->mac = str_dup("02:00:00:00:00:01");
 	vf->user = str_dup("");
 }
@@ -39,7 +38,7 @@ static void make_host(struct host_facts *f, const char *name)
 	pf->name = str_dup("pf0");
 	pf->address = str_dup("0000:01:00.0");
 	pf->driver = str_dup("ixgbe");
-	pf->up = pf->running = true;
+	pf->up = true;
 	add_vf(pf, 1, "0000:01:10.2");
 	b->name = str_dup("br0");
 	b->up = true;

@@ -38,6 +38,41 @@ static void test_numbers(void)
 	number_is("12abc", UINT64_MAX, -1);
 }
 
+/* WANTED_MS: -1 when it is none */
+static void seconds_are(const char *s, long long wanted_ms)
+{
+	int64_t ms = 4711;
+	int r = str_parse_seconds(s, 86400, &ms);
+
+	if (wanted_ms < 0)
+		tap_result(r < 0 && ms == 4711, "\"%s\" is no number of seconds", s);
+	else
+		tap_result(r == 0 && ms == wanted_ms, "\"%s\" s are %lld ms", s, wanted_ms);
+}
+
+static void test_seconds(void)
+{
+	seconds_are("1", 1000);
+	seconds_are("86400", 86400000);
+	seconds_are("86401", -1);
+	seconds_are("86400.001", -1);
+	seconds_are("0.5", 500);
+	seconds_are("2.25", 2250);
+	seconds_are("0.001", 1);
+	seconds_are("1.0009", 1000);
+	seconds_are("0", -1);
+	seconds_are("0.0001", -1);
+	seconds_are("", -1);
+	seconds_are(NULL, -1);
+	seconds_are(".5", -1);
+	seconds_are("5.", -1);
+	seconds_are("1.5s", -1);
+	seconds_are("1,5", -1);
+	seconds_are("-1", -1);
+	seconds_are(" 1", -1);
+	seconds_are("99999999999999999999", -1);
+}
+
 static void test_copies(void)
 {
 	CLEANUP_FREE char *s = str_dup("one");
@@ -104,6 +139,7 @@ static void test_errors(void)
 int main(void)
 {
 	test_numbers();
+	test_seconds();
 	test_copies();
 	test_comparison();
 	test_buffer();
