@@ -194,7 +194,7 @@ static size_t count_planned(const struct check_view *v)
 		const struct pair_order *o = &v->planned->pairs[i];
 
 		n += o != v->order && o->uplink && str_equal(o->uplink, v->uplink->name) &&
-		     !options_list_has(v->uplink->filters, o->mac);
+		     !str_list_has(v->uplink->filters, o->mac);
 	}
 	return n;
 }
@@ -208,8 +208,7 @@ void check_filters(const struct check_view *v)
 	/* A guest that stays here, on its VF, needs none. */
 	if (!v->peer && v->order->had_primary)
 		return;
-	if (limit < 0 || options_list_has(v->uplink->filters, v->order->mac) ||
-		used < (size_t)limit)
+	if (limit < 0 || str_list_has(v->uplink->filters, v->order->mac) || used < (size_t)limit)
 		return;
 	check_found(v, v->host,
 		"Each guest that is on its standby takes one: give them their VFs back with "
@@ -319,7 +318,7 @@ void check_mac_of_domain(const struct check_view *v)
 	for (size_t i = 0; i < v->peer->n_domains; i++) {
 		const struct domain_name *d = &v->peer->domains[i];
 
-		if (options_list_has(d->macs, v->order->mac) &&
+		if (str_list_has(d->macs, v->order->mac) &&
 			!str_equal(d->uuid, v->host->domain.uuid))
 			check_found(v, v->peer, "Two guests cannot have one MAC.",
 				"domain %s runs there with %s", d->name, v->order->mac);

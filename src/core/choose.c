@@ -23,7 +23,7 @@ static const struct uplink_fact *only_uplink(const struct bridge_fact *b)
 static const struct uplink_fact *named_uplink(const struct bridge_fact *b, const char *names)
 {
 	for (size_t i = 0; i < b->n_uplinks; i++)
-		if (options_list_has(names, b->uplinks[i].name))
+		if (str_list_has(names, b->uplinks[i].name))
 			return &b->uplinks[i];
 	return NULL;
 }

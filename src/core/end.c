@@ -13,6 +13,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/pair.h"
 
 static const struct field found_entry_fields[] = {
 	RECORD_INT(found_entry, port),
@@ -426,4 +427,15 @@ int end_live_xml(struct end *end, char **ret, struct err *e)
 	if (end_domain(end, &d, e) < 0)
 		return -1;
 	return virt_domain_xml(d, VIRT_XML_LIVE, ret, e);
+}
+
+int end_live_pair(struct end *end, size_t i, struct xml_pair_list *list,
+	const struct xml_pair **ret, struct err *e)
+{
+	CLEANUP_FREE char *xml = NULL;
+
+	if (end_live_xml(end, &xml, e) < 0 || xml_pairs_find(xml, list, e) < 0)
+		return -1;
+	*ret = xml_pairs_by_alias(list, end->order.pairs[i].standby_alias);
+	return 0;
 }

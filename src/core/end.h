@@ -20,6 +20,8 @@
 #include "virt/virt.h"
 
 struct lock;
+struct xml_pair;
+struct xml_pair_list;
 
 enum { END_STEPS_MAX = 16 };
 
@@ -126,5 +128,11 @@ int end_pair_mac(const struct end *end, size_t i, struct mac *ret, struct err *e
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e);
 /* The domain's live XML; caller frees. ERR_NOT_FOUND when it does not run. */
 int end_live_xml(struct end *end, char **ret, struct err *e);
+/*
+ * Pair I as the live definition has it, inside *LIST, which the caller frees; NULL: its standby is
+ * not there. ERR_NOT_FOUND when the domain does not run.
+ */
+int end_live_pair(struct end *end, size_t i, struct xml_pair_list *list,
+	const struct xml_pair **ret, struct err *e);
 
 #endif

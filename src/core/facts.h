@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "agent/record.h"
-#include "net/nl.h"
 #include "net/vf.h"
 #include "virt/virt.h"
 
@@ -144,10 +143,6 @@ struct host_facts {
 };
 
 extern const struct record host_facts_record;
-
-/* KEY: name or UUID of the domain asked for. RET is zeroed by the caller; record_clear it. */
-int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_facts *ret,
-	struct err *e);
 
 /*
  * Facts as an agent told them, into RET (zeroed). What everything is known by is there: names,

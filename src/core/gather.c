@@ -7,6 +7,7 @@
 
 #include "agent/journal.h"
 #include "agent/lock.h"
+#include "core/gather.h"
 #include "core/gather_priv.h"
 #include "core/order.h"
 #include "net/pci.h"

@@ -184,7 +184,7 @@ static char *filters_of(const struct net_view *net, const struct link *uplink)
 
 		mac_format(&entry->mac, mac);
 		if (entry->kind == FDB_SELF && entry->port == uplink->ifindex &&
-			!mac_is_multicast(&entry->mac) && !options_list_has(list.s, mac))
+			!mac_is_multicast(&entry->mac) && !str_list_has(list.s, mac))
 			str_buf_add(&list, "%s%s", list.len ? "," : "", mac);
 	}
 	return list.s;

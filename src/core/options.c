@@ -435,40 +435,7 @@ int options_load(struct options *o, const char *default_file, struct err *e)
 	return load_file(o, file, e);
 }
 
-/* ---- lists, help ---- */
-
-char *options_list_get(const char *list, size_t i)
-{
-	const char *s = list;
-	char *name;
-	size_t len;
-
-	for (; s && i; i--) {
-		s = strchr(s, ',');
-		s = s ? s + 1 : NULL;
-	}
-	if (!s)
-		return NULL;
-	s += strspn(s, " ");
-	len = strcspn(s, ", ");
-	name = str_dup(s);
-	name[len] = '\0';
-	return name;
-}
-
-bool options_list_has(const char *list, const char *name)
-{
-	bool found = false;
-
-	for (size_t i = 0; !found; i++) {
-		CLEANUP_FREE char *one = options_list_get(list, i);
-
-		if (!one)
-			return false;
-		found = str_equal(one, name);
-	}
-	return found;
-}
+/* ---- help ---- */
 
 void options_print_help(FILE *f)
 {

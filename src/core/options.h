@@ -62,11 +62,6 @@ int options_parse(struct options *o, int argc, char **argv, int *ret_rest, struc
 /* Reads o->config, or DEFAULT_FILE if that exists. Errors name file and line. */
 int options_load(struct options *o, const char *default_file, struct err *e);
 
-/* Whether NAME stands in LIST, which is separated by commas; NULL lists hold nothing. */
-bool options_list_has(const char *list, const char *name);
-/* The I-th name of such a list; NULL behind its end. Caller frees. */
-char *options_list_get(const char *list, size_t i);
-
 void options_print_help(FILE *f);
 
 #endif

@@ -239,7 +239,7 @@ static void make_primary(const struct check_view *v, const char *xml, struct pai
 static void place_destination_pair(struct plan *p, struct check_view *v,
 	const struct definitions *d, const struct pair_order *here)
 {
-	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
+	CLEANUP_FREE char *wanted = str_list_get(v->options->vf, p->destination.n_pairs);
 	struct pair_order o = { 0 };
 
 	o.mac = str_dup(here->mac);
@@ -444,7 +444,7 @@ static void choose_reattach_vf(struct plan *p, struct check_view *v,
 
 static void plan_reattach_pair(struct plan *p, struct check_view *v, const struct definitions *d)
 {
-	CLEANUP_FREE char *wanted = options_list_get(v->options->vf, p->destination.n_pairs);
+	CLEANUP_FREE char *wanted = str_list_get(v->options->vf, p->destination.n_pairs);
 	const struct xml_primary *primary = primary_of(v->pair, d);
 	struct pair_order o = { 0 };
 

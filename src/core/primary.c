@@ -22,12 +22,10 @@ enum {
 int primary_find(struct end *end, size_t i, char **ret_alias, char **ret_vf, struct err *e)
 {
 	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
-	CLEANUP_FREE char *xml = NULL;
 	const struct xml_pair *pair;
 
-	if (end_live_xml(end, &xml, e) < 0 || xml_pairs_find(xml, &pairs, e) < 0)
+	if (end_live_pair(end, i, &pairs, &pair, e) < 0)
 		return -1;
-	pair = xml_pairs_by_alias(&pairs, end->order.pairs[i].standby_alias);
 	if (!pair)
 		return err_set(e, "the standby %s is gone from the live definition",
 			end->order.pairs[i].standby_alias);

@@ -71,14 +71,12 @@ static void tap_watch_look(struct end *end, struct tap_watch *w)
 void proof_watch_tap(struct end *end, size_t i, struct tap_watch *w)
 {
 	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
-	CLEANUP_FREE char *xml = NULL;
 	const struct xml_pair *pair;
 	struct err ignored;
 
 	*w = (struct tap_watch){ .start = clock_ms(), .is_macvtap = !end->order.pairs[i].bridge };
-	if (end_live_xml(end, &xml, &ignored) < 0 || xml_pairs_find(xml, &pairs, &ignored) < 0)
+	if (end_live_pair(end, i, &pairs, &pair, &ignored) < 0)
 		return;
-	pair = xml_pairs_by_alias(&pairs, end->order.pairs[i].standby_alias);
 	w->tap = str_dup(pair ? pair->tap : NULL);
 	tap_watch_look(end, w);
 	w->first = w->last;

@@ -11,6 +11,7 @@
 #include "core/act.h"
 #include "core/alone.h"
 #include "core/facts.h"
+#include "core/gather.h"
 #include "core/late.h"
 #include "core/primary.h"
 #include "core/standby.h"

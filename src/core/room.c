@@ -32,10 +32,10 @@ static int count_others(struct end *end, size_t i, size_t *ret_entries, size_t *
 		mac_format(&entry->mac, mac);
 		*ret_entries += entry->kind == FDB_SELF && entry->port == uplink.ifindex &&
 				!mac_is_multicast(&entry->mac) && !str_equal(mac, p->mac) &&
-				!options_list_has(held, mac);
+				!str_list_has(held, mac);
 	}
 	for (size_t k = 0;; k++) {
-		CLEANUP_FREE char *mac = options_list_get(held, k);
+		CLEANUP_FREE char *mac = str_list_get(held, k);
 
 		if (str_is_empty(mac))
 			return 0;

@@ -9,16 +9,14 @@
 
 static int read_link(struct end *end, size_t i, bool *ret_up, struct err *e)
 {
-	const char *alias = end->order.pairs[i].standby_alias;
 	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
-	CLEANUP_FREE char *xml = NULL;
 	const struct xml_pair *pair;
 
-	if (end_live_xml(end, &xml, e) < 0 || xml_pairs_find(xml, &pairs, e) < 0)
+	if (end_live_pair(end, i, &pairs, &pair, e) < 0)
 		return -1;
-	pair = xml_pairs_by_alias(&pairs, alias);
 	if (!pair)
-		return err_set(e, "the standby %s is gone from the live definition", alias);
+		return err_set(e, "the standby %s is gone from the live definition",
+			end->order.pairs[i].standby_alias);
 	*ret_up = pair->link_up;
 	return 0;
 }

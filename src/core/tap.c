@@ -14,16 +14,14 @@ static int tap_name(struct end *end, size_t i, char **ret, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
-	CLEANUP_FREE char *xml = NULL;
 	const struct xml_pair *pair;
 
 	if (p->tap) {
 		*ret = str_dup(p->tap);
 		return 0;
 	}
-	if (end_live_xml(end, &xml, e) < 0 || xml_pairs_find(xml, &pairs, e) < 0)
+	if (end_live_pair(end, i, &pairs, &pair, e) < 0)
 		return -1;
-	pair = xml_pairs_by_alias(&pairs, p->standby_alias);
 	if (!pair || !pair->tap)
 		return err_set_kind(e, ERR_NOT_FOUND, "the standby %s has no tap",
 			p->standby_alias);

@@ -107,6 +107,39 @@ int str_parse_seconds(const char *s, uint64_t max, int64_t *ret_ms)
 	return 0;
 }
 
+char *str_list_get(const char *list, size_t i)
+{
+	const char *s = list;
+	char *name;
+	size_t len;
+
+	for (; s && i; i--) {
+		s = strchr(s, ',');
+		s = s ? s + 1 : NULL;
+	}
+	if (!s)
+		return NULL;
+	s += strspn(s, " ");
+	len = strcspn(s, ", ");
+	name = str_dup(s);
+	name[len] = '\0';
+	return name;
+}
+
+bool str_list_has(const char *list, const char *name)
+{
+	bool found = false;
+
+	for (size_t i = 0; !found; i++) {
+		CLEANUP_FREE char *one = str_list_get(list, i);
+
+		if (!one)
+			return false;
+		found = str_equal(one, name);
+	}
+	return found;
+}
+
 void str_buf_add(struct str_buf *b, const char *fmt, ...)
 {
 	CLEANUP_FREE char *s = NULL;

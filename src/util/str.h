@@ -35,6 +35,11 @@ int str_parse_uint(const char *s, uint64_t max, uint64_t *ret);
  */
 int str_parse_seconds(const char *s, uint64_t max, int64_t *ret_ms);
 
+/* Whether NAME stands in LIST, which is separated by commas; NULL lists hold nothing. */
+bool str_list_has(const char *list, const char *name);
+/* The I-th name of such a list; NULL behind its end. Caller frees. */
+char *str_list_get(const char *list, size_t i);
+
 struct str_buf {
 	char *s; /* owned; NULL until the first append */
 	size_t len;
