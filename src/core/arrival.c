@@ -40,6 +40,9 @@ static int look_for_taps(struct arrival *x, struct err *e)
 			continue;
 		if (tap_find(x->end, i, &x->taps[i], e) == 0) {
 			log_debug("tap %s has joined its bridge", x->taps[i].name);
+			if (!tap_is_macvtap(x->end, i) &&
+				tap_entry_prepare(x->end, i, &x->taps[i], e) < 0)
+				return -1;
 			x->joined[i] = true;
 		} else if (e->kind == ERR_NOT_FOUND) {
 			all = false;

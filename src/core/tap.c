@@ -112,6 +112,16 @@ static int verify_tap_entry(struct end *end, const struct mac *mac, const struct
 	return 0;
 }
 
+int tap_entry_prepare(struct end *end, size_t i, const struct link *tap, struct err *e)
+{
+	CLEANUP_FDB struct fdb_list found = { 0 };
+	struct mac mac;
+
+	if (end_pair_mac(end, i, &mac, e) < 0 || fdb_find(end->nl, &mac, &found, e) < 0)
+		return -1;
+	return remember_found(end, i, &found, tap, e);
+}
+
 int tap_entry_set_on(struct end *end, size_t i, const struct link *tap, struct err *e)
 {
 	CLEANUP_VLANS struct vlan_list vlans = { 0 };

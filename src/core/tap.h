@@ -14,6 +14,11 @@ bool tap_is_macvtap(const struct end *end, size_t i);
 /* The tap, as a port of its bridge unless it is a macvtap; ERR_NOT_FOUND while it is not. */
 int tap_find(struct end *end, size_t i, struct link *ret, struct err *e);
 
+/*
+ * Remembers the static and local entries that tap_entry_set will replace. It does so itself; but a guest
+ * that sends first moves those that are not sticky to its tap.
+ */
+int tap_entry_prepare(struct end *end, size_t i, const struct link *tap, struct err *e);
 /* Remembers the static and local entries it replaces. */
 int tap_entry_set(struct end *end, size_t i, struct err *e);
 /* The same with the tap at hand. */
