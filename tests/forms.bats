@@ -134,6 +134,11 @@ start_plain() {
 	assert_refused vf-mac-differs 'the MACs of the pair differ' plain host-b
 }
 
+@test "a plain <hostdev> is not left to QEMU: nobody would set the MAC" {
+	start_plain
+	assert_refused qemu-cannot-unplug 'plain <hostdev>' --unplug=qemu plain host-b
+}
+
 @test "a plain <hostdev> whose VF is gone already moves, and gets one" {
 	start_plain
 	fake detach host-a plain ua-primary

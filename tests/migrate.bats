@@ -12,16 +12,6 @@ teardown() {
 	teardown_hosts
 }
 
-# order_of PATTERN…: each is in the log, in this order
-assert_order() {
-	local line=0 next pattern
-	for pattern; do
-		next=$(sed "1,${line}d" "$FAKE_DIR/log" | grep -nE -m 1 -- "$pattern" | cut -d: -f1)
-		[ -n "$next" ] || { echo "not in the log behind line $line: $pattern" && return 1; }
-		line=$((line + next))
-	done
-}
-
 @test "a guest with a fixed tap moves" {
 	run_sm vm-01 host-b
 	assert_exit 0

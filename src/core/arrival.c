@@ -71,6 +71,15 @@ static int look_for_guest(void *arg, struct err *e)
 	return 1;
 }
 
+/* A VF that QEMU gives the guest on its arrival is one that was given, and is not proved. */
+static int expect_vf(struct end *end, size_t i, struct err *e)
+{
+	if (!end->order.pairs[i].qemu_unplugs)
+		return 0;
+	end->pairs[i].given = end->pairs[i].primary_missing = true;
+	return end_note_state(end, i, e);
+}
+
 int arrival_wait(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
@@ -83,7 +92,7 @@ int arrival_wait(struct end *end, struct err *e)
 	int r;
 
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		if (uplink_entry_claim(end, i, e) < 0)
+		if (uplink_entry_claim(end, i, e) < 0 || expect_vf(end, i, e) < 0)
 			return -1;
 	if (link_monitor_start(end->cancel, &monitor, e) < 0)
 		return -1;

@@ -123,6 +123,8 @@ const struct check checks[] = {
 		"nor another domain that runs there" },
 	{ "vf-attributes", CHECK_WARNS, CHECK_BOTH, check_attributes,
 		"the VF there takes what the guest's VF has set" },
+	{ "qemu-cannot-unplug", CHECK_REFUSES, CHECK_BOTH, check_unplug,
+		"with --unplug=qemu: QEMU, the VF's form, the NICs and disks allow it" },
 	{ "mtu-differs", CHECK_WARNS, CHECK_BOTH, check_mtu, "both bridges have one MTU" },
 	{ "defined-without-vf", CHECK_WARNS, CHECK_PLAN, NULL,
 		"the persistent definition has a VF for each pair" },

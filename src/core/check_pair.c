@@ -368,3 +368,38 @@ void check_attributes(const struct check_view *v)
 			here->vf, v->host->hostname, text, there->pf_driver);
 	}
 }
+
+/*
+ * Since 6.1 QEMU waits, when a migration is given up, until the guest has let its VF go, and gives it
+ * back in a state in which it can be taken again.
+ */
+enum { QEMU_REPLUGS = 6001000 };
+
+/* While QEMU has the VF it keeps the guest's MAC, on either host and all the time of the copy. */
+void check_unplug(const struct check_view *v)
+{
+	const struct pair_order *orders[] = { v->order, v->peer_order };
+	const struct host_facts *hosts[] = { v->host, v->peer };
+	static const char hint[] = "Migrate it without --unplug=qemu.";
+
+	if (!v->order->qemu_unplugs)
+		return;
+	if (v->host->qemu && v->host->qemu < QEMU_REPLUGS)
+		check_found(v, v->host, hint,
+			"QEMU before 6.1 does not give a VF back reliably when the migration fails");
+	if (!form_by_name(v->order->form)->libvirt_sets_mac)
+		check_found(v, v->host, hint,
+			"the VF of %s is a plain <hostdev>: nobody sets its MAC when QEMU gives it",
+			v->order->standby_alias);
+	if (v->options->copy_storage_all || v->options->copy_storage_inc)
+		check_found(v, v->host, hint,
+			"the neighbours on %s could not reach the guest while its disks are copied, "
+			"as it still has its VF then",
+			v->order->bridge ? v->order->bridge : v->order->uplink);
+	for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
+		if (orders[i]->rule && nic_rule_from_name(orders[i]->rule) != NIC_REPLICATES)
+			check_found(v, hosts[i], hint,
+				"the NIC of %s does not give the guest's frames to VF and uplink "
+				"both, and QEMU's VF has the guest's MAC all the time",
+				orders[i]->uplink);
+}

@@ -23,7 +23,7 @@ struct lock;
 struct xml_pair;
 struct xml_pair_list;
 
-enum { END_STEPS_MAX = 16 };
+enum { END_STEPS_MAX = 20 };
 
 /* A bridge entry for the pair's MAC that ours took the place of. */
 struct found_entry {

@@ -117,7 +117,9 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 	if (!str_equal(vf, p->vf) && !*ret_had && !form_by_name(p->form)->libvirt_picks_vf)
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
 	if (!str_equal(vf, p->vf)) {
-		end->pairs[i].given = end->pairs[i].given && !*ret_had;
+		end->pairs[i].given =
+			end->pairs[i].given &&
+			(!*ret_had || (p->qemu_unplugs && form_by_name(p->form)->libvirt_picks_vf));
 		if (adopt_vf(end, i, vf, e) < 0)
 			return -1;
 	}
@@ -175,7 +177,8 @@ static int still_attached(struct end *end, size_t i, struct err *e)
 struct giving {
 	struct tap_watch watch; /* from before the attach */
 	bool had;               /* the guest has the VF already */
-	bool driven;            /* its driver has it, by now */
+	bool was_taken; /* but QEMU had taken it, or brought it: it is not known to be used */
+	bool driven;    /* its driver has it, by now */
 };
 
 /* A VF that it has had all the time, not from a try that has not seen it used: it stays. */
@@ -193,7 +196,8 @@ static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct 
 	}
 	g->driven = proof_wait_for_driver(end, i, e) == 0;
 	if (g->driven && let_vf_hear(end, i, e) == 0 &&
-		(is_guests_own(end, i, g) || proof_wait_for_changeover(end, &g->watch, e) == 0) &&
+		((is_guests_own(end, i, g) && !g->was_taken) ||
+			proof_wait_for_changeover(end, &g->watch, e) == 0) &&
 		still_attached(end, i, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
@@ -229,10 +233,20 @@ static void put_standby_back(struct end *end, size_t i, const struct giving *g, 
 		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
 }
 
+/* It stays in the definition, and what the program could do about it QEMU would refuse. */
+static void hint_at_qemu(const struct end *end, size_t i, const struct giving *g, struct err *e)
+{
+	if (g->was_taken && !g->driven && is_guests_own(end, i, g) && e->kind != ERR_CANCELLED)
+		err_hint(e,
+			"QEMU gives a VF back when a migration fails, but not when it had sent all "
+			"of the guest by then: then it is back after a cold start.");
+}
+
 static int give_or_put_back(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (yield_and_prove(end, i, g, e) < 0) {
 		put_standby_back(end, i, g, e);
+		hint_at_qemu(end, i, g, e);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = end->pairs[i].given = false;
@@ -254,7 +268,8 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 
 	if (primary_is_attached(end, i, &attached, e) < 0)
 		return -1;
-	if (attached)
+	/* What QEMU gives stands in the definition before the guest has it. */
+	if (attached && !(end->order.pairs[i].qemu_unplugs && end->pairs[i].primary_missing))
 		return 0;
 	end->pairs[i].primary_missing = true;
 	end_note_state_of_need(end, i, e);
@@ -277,7 +292,8 @@ static bool is_too_soon(const struct end *end, size_t i)
 
 static int give_watched(struct end *end, size_t i, struct err *e)
 {
-	struct giving g = { 0 };
+	struct giving g = { .was_taken = end->order.pairs[i].qemu_unplugs &&
+					 end->pairs[i].primary_missing };
 	struct err ignored;
 	int r;
 

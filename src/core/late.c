@@ -88,7 +88,8 @@ static int note_as_detached(struct end *end, size_t i, struct err *e)
 	end->pairs[i].unplug_asked = 0;
 	end->pairs[i].primary_missing = true;
 	for (size_t k = 0; k < n_steps; k++) {
-		if (!steps[k].source.undo_pair)
+		if (!steps[k].source.undo_pair ||
+			(steps[k].when && !steps[k].when(&end->order.pairs[i])))
 			continue;
 		end->pairs[i].begun[k] = true;
 		if (end_note(end, steps[k].name, (int)i, true, e) < 0)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/primary.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -35,13 +36,46 @@ static void tell_switching(void *arg)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
+static bool qemu_unplugs_any(const struct order *o)
+{
+	for (size_t i = 0; i < o->n_pairs; i++)
+		if (o->pairs[i].qemu_unplugs)
+			return true;
+	return false;
+}
+
+/*
+ * The domain as it is to arrive with the VFs that QEMU gives it: as it is now, standbys up. *RET stays
+ * NULL where it arrives as it is; the caller frees it.
+ */
+static int arrival_xml(struct end *end, struct virt_domain *d, char **ret, struct err *e)
+{
+	const struct order *o = &end->order;
+	CLEANUP_FREE struct xml_new_address *change = mem_new(o->n_pairs * sizeof(*change));
+	CLEANUP_FREE char *xml = NULL;
+	size_t used = 0;
+
+	for (size_t i = 0; i < o->n_pairs; i++)
+		if (o->pairs[i].arrival_vf)
+			change[used++] = (struct xml_new_address){ o->pairs[i].standby_alias,
+				o->pairs[i].arrival_vf };
+	if (!used)
+		return 0;
+	if (virt_domain_xml(d, VIRT_XML_MIGRATABLE, &xml, e) < 0)
+		return -1;
+	return xml_domain_with_vfs(xml, change, used, ret, e);
+}
+
 int domain_migrate(struct end *end, struct err *e)
 {
-	struct virt_watcher watcher = { tell_progress, tell_switching, end, NULL };
+	struct virt_watcher watcher = { .progress = tell_progress,
+		.switching = tell_switching,
+		.arg = end };
 	const struct migration_order *o = &end->order.migration;
 	struct virt_migration m = {
 		.dest_uri = o->dest_uri,
 		.persist_xml = o->persist_xml,
+		.unplug_ms = qemu_unplugs_any(&end->order) ? end->order.detach_ms : 0,
 		.migrate_uri = o->migrate_uri,
 		.client_driven = o->client_driven,
 		.undefine_source = o->undefine_source,
@@ -55,10 +89,18 @@ int domain_migrate(struct end *end, struct err *e)
 		.timeout_ms = o->timeout_ms,
 	};
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	CLEANUP_FREE char *dest_xml = NULL;
+	struct err now;
+	int r;
 
-	if (end_domain(end, &d, e) < 0)
+	if (end_domain(end, &d, e) < 0 || arrival_xml(end, d, &dest_xml, e) < 0 ||
+		primary_note_unplug(end, true, e) < 0)
 		return -1;
-	return virt_migrate(d, &m, &watcher, end->cancel, e);
+	m.dest_xml = dest_xml;
+	r = virt_migrate(d, &m, &watcher, end->cancel, e);
+	if (primary_note_unplug(end, r < 0 && watcher.unplug_pending, &now) < 0)
+		log_warn("%s: %s", end->order.name, now.msg);
+	return r;
 }
 
 int domain_stays(struct end *end, struct err *e)

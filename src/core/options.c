@@ -36,6 +36,8 @@ const struct option_desc option_table[] = {
 		"refuse what is else only warned of", NULL },
 	{ "client-driven", 0, OPTION_FLAG, OPT(client_driven), "migration", NULL,
 		"drive the migration from this program, not from the source's libvirt", NULL },
+	{ "unplug", 0, OPTION_CHOICE, OPT(unplug), "migration", "PROGRAM|QEMU",
+		"who takes the VF from the guest", "program" },
 	{ "undefine-source", 0, OPTION_FLAG, OPT(undefine_source), "migration", NULL,
 		"remove the domain's definition from the source afterwards", NULL },
 	{ "bandwidth", 0, OPTION_COUNT, OPT(bandwidth), "migration", "MIB",
@@ -119,6 +121,22 @@ static int parse_flag(const char *value, bool *ret)
 	return -1;
 }
 
+/* The place of VALUE among WORDS, which are separated by bars; capitals make no difference. */
+static int parse_choice(const char *words, const char *value, int64_t *ret)
+{
+	for (int64_t i = 0;; i++) {
+		size_t n = strcspn(words, "|");
+
+		if (strlen(value) == n && strncasecmp(words, value, n) == 0) {
+			*ret = i;
+			return 0;
+		}
+		if (!words[n])
+			return -1;
+		words += n + 1;
+	}
+}
+
 /* Sets an option from text; WHAT names it in an error. */
 static int set_option(struct options *o, const struct option_desc *d, const char *value,
 	const char *what, struct err *e)
@@ -130,6 +148,11 @@ static int set_option(struct options *o, const struct option_desc *d, const char
 		if (parse_flag(value, member(o, d)) < 0)
 			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is neither yes nor no", what,
 				value);
+		return 0;
+	case OPTION_CHOICE:
+		if (parse_choice(d->argument, value, member(o, d)) < 0)
+			return err_set_kind(e, ERR_USAGE, "%s: \"%s\" is none of %s", what, value,
+				d->argument);
 		return 0;
 	case OPTION_TEXT:
 		if (!*value)

@@ -13,6 +13,12 @@
 
 #include "util/err.h"
 
+/* Who takes the VF from the guest, and gives it one; in the order of the words of --unplug. */
+enum unplug_by {
+	UNPLUG_BY_PROGRAM, /* libvirt, told by this program: before the migration and after it */
+	UNPLUG_BY_QEMU,    /* QEMU itself, as a part of the migration */
+};
+
 struct options {
 	/* what to do */
 	bool dry_run, json, quiet, verbose, help, version;
@@ -20,6 +26,7 @@ struct options {
 	char *config; /* NULL: the default file, which may be missing */
 
 	/* how to migrate */
+	int64_t unplug; /* enum unplug_by */
 	bool client_driven, undefine_source, auto_converge, tls, compressed;
 	bool copy_storage_all, copy_storage_inc, strict;
 	int64_t parallel, bandwidth, reattach_retries;
@@ -34,7 +41,14 @@ struct options {
 	int64_t settle_ms, watch_ms;
 };
 
-enum option_type { OPTION_FLAG, OPTION_COUNT, OPTION_COUNT_OR_0, OPTION_SECONDS, OPTION_TEXT };
+enum option_type {
+	OPTION_FLAG,
+	OPTION_CHOICE, /* one of the words of its argument, as the place among them */
+	OPTION_COUNT,
+	OPTION_COUNT_OR_0,
+	OPTION_SECONDS,
+	OPTION_TEXT,
+};
 
 struct option_desc {
 	const char *name; /* "--NAME", and the key in the file */

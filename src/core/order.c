@@ -37,6 +37,8 @@ static const struct field pair_order_fields[] = {
 	RECORD_BOOL(pair_order, has_attr),
 	RECORD_ONE(pair_order, attr, &vf_attr_record),
 	RECORD_STR(pair_order, pf_driver),
+	RECORD_BOOL(pair_order, qemu_unplugs),
+	RECORD_STR(pair_order, arrival_vf),
 	RECORD_BOOL(pair_order, managed),
 	RECORD_BOOL(pair_order, link_was_up),
 	RECORD_BOOL(pair_order, adopt),

@@ -36,7 +36,9 @@ struct pair_order {
 	bool has_attr;     /* it is known what the guest's VF has: */
 	struct vf_attr attr;
 	char *pf_driver;
-	bool managed; /* libvirt binds the VF to vfio-pci; else it must be bound already */
+	bool qemu_unplugs; /* QEMU takes this VF away, or gives it, as a part of the migration */
+	char *arrival_vf; /* source: VF that the domain then arrives with; NULL: a network's choice */
+	bool managed;     /* libvirt binds the VF to vfio-pci; else it must be bound already */
 
 	bool link_was_up; /* resting state of the standby's link */
 	bool adopt;       /* entries for the MAC found here are ours, left by an earlier run */

@@ -142,6 +142,7 @@ static void place_source_pair(struct check_view *v, const struct definitions *d,
 {
 	fill_pair(v->pair, primary_of(v->pair, d), v->defined, o);
 	o->adopt = !o->had_primary;
+	o->qemu_unplugs = o->had_primary && v->options->unplug == UNPLUG_BY_QEMU;
 	o->macvtap_was_up = macvtap_rests_up(v);
 	check_run(CHECK_PAIR, v);
 	if (!choose_place(v, v->options->source_uplink, "--source-uplink", o))
@@ -248,6 +249,7 @@ static void place_destination_pair(struct plan *p, struct check_view *v,
 	o.primary_alias = str_dup(here->primary_alias);
 	o.link_was_up = here->link_was_up;
 	o.managed = here->managed;
+	o.qemu_unplugs = here->qemu_unplugs;
 	o.has_attr = here->has_attr;
 	o.attr = here->attr;
 	o.form = str_dup(here->form);
@@ -344,6 +346,8 @@ static void plan_pair(struct plan *p, const struct host_facts *src, const struct
 	a.defined = b.defined = xml_pairs_by_alias(&d->defined, live->standby_alias);
 	place_source_pair(&a, d, here);
 	place_destination_pair(p, &b, d, here);
+	if (here->qemu_unplugs && !form_by_name(here->form)->libvirt_picks_vf)
+		here->arrival_vf = str_dup(p->destination.pairs[p->destination.n_pairs - 1].vf);
 	a.order = here;
 	a.peer_order = &p->destination.pairs[p->destination.n_pairs - 1];
 	check_run(CHECK_BOTH, &a);

@@ -5,6 +5,7 @@
 
 #include "agent/lock.h"
 #include "core/standby.h"
+#include "net/pci.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -139,5 +140,44 @@ int primary_detach(struct end *end, size_t i, struct err *e)
 	if (alias && primary_detach_alias(end, i, alias, end->order.detach_ms, e) < 0)
 		return err_prefix(e, "detach of VF %s", end->order.pairs[i].vf);
 	end->pairs[i].primary_missing = true;
+	return 0;
+}
+
+int primary_leave_to_qemu(struct end *end, size_t i, struct err *e)
+{
+	bool attached;
+
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	if (!attached)
+		return err_set(e, "VF %s has left the guest", end->order.pairs[i].vf);
+	end->pairs[i].primary_missing = true;
+	return end_note_state(end, i, e);
+}
+
+/* A VF that QEMU has given back already, and that the guest's driver has not taken yet. */
+static bool was_let_go(const struct pair_order *p)
+{
+	struct pci_address address;
+	struct err ignored;
+	bool master;
+
+	return pci_parse(p->vf, &address) == 0 &&
+	       pci_is_bus_master(&address, &master, &ignored) == 0 && !master;
+}
+
+int primary_note_unplug(struct end *end, bool pending, struct err *e)
+{
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		const struct pair_order *p = &end->order.pairs[i];
+		struct pair_state *s = &end->pairs[i];
+
+		if (!p->qemu_unplugs)
+			continue;
+		s->unplug_asked = pending && !was_let_go(p) ? clock_ms() : 0;
+		s->unplug_until = clock_ms() + end->order.watch_ms;
+		if (end_note_state(end, i, e) < 0)
+			return -1;
+	}
 	return 0;
 }

@@ -25,6 +25,17 @@ int primary_detach(struct end *end, size_t i, struct err *e);
 /* The same for the device ALIAS, within LIMIT_MS. */
 int primary_detach_alias(struct end *end, size_t i, char *alias, int64_t limit_ms, struct err *e);
 
+/*
+ * Leaves the VF to QEMU, which takes it from the guest when the migration begins, and gives it back
+ * when that fails. The live definition goes on naming it.
+ */
+int primary_leave_to_qemu(struct end *end, size_t i, struct err *e);
+/*
+ * Into the journal, of all those pairs: QEMU asks (has asked) the guest for its VF, and it is not known
+ * that it has obeyed, so that it may do so late, see late.h (PENDING); or there is nothing to expect.
+ */
+int primary_note_unplug(struct end *end, bool pending, struct err *e);
+
 /* An unplug that was asked for longer ago than this is not expected any more. */
 enum { PRIMARY_UNPLUG_GRACE_MS = 10000 };
 

@@ -21,7 +21,8 @@
 #include "util/str.h"
 #include "xml/pair.h"
 
-const char step_reserve[] = "reserve-vf", step_detach[] = "detach-vf", step_migrate[] = "migrate";
+const char step_reserve[] = "reserve-vf", step_detach[] = "detach-vf";
+const char step_leave_vf[] = "leave-vf-to-qemu", step_migrate[] = "migrate";
 const char step_leave_source[] = "leave-source";
 const char step_give_vf[] = "give-vf", step_autostart_off[] = "autostart-off";
 
@@ -41,15 +42,23 @@ static bool is_on_bridge(const struct pair_order *p)
 	return p->bridge;
 }
 
-static bool had_primary(const struct pair_order *p)
+static bool we_unplug(const struct pair_order *p)
 {
-	return p->had_primary;
+	return p->had_primary && !p->qemu_unplugs;
 }
 
-/* Also of a pair without its primary, where the VF that it had was found. */
-static bool has_vf(const struct pair_order *p)
+static bool qemu_unplugs(const struct pair_order *p)
 {
-	return p->vf;
+	return p->qemu_unplugs;
+}
+
+/*
+ * Also of a pair without its primary, where the VF that it had was found. What QEMU has keeps the
+ * MAC until the guest is gone: it would not get it back with the VF when the migration fails.
+ */
+static bool has_free_vf(const struct pair_order *p)
+{
+	return p->vf && !p->qemu_unplugs;
 }
 
 /*
@@ -60,7 +69,8 @@ static bool needs_standby(const struct end *end, size_t i)
 {
 	const struct pair_state *s = &end->pairs[i];
 
-	return s->primary_missing || s->begun[step_find(step_detach) - steps];
+	return s->primary_missing || s->begun[step_find(step_detach) - steps] ||
+	       s->begun[step_find(step_leave_vf) - steps];
 }
 
 static int undo_link(struct end *end, size_t i, struct err *e)
@@ -129,14 +139,26 @@ static int release(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
+/*
+ * With QEMU's process libvirt took the VF back; what that had before may be the guest's MAC. In
+ * another boot it is as its driver makes it.
+ */
+static int clear_mac_behind_qemu(struct end *end, size_t i, struct err *e)
+{
+	if (!end->order.pairs[i].qemu_unplugs || !end->same_boot ||
+		pair_vf_clear_mac(end, i, e) == 0)
+		return 0;
+	return e->kind == ERR_NOT_FOUND ? 0 : -1;
+}
+
 /* Whatever leads to the standby here: the guest is not here any more, or never came. */
 static int leave(struct end *end, size_t i, struct err *e)
 {
 	if (check_guest_is_not_here(end, e) < 0)
 		return -1;
-	if (tap_entry_remove(end, i, e) < 0)
+	if (tap_entry_remove(end, i, e) < 0 || uplink_entry_remove(end, i, e) < 0)
 		return -1;
-	return uplink_entry_remove(end, i, e);
+	return clear_mac_behind_qemu(end, i, e);
 }
 
 /* A guest that was to get its VF here is gone. */
@@ -150,6 +172,7 @@ static int leave_source(struct end *end, size_t i, struct err *e)
 	if (leave(end, i, e) < 0)
 		return -1;
 	attr_forget(end, i);
+	end->pairs[i].unplug_asked = 0;
 	return 0;
 }
 
@@ -186,10 +209,13 @@ const struct step steps[] = {
 		.when = nic_replicates },
 	{ step_detach, "take the VF from the guest",
 		.source = { .pair = primary_detach, .undo_pair = undo_detach },
-		.when = had_primary },
+		.when = we_unplug },
+	{ step_leave_vf, "leave the VF to QEMU",
+		.source = { .pair = primary_leave_to_qemu, .undo_pair = undo_detach },
+		.when = qemu_unplugs },
 	{ "clear-mac", "take the guest's MAC off the VF",
 		.source = { .pair = pair_vf_clear_mac }, /* attaching sets it again */
-		.when = has_vf },
+		.when = has_free_vf },
 	{ "uplink-entry-source", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_late_uplink_entry },
 		.when = nic_does_not_replicate },

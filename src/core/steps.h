@@ -42,8 +42,8 @@ struct step {
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
-extern const char step_reserve[], step_detach[], step_migrate[], step_leave_source[],
-	step_give_vf[], step_autostart_off[];
+extern const char step_reserve[], step_detach[], step_leave_vf[], step_migrate[],
+	step_leave_source[], step_give_vf[], step_autostart_off[];
 
 const struct step *step_find(const char *name);
 const struct step_half *step_half_of(const struct step *step, bool is_source);

@@ -6,6 +6,8 @@
  * because the destination has to act before the guest resumes there. Waiters compare numbers: an
  * event counts when it is newer than their mark.
  */
+#include <jansson.h>
+#include <libvirt/libvirt-qemu.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +132,34 @@ int virt_events_watch(struct virt *v, struct err *e)
 		    VIR_DOMAIN_EVENT_CALLBACK(on_removal_failed), e) < 0)
 		return -1;
 	return watch(v, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), e);
+}
+
+/* DETAILS: {"status": "setup"}, in which the guest is asked; "wait-unplug" unless it obeys at once; "active" */
+static void on_migration(virConnectPtr conn, virDomainPtr dom, const char *event, long long seconds,
+	unsigned int micros, const char *details, void *arg)
+{
+	json_t *root = json_loads(details ? details : "", 0, NULL);
+	const char *status = json_string_value(json_object_get(root, "status"));
+
+	log_debug("QEMU event: %s, migration %s", virDomainGetName(dom), status ? status : "?");
+	if (str_equal(status, "setup") || str_equal(status, "wait-unplug"))
+		note(arg, dom, VIRT_EVENT_UNPLUGGING, NULL);
+	else if (str_equal(status, "active"))
+		note(arg, dom, VIRT_EVENT_COPYING, NULL);
+	json_decref(root);
+}
+
+int virt_qemu_watch(struct virt *v, int *ret_id, struct err *e)
+{
+	*ret_id = virConnectDomainQemuMonitorEventRegister(v->conn, NULL, "MIGRATION", on_migration,
+		v, NULL, 0);
+	return *ret_id < 0 ? virt_err(e, "registration for QEMU's events") : 0;
+}
+
+void virt_qemu_unwatch(struct virt *v, int id)
+{
+	if (v->conn && virConnectDomainQemuMonitorEventDeregister(v->conn, id) < 0)
+		virResetLastError();
 }
 
 void virt_events_unwatch(struct virt *v)

@@ -3,6 +3,11 @@
  * Theory of operation: the migration call blocks its thread. A second thread asks for the
  * job's figures twice a second, hands them on, and is the one that aborts the job when asked
  * to: an abort may block as well, and must not block whoever asked for it.
+ *
+ * QEMU waits without a limit until the guest has given up the VFs that it is to take; libvirt shows
+ * a job without progress meanwhile. QEMU's events tell when that wait begins and ends. As events get
+ * lost, memory that was copied tells as well that it is over; the little that QEMU sends before it
+ * is counted when the job is cancelled, which is no end.
  */
 #include <stdlib.h>
 
@@ -11,7 +16,8 @@
 #include "util/mem.h"
 #include "virt/priv.h"
 
-enum { LOOK_INTERVAL_MS = 400, ABORT_INTERVAL_MS = 1000 };
+enum { LOOK_INTERVAL_MS = 400, ABORT_INTERVAL_MS = 1000, STEP_MS = 100 };
+enum { SURELY_COPYING = 1 << 20 }; /* bytes */
 
 struct params {
 	virTypedParameterPtr v;
@@ -87,6 +93,11 @@ struct watch {
 	const struct virt_watcher *watcher; /* borrowed */
 	struct cancel *cancel;              /* borrowed */
 	int64_t deadline;                   /* 0: none */
+	struct virt *virt;                  /* borrowed */
+	uint64_t mark;
+	int64_t unplug_ms;    /* 0: no VF is waited for */
+	int64_t unplug_until; /* 0: the guest was not asked yet */
+	bool unplugged, is_stuck, is_aborted;
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
@@ -100,6 +111,26 @@ static int64_t stat_of(virTypedParameterPtr v, int n, const char *name, int64_t 
 	if (virTypedParamsGetULLong(v, n, name, &value) == 1)
 		return (int64_t)value;
 	return missing;
+}
+
+/* IS_COPYING: memory is being copied already. */
+static void look_for_unplug(struct watch *w, bool is_copying)
+{
+	const char *uuid = w->watcher->uuid;
+
+	if (!w->unplug_ms || w->unplugged)
+		return;
+	if ((is_copying && !w->is_aborted) ||
+		virt_event_seen(w->virt, w->mark, VIRT_EVENT_COPYING, uuid, NULL)) {
+		log_debug("the guest has given up what QEMU has asked it for");
+		w->unplugged = true;
+		w->is_stuck = false;
+	} else if (!w->unplug_until &&
+		   virt_event_seen(w->virt, w->mark, VIRT_EVENT_UNPLUGGING, uuid, NULL)) {
+		w->unplug_until = clock_ms() + w->unplug_ms;
+	} else if (w->unplug_until && clock_ms() >= w->unplug_until) {
+		w->is_stuck = true;
+	}
 }
 
 static void show_progress(struct watch *w)
@@ -122,6 +153,8 @@ static void show_progress(struct watch *w)
 			.iteration = stat_of(v, n, VIR_DOMAIN_JOB_MEMORY_ITERATION, 0),
 		};
 		w->watcher->progress(w->watcher->arg, &p);
+		look_for_unplug(w,
+			stat_of(v, n, VIR_DOMAIN_JOB_MEMORY_PROCESSED, 0) >= SURELY_COPYING);
 	}
 	virTypedParamsFree(v, n);
 }
@@ -129,13 +162,14 @@ static void show_progress(struct watch *w)
 static void abort_job(struct watch *w)
 {
 	log_debug("libvirt: abort the job of %s", virDomainGetName(w->dom));
+	w->is_aborted = true;
 	if (virDomainAbortJob(w->dom) < 0)
 		virResetLastError(); /* between two phases there is no job; asked again soon */
 }
 
 static bool is_overdue(const struct watch *w)
 {
-	return w->deadline && clock_ms() >= w->deadline;
+	return w->is_stuck || (w->deadline && clock_ms() >= w->deadline);
 }
 
 /* Sleeps up to MS; true when the migration call has returned. */
@@ -159,12 +193,13 @@ static void *watch_job(void *arg)
 	int64_t next_abort = 0;
 
 	/* Short steps, so that an abort does not wait for the next look. */
-	for (int i = 0; !ended_within(w, LOOK_INTERVAL_MS / 4); i++) {
+	for (int i = 0; !ended_within(w, STEP_MS); i++) {
+		look_for_unplug(w, false);
 		if ((cancel_is_set(w->cancel) || is_overdue(w)) && clock_ms() >= next_abort) {
 			abort_job(w);
 			next_abort = clock_ms() + ABORT_INTERVAL_MS;
 		}
-		if (i % 4 == 0)
+		if (i % (LOOK_INTERVAL_MS / STEP_MS) == 0)
 			show_progress(w);
 	}
 	return NULL;
@@ -199,6 +234,7 @@ static int fill_params(struct params *p, const struct virt_migration *m, struct 
 {
 	add_string(p, VIR_MIGRATE_PARAM_URI, m->migrate_uri);
 	add_string(p, VIR_MIGRATE_PARAM_PERSIST_XML, m->persist_xml);
+	add_string(p, VIR_MIGRATE_PARAM_DEST_XML, m->dest_xml);
 	add_bandwidth(p, m->bandwidth);
 	add_parallel(p, m->parallel);
 	return p->failed ? virt_err(e, "parameters of the migration") : 0;
@@ -211,31 +247,62 @@ static void set_watcher(struct virt *v, const struct virt_watcher *watcher)
 	pthread_mutex_unlock(&v->lock);
 }
 
-int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
-	struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
+/* Whose time was up. */
+static int say_overdue(const struct watch *w, const struct virt_migration *m, struct err *e)
 {
-	struct watch w = { .dom = d->dom,
-		.watcher = watcher,
-		.cancel = cancel,
-		.deadline = m->timeout_ms ? clock_ms() + m->timeout_ms : 0 };
+	const char *name = virDomainGetName(w->dom);
+
+	if (!w->is_stuck)
+		return err_set_kind(e, ERR_TIMEOUT, "the migration of %s was given up after %g s",
+			name, (double)m->timeout_ms / 1000);
+	err_set_kind(e, ERR_TIMEOUT, "%s did not give up its VF to QEMU within %g s", name,
+		(double)m->unplug_ms / 1000);
+	return err_hint(e,
+		"Is its VF driver or PCI hotplug hung? --detach-timeout changes the limit.");
+}
+
+static int migrate_watched(struct virt_domain *d, const struct virt_migration *m, struct watch *w,
+	struct err *e)
+{
 	struct params p = { 0 };
 	pthread_t thread;
 	int r = -1;
 
 	log_debug("libvirt: migrate %s to %s, %s, flags 0x%x", d->name, m->dest_uri,
 		m->client_driven ? "client-driven" : "peer-to-peer", flags_of(m));
-	if (fill_params(&p, m, e) == 0 && start_watch(&w, &thread, e) == 0) {
-		watcher->uuid = d->uuid;
-		set_watcher(d->virt, watcher);
+	if (fill_params(&p, m, e) == 0 && start_watch(w, &thread, e) == 0) {
+		set_watcher(d->virt, w->watcher);
 		r = (m->client_driven ? migrate_by_client : migrate_by_peers)(d, m->dest_uri, &p,
 			flags_of(m), e);
 		set_watcher(d->virt, NULL);
-		stop_watch(&w, thread);
-		if (r < 0 && is_overdue(&w) && !cancel_is_set(cancel))
-			err_set_kind(e, ERR_TIMEOUT, "the migration of %s was given up after %g s",
-				d->name, (double)m->timeout_ms / 1000);
+		stop_watch(w, thread);
+		look_for_unplug(w, false);
+		if (r < 0 && is_overdue(w) && !cancel_is_set(w->cancel))
+			r = say_overdue(w, m, e);
 	}
 	virTypedParamsFree(p.v, p.n);
+	return r;
+}
+
+int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
+	struct virt_watcher *watcher, struct cancel *cancel, struct err *e)
+{
+	struct watch w = { .dom = d->dom,
+		.watcher = watcher,
+		.cancel = cancel,
+		.deadline = m->timeout_ms ? clock_ms() + m->timeout_ms : 0,
+		.virt = d->virt,
+		.mark = virt_event_mark(d->virt),
+		.unplug_ms = m->unplug_ms };
+	int id = -1, r;
+
+	watcher->uuid = d->uuid;
+	if (m->unplug_ms && virt_qemu_watch(d->virt, &id, e) < 0)
+		return -1;
+	r = migrate_watched(d, m, &w, e);
+	watcher->unplug_pending = (w.unplug_until || w.is_aborted) && !w.unplugged;
+	if (m->unplug_ms)
+		virt_qemu_unwatch(d->virt, id);
 	return r;
 }
 

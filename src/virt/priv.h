@@ -48,6 +48,9 @@ struct virt_domain {
 int virt_err(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int virt_events_watch(struct virt *v, struct err *e);
 void virt_events_unwatch(struct virt *v);
+/* QEMU's own word on migrations (the last two events); a number for virt_qemu_unwatch. */
+int virt_qemu_watch(struct virt *v, int *ret_id, struct err *e);
+void virt_qemu_unwatch(struct virt *v, int id);
 int virt_events_start(struct virt *v, struct err *e);
 void virt_events_stop(struct virt *v);
 

@@ -145,7 +145,13 @@ int virt_define(struct virt *v, const char *xml, struct err *e);
  * Events that came since the mark was taken. Take the mark before the call whose event is
  * awaited, or it may be missed.
  */
-enum virt_event { VIRT_EVENT_DEVICE_REMOVED, VIRT_EVENT_REMOVAL_FAILED, VIRT_EVENT_RESUMED };
+enum virt_event {
+	VIRT_EVENT_DEVICE_REMOVED,
+	VIRT_EVENT_REMOVAL_FAILED,
+	VIRT_EVENT_RESUMED,
+	VIRT_EVENT_UNPLUGGING, /* QEMU begins a migration, and asks the guest for its VFs */
+	VIRT_EVENT_COPYING, /* QEMU has begun to copy memory: the guest has given up all its VFs */
+};
 
 uint64_t virt_event_mark(struct virt *v);
 /* DETAIL: the device's alias, or NULL for any. */
@@ -175,6 +181,7 @@ int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err
 struct virt_migration {
 	const char *dest_uri;    /* libvirt URI of the destination */
 	const char *persist_xml; /* NULL: the domain is transient */
+	const char *dest_xml;    /* NULL: as it is */
 	const char *migrate_uri; /* NULL: libvirt's choice */
 	bool client_driven;
 	bool undefine_source;
@@ -186,6 +193,8 @@ struct virt_migration {
 	int64_t parallel;   /* connections; 0: not parallel */
 	int64_t bandwidth;  /* MiB/s; 0: unlimited */
 	int64_t timeout_ms; /* the job is aborted then; 0: never */
+	/* QEMU is to take VFs from the guest first, within this time; 0: it has none. */
+	int64_t unplug_ms;
 };
 
 struct virt_progress {
@@ -202,12 +211,13 @@ struct virt_watcher {
 	 * be resumed on the destination: the switch-over is under way. */
 	void (*switching)(void *arg);
 	void *arg;
-	const char *uuid; /* filled in by virt_migrate */
+	const char *uuid;    /* filled in by virt_migrate */
+	bool unplug_pending; /* likewise: the guest was asked for its VFs, and has not given them up */
 };
 
 /*
  * Migrates and returns when libvirt does. Its return value decides nothing: look at both ends.
- * When CANCEL is set, or its own time is up (ERR_TIMEOUT), the job is aborted.
+ * When CANCEL is set, or its own time or the guest's is up (ERR_TIMEOUT), the job is aborted.
  */
 int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
 	struct virt_watcher *watcher, struct cancel *cancel, struct err *e);

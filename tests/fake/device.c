@@ -2,11 +2,13 @@
 /*
  * Devices of running domains. The settings that make things go wrong:
  *   detach=never       the guest ignores the request (without any event, as on x86)
+ *   detach=late        likewise, where QEMU asks it: it obeys when that was given up
  *   detach=refused     the guest refuses, with an event
  *   detach=unplugging  "already in the process of unplug", and it completes all the same
  *   detach=busy        "guest is busy" the first time, works the next time
  *   detach=lost        completes, but the event gets lost
  *   detach=error       libvirt refuses
+ *   detach.late_ms     how much later that is
  *   detach.ms          how long the guest takes
  *   attach=error       libvirt refuses
  *   attach.ms          how long the call takes
@@ -299,6 +301,12 @@ static bool unplug(const struct dom *d, const char *alias)
 	return true;
 }
 
+void dom_obey_late(const struct dom *d, const char *alias)
+{
+	sleep_ms(world_number(d->host, "detach.late_ms", 1000));
+	dom_finish_detach(d, alias);
+}
+
 void dom_finish_detach(const struct dom *d, const char *alias)
 {
 	sleep_ms(world_number(d->host, "detach.ms", DETACH_MS));
@@ -314,6 +322,82 @@ void dom_finish_detach(const struct dom *d, const char *alias)
 	if (!world_is(d->host, "detach", "lost"))
 		world_event(d->host, d->uuid, "removed %s", alias);
 	world_hook("detached");
+}
+
+/* ---- by QEMU itself ---- */
+
+/* The next device behind AFTER (NULL: the first) that is a primary, and its VF. */
+static xmlNode *next_primary(const struct dom *d, xmlDoc *live, xmlNode *after, struct vf *ret)
+{
+	xmlNode *i = device_next(after ? NULL : doc_devices(live), after);
+
+	for (; i; i = device_next(NULL, i)) {
+		CLEANUP_TEXT char *address = node_pci(device_source_address(i));
+
+		if (address && node_is(node_child(i, "teaming"), "type", "transient") &&
+			vf_find(d->host, address, ret) == 0)
+			return i;
+	}
+	return NULL;
+}
+
+bool dom_lets_primaries_go(const struct dom *d)
+{
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_DOC xmlDoc *live = dom_live(d);
+	struct vf vf;
+
+	if (live && next_primary(d, live, NULL, &vf) &&
+		(world_is(d->host, "detach", "never") || world_is(d->host, "detach", "late")))
+		return false;
+	for (xmlNode *i = live ? next_primary(d, live, NULL, &vf) : NULL; i;
+		i = next_primary(d, live, i, &vf)) {
+		vf_set_command(&vf, COMMAND_RESET);
+		world_log(d->host, "guest %s lets %s go", d->name, vf.address);
+	}
+	return true;
+}
+
+int dom_count_primaries(const struct dom *d)
+{
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_DOC xmlDoc *live = dom_live(d);
+	struct vf vf;
+	int n = 0;
+
+	for (xmlNode *i = live ? next_primary(d, live, NULL, &vf) : NULL; i;
+		i = next_primary(d, live, i, &vf))
+		n++;
+	return n;
+}
+
+void dom_lets_primaries_go_late(const struct dom *d)
+{
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_DOC xmlDoc *live = dom_live(d);
+	struct vf vf;
+
+	for (xmlNode *i = live ? next_primary(d, live, NULL, &vf) : NULL;
+		i && world_is(d->host, "detach", "late"); i = next_primary(d, live, i, &vf)) {
+		CLEANUP_TEXT char *alias = node_get(node_child(i, "alias"), "name");
+
+		spawn("obey-late", d, alias);
+	}
+}
+
+void dom_drives_primaries(const struct dom *d)
+{
+	CLEANUP_LOCK __attribute__((unused)) int lock = world_lock();
+	CLEANUP_DOC xmlDoc *live = dom_live(d);
+	struct vf vf;
+
+	for (xmlNode *i = live ? next_primary(d, live, NULL, &vf) : NULL; i;
+		i = next_primary(d, live, i, &vf)) {
+		CLEANUP_TEXT char *alias = node_get(node_child(i, "alias"), "name");
+
+		if (vf_get_command(&vf) != COMMAND_GUEST_DRIVES)
+			spawn("drive", d, alias);
+	}
 }
 
 /* ---- update ---- */

@@ -89,7 +89,18 @@ int dom_update(const struct dom *d, const char *xml);
 
 /* Background halves, run by fake-host. */
 void dom_finish_detach(const struct dom *d, const char *alias);
+void dom_obey_late(const struct dom *d, const char *alias);
 void dom_guest_drives(const struct dom *d, const char *alias);
+
+/*
+ * What QEMU does with the primaries of a domain that migrates, without libvirt: the guest lets them
+ * go, or (false) does not, or late, as an unplug like any other; and drives them again, or on the
+ * destination for the first time.
+ */
+int dom_count_primaries(const struct dom *d);
+void dom_lets_primaries_go_late(const struct dom *d);
+bool dom_lets_primaries_go(const struct dom *d);
+void dom_drives_primaries(const struct dom *d);
 
 /* Whether the guest drives the VF of this device now. */
 bool device_is_driven(const struct dom *d, xmlNode *device);

@@ -10,6 +10,7 @@
  * connected to from here), agent=off|dead (the guest's agent).
  */
 #include <ctype.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
@@ -29,6 +30,7 @@
 
 enum { MAGIC_CONNECT = 0x636f6e6e, MAGIC_DOMAIN = 0x646f6d61, MAGIC_NETWORK = 0x6e657477 };
 enum { AGENT_DEAD_MS = 300, NAME_SIZE = 128 };
+enum { EVENT_QEMU = -1 }; /* among libvirt's own numbers */
 
 struct _virConnect {
 	unsigned int magic;
@@ -226,6 +228,14 @@ static virDomainPtr new_domain(virConnectPtr conn, const struct dom *dom)
 	return d;
 }
 
+static void tell_qemu(const struct watcher *w, virDomainPtr d, const char *status)
+{
+	CLEANUP_TEXT char *details = text("{\"status\": \"%s\"}", status);
+
+	((virConnectDomainQemuMonitorEventCallback)(void *)w->fn)(w->conn, d, "MIGRATION",
+		now_ms() / 1000, 0, details, w->arg);
+}
+
 /* Calls one watcher about one line of the file of events. */
 static void tell(const struct watcher *w, const char *uuid, const char *what)
 {
@@ -262,6 +272,8 @@ static void tell(const struct watcher *w, const char *uuid, const char *what)
 		 sscanf(what, "iteration %d", &a) == 1)
 		((virConnectDomainEventMigrationIterationCallback)(void *)w->fn)(w->conn, d, a,
 			w->arg);
+	else if (w->event == EVENT_QEMU && sscanf(what, "migration %127s", detail) == 1)
+		tell_qemu(w, d, detail);
 	virDomainFree(d);
 }
 
@@ -347,20 +359,17 @@ EXPORT int virEventRunDefaultImpl(void)
 	return 0;
 }
 
-EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom, int eventID,
+static int add_watcher(virConnectPtr conn, virDomainPtr dom, int event,
 	virConnectDomainEventGenericCallback cb, void *opaque, virFreeCallback freecb)
 {
 	int id = -1;
 
-	check(conn->magic, MAGIC_CONNECT, "a connection");
-	if (enter("virConnectDomainEventRegisterAny", NULL, "%d", eventID) < 0)
-		return -1;
 	pthread_mutex_lock(&events_lock);
 	for (int i = 0; i < MAX_WATCHERS && id < 0; i++)
 		if (!watchers[i].id) {
 			id = next_id++;
 			watchers[i] = (struct watcher){ .id = id,
-				.event = eventID,
+				.event = event,
 				.conn = conn,
 				.fn = cb,
 				.arg = opaque,
@@ -371,6 +380,25 @@ EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom
 		}
 	pthread_mutex_unlock(&events_lock);
 	return id;
+}
+
+EXPORT int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom, int eventID,
+	virConnectDomainEventGenericCallback cb, void *opaque, virFreeCallback freecb)
+{
+	check(conn->magic, MAGIC_CONNECT, "a connection");
+	if (enter("virConnectDomainEventRegisterAny", NULL, "%d", eventID) < 0)
+		return -1;
+	return add_watcher(conn, dom, eventID, cb, opaque, freecb);
+}
+
+EXPORT int virConnectDomainQemuMonitorEventRegister(virConnectPtr conn, virDomainPtr dom,
+	const char *event, virConnectDomainQemuMonitorEventCallback cb, void *opaque,
+	virFreeCallback freecb, unsigned int flags)
+{
+	check(conn->magic, MAGIC_CONNECT, "a connection");
+	if (enter("virConnectDomainQemuMonitorEventRegister", NULL, "%s", event) < 0)
+		return -1;
+	return add_watcher(conn, dom, EVENT_QEMU, VIR_DOMAIN_EVENT_CALLBACK(cb), opaque, freecb);
 }
 
 EXPORT int virConnectDomainEventDeregisterAny(virConnectPtr conn, int callbackID)
@@ -388,6 +416,11 @@ EXPORT int virConnectDomainEventDeregisterAny(virConnectPtr conn, int callbackID
 		}
 	pthread_mutex_unlock(&events_lock);
 	return r;
+}
+
+EXPORT int virConnectDomainQemuMonitorEventDeregister(virConnectPtr conn, int callbackID)
+{
+	return virConnectDomainEventDeregisterAny(conn, callbackID);
 }
 
 /* ---- connection ---- */
@@ -1120,6 +1153,7 @@ EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParamete
 	add_number(params, nparams, VIR_DOMAIN_JOB_TIME_ELAPSED, s.elapsed);
 	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_TOTAL, s.total);
 	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_PROCESSED, s.processed);
+	add_number(params, nparams, VIR_DOMAIN_JOB_MEMORY_PROCESSED, s.processed);
 	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_REMAINING, s.remaining);
 	add_number(params, nparams, VIR_DOMAIN_JOB_MEMORY_BPS, 1024 * 1024 * 100);
 	add_number(params, nparams, VIR_DOMAIN_JOB_MEMORY_ITERATION, s.iteration);

@@ -312,6 +312,15 @@ static int cmd_undo_plug(char **argv)
 	return 0;
 }
 
+static int cmd_obey_late(char **argv)
+{
+	struct dom d;
+
+	if (dom_find(argv[0], argv[1], false, &d))
+		dom_obey_late(&d, argv[2]);
+	return 0;
+}
+
 static int cmd_migrate(char **argv)
 {
 	struct dom d;
@@ -343,6 +352,7 @@ static const struct {
 	{ "show", cmd_show, 1 },
 	{ "drive", cmd_drive, 3 },
 	{ "undo-plug", cmd_undo_plug, 3 },
+	{ "obey-late", cmd_obey_late, 3 },
 	{ "migrate", cmd_migrate, 5 },
 	{ "relay", relay, 1 },
 };

@@ -19,7 +19,9 @@
  *   goes-on            the call succeeds, and somebody migrates it on to a third host right after
  *   guest-ends         the guest shuts down on the source in the middle
  *   endless            never converges
- * migrate.prepare_ms, .iterate_ms, .iterations, .switch_ms, .finish_ms and .confirm_ms are the
+ * QEMU takes the primaries that are there first, and gives them back when it fails before the
+ * switch-over (device.c: detach, drive); migrate.events=lost: nobody hears that they are gone.
+ * migrate.cancel_ms is how long it waits for the guest when that is given up. migrate.prepare_ms, .iterate_ms, .iterations, .switch_ms, .finish_ms and .confirm_ms are the
  * time line. Hooks: migrate.prepared, .iterating, .switched, .finished, .confirmed.
  */
 #include "migrate.h"
@@ -262,6 +264,30 @@ static void note_progress(const struct run *m, long pass, long passes)
 	world_event(m->source.host, m->source.uuid, "iteration %ld", pass);
 }
 
+static void tell_status(const struct run *m, const char *status)
+{
+	if (!world_is(m->source.host, "migrate.events", "lost") || strcmp(status, "active") != 0)
+		world_event(m->source.host, m->source.uuid, "migration %s", status);
+}
+
+/* Without a limit; when it is given up, only after the guest has had its time. */
+static int unplug_primaries(struct run *m)
+{
+	tell_status(m, "setup");
+	if (dom_count_primaries(&m->source)) {
+		tell_status(m, "wait-unplug");
+		pause_ms(m, "detach.ms", 40);
+	}
+	while (!dom_lets_primaries_go(&m->source))
+		if (iterate(m) < 0) {
+			pause_ms(m, "migrate.cancel_ms", 100);
+			dom_lets_primaries_go_late(&m->source);
+			return -1;
+		}
+	tell_status(m, "active");
+	return 0;
+}
+
 static int copy_memory(struct run *m)
 {
 	long passes = world_number(m->source.host, "migrate.iterations", 3);
@@ -356,6 +382,7 @@ static int finish(struct run *m)
 	world_event(m->there, m->destination.uuid, "lifecycle %d %d", VIR_DOMAIN_EVENT_RESUMED,
 		VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
 	dom_announce(&m->destination);
+	dom_drives_primaries(&m->destination);
 	world_hook("migrate.finished");
 	return 0;
 }
@@ -411,8 +438,9 @@ static int migrate(struct run *m)
 {
 	if (check_devices(m) < 0 || connect_peer(m) < 0 || prepare(m) < 0)
 		return -1;
-	if (copy_memory(m) < 0) {
+	if (unplug_primaries(m) < 0 || copy_memory(m) < 0) {
 		end_destination(m);
+		dom_drives_primaries(&m->source);
 		return -1;
 	}
 	return switch_over(m);

@@ -90,6 +90,9 @@ static void in_range(const struct options *o, const struct option_desc *d)
 	case OPTION_TEXT:
 		must(!*(char *const *)member || **(char *const *)member);
 		break;
+	case OPTION_CHOICE:
+		must(number_in(o, d) == 0 || number_in(o, d) == 1);
+		break;
 	case OPTION_COUNT:
 	case OPTION_COUNT_OR_0:
 	case OPTION_SECONDS:

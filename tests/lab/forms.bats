@@ -38,14 +38,14 @@ rest_of()
 		-e "s/ mac=(random|zero|02:00:00:00:00:00)( |$)/ mac=any\2/"
 }
 
-# move_form GUEST SOURCE DESTINATION: measured, and looked at.
+# move_form GUEST SOURCE DESTINATION [OPTION…]: measured, and looked at.
 move_form()
 {
 	local guest=$1 src=$2 dst=$3 src_vf dst_vf
 
 	take_look before
 	probe_begin "$guest"
-	program "$src" "$guest" "$dst"
+	program "$src" "${@:4}" "$guest" "$dst"
 	probe_end
 	assert_status 0
 	note "$guest $src -> $dst: outage $(probe_figure .total_ms) ms, longest $(probe_figure .longest_ms) ms," \
@@ -60,7 +60,7 @@ move_form()
 	(($(outage_elsewhere) <= ELSEWHERE_MAX_MS))
 }
 
-# round_trip GUEST: there and back; host-a then looks as it did, host-b has no trace of the guest.
+# round_trip GUEST [OPTION…]: there and back; host-a then looks as it did, host-b has no trace of the guest.
 round_trip()
 {
 	local guest=$1 mac
@@ -68,10 +68,10 @@ round_trip()
 	mac=$(guest_mac "$guest")
 	guest_is_on_vf "$guest"
 	lab snapshot host-a </dev/null >"$BATS_TEST_TMPDIR/start" 3>&-
-	move_form "$guest" host-a host-b
+	move_form "$guest" host-a host-b "${@:2}"
 	guest_is_on_vf "$guest"
 	assert_standby_quiet "$guest" host-b
-	move_form "$guest" host-b host-a
+	move_form "$guest" host-b host-a "${@:2}"
 	guest_is_on_vf "$guest"
 	same "host-a is not as it was" <(rest_of "$BATS_TEST_TMPDIR/start") \
 		<(rest_of "$BATS_TEST_TMPDIR/host-a.after")
@@ -173,4 +173,43 @@ make_pool()
 	program host-a --migrate-uri tcp://192.0.2.1:1 vm-06 host-b
 	assert_status 1
 	assert_untouched vm-06 host-a
+}
+
+# ---- QEMU's own unplug
+
+@test "left to QEMU, vm-01 moves there and back" {
+	start_form vm-01
+	round_trip vm-01 --unplug=qemu
+}
+
+@test "left to QEMU, vm-01 comes back from a migration that fails" {
+	ensure_form vm-01 host-a
+	take_look before
+	probe_begin vm-01
+	program_begin host-a --unplug=qemu vm-01 host-b
+	wait_for_event 90 "$COPYING"
+	signal_driver host-a INT
+	program_end
+	assert_status 1
+	assert_outage_below "$STAY_MAX_MS"
+	assert_untouched vm-01 host-a
+}
+
+@test "left to QEMU, vm-02 moves there and back" {
+	start_form vm-02
+	round_trip vm-02 --unplug=qemu
+}
+
+# QEMU gives up waiting 30 s after it was told to; what the guest does then is a late unplug.
+@test "left to QEMU, a guest that does not hear of the unplug stays, and has its VF after a late one" {
+	start_form vm-03
+	lab guest hotplug vm-03 off
+	probe_begin vm-03
+	program host-a --unplug=qemu --detach-timeout 5 --unplug-watch 90 vm-03 host-b
+	assert_status 1
+	assert_outage_below "$STAY_MAX_MS"
+	lab guest hotplug vm-03 on
+	wait_for 150 no_agent_on host-a
+	guest_is_on_vf vm-03
+	assert_heard_near vm-03 host-a
 }

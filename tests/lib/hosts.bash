@@ -428,6 +428,16 @@ refute_called() {
 	return 1
 }
 
+# assert_order PATTERN…: each is in the log, in this order
+assert_order() {
+	local line=0 next pattern
+	for pattern; do
+		next=$(sed "1,${line}d" "$FAKE_DIR/log" | grep -nE -m 1 -- "$pattern" | cut -d: -f1)
+		[ -n "$next" ] || { echo "not in the log behind line $line: $pattern" && return 1; }
+		line=$((line + next))
+	done
+}
+
 count_calls() {
 	grep -cE "^[0-9]+ $1 $2" "$FAKE_DIR/log" || :
 }
