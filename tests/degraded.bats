@@ -38,13 +38,17 @@ teardown() {
 	assert_degraded vm-01 "$MAC1"
 }
 
-@test "somebody else takes the VF meanwhile" {
+# Not defined before the VF is reserved, or it would not be chosen.
+move_while_another_takes_the_vf() {
 	sed "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \
 		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
-	# Not defined before the VF is reserved, or it would not be chosen.
 	hook migrate.iterating "unset FAKE_HOST; $FAKE_PROGRAM define host-b $FAKE_DIR/other.xml &&
 		$FAKE_PROGRAM start host-b other"
 	run_sm vm-01 host-b
+}
+
+@test "somebody else takes the VF meanwhile" {
+	move_while_another_takes_the_vf
 	assert_exit 4
 	assert_says 'in use'
 	assert_degraded vm-01 "$MAC1"
@@ -52,11 +56,7 @@ teardown() {
 
 @test "a VF that somebody else has taken meanwhile keeps what that one has set" {
 	fake vf-set host-a pf0 1 trust 1
-	sed "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \
-		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
-	hook migrate.iterating "unset FAKE_HOST; $FAKE_PROGRAM define host-b $FAKE_DIR/other.xml &&
-		$FAKE_PROGRAM start host-b other"
-	run_sm vm-01 host-b
+	move_while_another_takes_the_vf
 	assert_exit 4
 	fake vf-set host-b enp65s0 1 trust 1
 	fake vf-set host-b enp65s0 1 spoofchk 0
