@@ -407,6 +407,20 @@ has_no_carrier() {
 	assert_refused uplink-not-forwarding 'wan0'
 }
 
+@test "VF of a PF without carrier" {
+	on switch ip link set pf-0b down
+	await 5 has_no_carrier host-b enp65s0
+	assert_refused pf-no-carrier 'enp65s0'
+}
+
+@test "VF whose network device is up: another one is taken, or a warning" {
+	on host-b ip link set enp65s0v1 up
+	run_sm --json --dry-run vm-01 host-b
+	assert_exit 0
+	refute_says '"destination_vf":"0000:41:10.2"'
+	assert_warned vf-up '0000:41:10.2' --vf 0000:41:10.2 vm-01 host-b
+}
+
 leave_journal() {
 	on host-a sh -c "mkdir -p /var/lib/sriov-migrate && echo '$1' >/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal"
 }
@@ -438,6 +452,7 @@ leave_journal() {
 @test "VF of another PF than the uplink's: a warning" {
 	on host-b ip link add ens9 type veth peer name ens9-peer
 	on host-b ip link set ens9 up
+	on host-b ip link set ens9-peer up
 	fake nic host-b ens9 0000:42:00.0 igb igbvf 2 -1 -
 	assert_warned other-pf '0000:42:10.0 is of ens9' --vf 0000:42:10.0 vm-01 host-b
 }

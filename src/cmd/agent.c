@@ -84,7 +84,8 @@ static void settle_jointly(const struct end *end, const char *uuid, const char *
 	int status = STATUS_INCOMPLETE;
 
 	while (clock_ms() < limit && journal_exists(uuid) && !end_is_told_to_stop(end) &&
-		(status == STATUS_INCOMPLETE || status == STATUS_BUSY)) {
+		(status == STATUS_INCOMPLETE || status == STATUS_BUSY ||
+			status == STATUS_REFUSED /* libvirt is down */)) {
 		clock_sleep_ms(pause);
 		pause = pause * 2 < JOINTLY_PAUSE_MAX_MS ? pause * 2 : JOINTLY_PAUSE_MAX_MS;
 		status = run_recover(uuid, libvirt_uri);

@@ -12,7 +12,10 @@
 void check_same_host(const struct check_view *v)
 {
 	if (str_equal(v->host->uuid, v->peer->uuid))
-		check_found(v, NULL, "", "the destination, %s, is this host", v->peer->hostname);
+		check_found(v, NULL,
+			"If it is not, both boards have one UUID: set host_uuid in libvirt's "
+			"configuration.",
+			"the destination, %s, is this host", v->peer->hostname);
 }
 
 void check_permission(const struct check_view *v)

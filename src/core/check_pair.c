@@ -266,6 +266,25 @@ void check_other_pf(const struct check_view *v)
 			v->uplink->name, v->uplink->pf);
 }
 
+/* A VF that the guest has already is another matter: it may leave it. */
+void check_pf_carrier(const struct check_view *v)
+{
+	if (v->pf->no_carrier && !v->order->had_primary)
+		check_found(v, v->host, "Name another VF with --vf, or mend the link.",
+			"PF %s has no carrier: the guest would be cut off on VF %s", v->pf->name,
+			v->vf->address);
+}
+
+/* Not all that a program does with a device shows: DPDK on some drivers, captures, routing daemons. */
+void check_vf_up(const struct check_view *v)
+{
+	if (v->vf->is_up && !v->order->had_primary)
+		check_found(v, v->host,
+			"If nobody needs it, set it down; else name another VF with --vf.",
+			"the network device of VF %s is up: a program on the host may use it",
+			v->vf->address);
+}
+
 /* A driver of the vfio family that is made for one device can save and load its state. */
 void check_native(const struct check_view *v)
 {

@@ -134,7 +134,10 @@ static bool vf_is_usable(const struct order *o, const struct vf_fact *vf, bool m
 	       driver_fits(vf, managed);
 }
 
-/* The one this domain is defined with, else the same number as on the source, else the first. */
+/*
+ * The one this domain is defined with, else the same number as on the source, else the first; rather
+ * one whose network device is down than one that the host may use in a way that does not show.
+ */
 static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact *pf, int64_t like,
 	bool managed)
 {
@@ -149,10 +152,10 @@ static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact
 			return vf;
 		if (vf->index == like)
 			same = vf;
-		if (!first)
+		if (!first || (first->is_up && !vf->is_up))
 			first = vf;
 	}
-	return same ? same : first;
+	return same && (!same->is_up || first->is_up) ? same : first;
 }
 
 static const struct vf_fact *named_vf(const struct check_view *v, const char *name,
@@ -204,10 +207,12 @@ static char *why_none_is_free(const struct pf_fact *pf, bool managed)
 	return why.s ? why.s : str_dup("it has none");
 }
 
-/* Of the PFs below the uplink, in their order, the first that has a VF for it. */
+/* Of the PFs below the uplink, in their order, the first that has a VF for it; rather with carrier. */
 static const struct vf_fact *pick_below(const struct check_view *v, const struct order *taken,
 	int64_t like, bool managed)
 {
+	const struct vf_fact *dead = NULL;
+
 	for (size_t i = 0; i < v->host->n_devices; i++) {
 		const struct uplink_fact *d = &v->host->devices[i];
 		const struct pf_fact *pf = facts_pf(v->host, d->pf);
@@ -215,10 +220,11 @@ static const struct vf_fact *pick_below(const struct check_view *v, const struct
 
 		if (pf && str_equal(d->name, v->uplink->name))
 			vf = pick_vf(taken, pf, like, managed);
-		if (vf)
+		if (vf && !pf->no_carrier)
 			return vf;
+		dead = dead ? dead : vf;
 	}
-	return NULL;
+	return dead;
 }
 
 /* ---- networks of VFs ---- */

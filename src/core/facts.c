@@ -9,6 +9,7 @@ static const struct field vf_fact_fields[] = {
 	RECORD_INT(vf_fact, index),
 	RECORD_STR(vf_fact, address),
 	RECORD_STR(vf_fact, driver),
+	RECORD_BOOL(vf_fact, is_up),
 	RECORD_STR(vf_fact, mac),
 	RECORD_BOOL(vf_fact, has_attr),
 	RECORD_ONE(vf_fact, attr, &vf_attr_record),
@@ -23,6 +24,7 @@ static const struct field pf_fact_fields[] = {
 	RECORD_STR(pf_fact, address),
 	RECORD_STR(pf_fact, driver),
 	RECORD_BOOL(pf_fact, up),
+	RECORD_BOOL(pf_fact, no_carrier),
 	RECORD_BOOL(pf_fact, is_switchdev),
 	RECORD_LIST(pf_fact, vfs, &vf_fact_record),
 };

@@ -18,6 +18,7 @@ struct vf_fact {
 	int64_t index;
 	char *address;
 	char *driver; /* "" when none is bound */
+	bool is_up;   /* its network device here: somebody may use it */
 	char *mac;
 	bool has_attr; /* the PF tells about it: */
 	struct vf_attr attr;
@@ -28,7 +29,7 @@ struct vf_fact {
 
 struct pf_fact {
 	char *name, *address, *driver;
-	bool up;
+	bool up, no_carrier;
 	bool is_switchdev; /* its embedded switch is run by the host; false: not, or unknown */
 	struct vf_fact *vfs;
 	size_t n_vfs;

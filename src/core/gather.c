@@ -76,7 +76,7 @@ static int look_at_domain(struct virt *v, struct virt_domain *d, struct host_fac
 	if (virt_state_is_active(state) && add_uses(uses, d, VIRT_XML_LIVE, &n->macs, e) < 0)
 		return -1;
 	if (virt_domain_is_persistent(d, &persistent, e) < 0)
-		return -1;
+		return e->kind == ERR_NOT_FOUND ? 0 : -1; /* gone since it was listed */
 	return persistent ? add_uses(uses, d, VIRT_XML_INACTIVE, NULL, e) : 0;
 }
 
@@ -194,12 +194,16 @@ static void take_lists(struct xml_network *net, struct network_fact *n)
 	}
 }
 
-static int gather_networks(struct virt *v, struct host_facts *f, struct err *e)
+/* Without libvirt's network driver there are none; who needs one is told that it is missing. */
+static void gather_networks(struct virt *v, struct host_facts *f)
 {
 	struct virt_texts texts = { 0 };
+	struct err why;
 
-	if (virt_networks(v, &texts, e) < 0)
-		return -1;
+	if (virt_networks(v, &texts, &why) < 0) {
+		log_warn("libvirt's networks are not known: %s", why.msg);
+		return;
+	}
 	for (size_t i = 0; i + 1 < texts.n; i += 2) {
 		struct xml_network net = { 0 };
 		struct network_fact *n;
@@ -219,7 +223,6 @@ static int gather_networks(struct virt *v, struct host_facts *f, struct err *e)
 		xml_network_free(&net);
 	}
 	virt_texts_free(&texts);
-	return 0;
 }
 
 /* Whether this process may change network devices. */
@@ -312,8 +315,9 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 
 	gather_journals(ret, &users.uses);
 	ret->clock_ms = clock_wall_ms();
-	if (gather_host(v, ret, e) < 0 || gather_networks(v, ret, e) < 0 ||
-		gather_domains(v, ret, &users.uses, e) < 0 || gather_domain(v, key, ret, e) < 0)
+	gather_networks(v, ret);
+	if (gather_host(v, ret, e) < 0 || gather_domains(v, ret, &users.uses, e) < 0 ||
+		gather_domain(v, key, ret, e) < 0)
 		r = -1;
 	users.own = ret->domain.uuid;
 	if (r == 0)

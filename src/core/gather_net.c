@@ -86,6 +86,7 @@ static void judge_driver(const struct net_view *net, const struct pci_vf *vf, st
 {
 	const struct link *l = link_list_by_name(&net->links, vf->netdev);
 
+	f->is_up = l && l->up;
 	if (l)
 		judge_netdev(net, l, f);
 	else if (vf->driver[0] && !pci_driver_is_vfio(vf->driver))
@@ -161,6 +162,7 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 	f->address = str_dup(text);
 	f->driver = str_dup(pf->driver);
 	f->up = l && l->up;
+	f->no_carrier = l && l->up && !l->running;
 	f->is_switchdev = devlink_eswitch_mode(&pf->address) == ESWITCH_SWITCHDEV;
 	if (l && vf_list_get(nl, l->ifindex, &infos, e) < 0)
 		return err_prefix(e, "%s", pf->netdev);

@@ -279,15 +279,14 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 }
 
 /*
- * Where NIC and VF cannot share the MAC, each try costs the guest its network for as long as it
- * takes.
+ * A guest that has a VF without carrier hears nothing, as net_failover drops what comes by the standby:
+ * each try costs it its network for as long as it takes.
  */
 static bool is_too_soon(const struct end *end, size_t i)
 {
 	int64_t failed_at = end->pairs[i].vf_failed_at;
 
-	return end->patient && failed_at && clock_ms() < failed_at + NEXT_TRY_MS &&
-	       nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+	return end->patient && failed_at && clock_ms() < failed_at + NEXT_TRY_MS;
 }
 
 static int give_watched(struct end *end, size_t i, struct err *e)

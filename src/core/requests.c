@@ -31,6 +31,10 @@ static int check_uri(const char *uri, struct err *e)
 {
 	static const char *const parameters[] = { "command=", "netcat=", "proxy=" };
 
+	if (uri && strchr(uri, '?') && strchr(strchr(uri, '?'), '%'))
+		return err_set_kind(e, ERR_REFUSED,
+			"the URI %s is refused: its parameters are written in a way that hides them",
+			uri);
 	for (size_t i = 0; uri && i < ARRAY_SIZE(parameters); i++)
 		if (strstr(uri, parameters[i]))
 			return err_set_kind(e, ERR_REFUSED,

@@ -110,8 +110,3 @@ hostdev_is_gone()
 @test "vm-02 moves back" {
 	measured_move vm-02 host-b host-a
 }
-
-@test "vm-02 moves from host-a to host-b once more" {
-	near=near
-	measured_move vm-02 host-a host-b
-}
