@@ -174,6 +174,16 @@ bridge_is_down() {
 	assert_refused no-network 'br0-net' vm-02 host-b
 }
 
+@test "libvirt's network driver missing there: told to whom it concerns" {
+	fault host-b virConnectListAllNetworks 1 error:3
+	fault host-b virConnectListAllNetworks 2 error:3
+	assert_refused no-network 'br0-net.* cannot be looked at: ' vm-02 host-b
+	fault host-b virConnectListAllNetworks 3 error:3
+	run_sm vm-01 host-b
+	assert_exit 0
+	refute_says 'network'
+}
+
 @test "libvirt network there leads to another kind" {
 	cat >"$FAKE_DIR/host-b/networks/br0-net" <<-END
 		<network><name>br0-net</name><forward mode='hostdev'><pf dev='enp65s0'/></forward></network>
@@ -413,6 +423,14 @@ has_no_carrier() {
 	assert_refused pf-no-carrier 'enp65s0'
 }
 
+@test "VF of a PF without carrier that is always on, as the uplink beside it" {
+	on switch ip link set pf-0b down
+	await 5 has_no_carrier host-b enp65s0
+	fake vf-set host-a pf0 1 state 1
+	run_sm --json check vm-01 host-b
+	refute_says pf-no-carrier
+}
+
 @test "VF whose network device is up: another one is taken, or a warning" {
 	on host-b ip link set enp65s0v1 up
 	run_sm --json --dry-run vm-01 host-b
@@ -460,6 +478,16 @@ leave_journal() {
 @test "bridges of different MTU: a warning" {
 	on host-b ip link set br0 mtu 1400
 	assert_warned mtu-differs '1400'
+}
+
+forwards() {
+	on "$1" bridge link show dev "$2" | grep -q 'state forwarding'
+}
+
+@test "bridge there that runs STP: a warning" {
+	on host-b ip link set br0 type bridge stp_state 1 forward_delay 200
+	await 10 forwards host-b wan0
+	assert_warned stp-delay 'after 4 s'
 }
 
 @test "definition that has lost its VF: a warning" {

@@ -207,6 +207,24 @@ answered() {
 	assert_untouched
 }
 
+# greet URI: what an agent answers when it is to connect there
+greet() {
+	rm -f "$FAKE_DIR/to-agent"
+	talk 1 "{\"id\": 1, \"op\": \"hello\", \"args\": {\"protocol\": 1, \"libvirt_uri\": \"$1\"}}"
+}
+
+@test "an agent is not made to start a program by a URI" {
+	local uri
+	for uri in 'qemu+ext:///system?command=/tmp/x' 'qemu+ext:///system?a=b&Command=/tmp/x' \
+		'qemu+ssh://h/system?a=b;netcat=/tmp/x' 'qemu+ext:///system?%63ommand=/tmp/x' \
+		'qemu+ext:///system?proxy'; do
+		run -0 greet "$uri"
+		[[ $output == *'is refused: '* ]] || { echo "$uri: $output" && return 1; }
+	done
+	run -0 greet 'qemu:///system?keyfile=/root/my%20command=key'
+	[[ $output != *'is refused: '* ]] || { echo "$output" && return 1; }
+}
+
 @test "an agent does not swallow a line without end" {
 	run on host-a sh -c "head -c 40000000 /dev/zero | tr '\\0' 'x' |
 		timeout 20 '$FAKE_DIR/bin/sriov-migrate' agent 3>&-"

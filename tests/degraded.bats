@@ -38,6 +38,45 @@ teardown() {
 	assert_degraded vm-01 "$MAC1"
 }
 
+# The guest did not use its VF, and now it would.
+give_in_vain() {
+	set_fake host-b.drive never
+	run_sm --proof-timeout 1 --reattach-retries 0 vm-01 host-b
+	assert_exit 4
+	rm "$FAKE_DIR/set/host-b.drive"
+}
+
+@test "a try that cost the guest nothing is made again, by whomever" {
+	give_in_vain
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a try that cost the guest its network is made again when somebody asks" {
+	on_nic octeontx2-nicpf
+	give_in_vain
+	run_sm_on host-b recover
+	assert_exit 4
+	assert_says 'not tried again so soon'
+	assert_says 'sriov-migrate reattach vm-01'
+	assert_degraded vm-01 "$MAC1"
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a VF that was given in vain and is with the guest all the same is looked at again" {
+	on_nic octeontx2-nicpf
+	set_fake host-b.detach never
+	set_fake host-b.drive.ms 3000
+	run_sm --proof-timeout 1 --reattach-retries 0 vm-01 host-b
+	assert_exit 4
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 # Not defined before the VF is reserved, or it would not be chosen.
 move_while_another_takes_the_vf() {
 	sed "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \

@@ -130,6 +130,8 @@ const struct check checks[] = {
 	{ "qemu-cannot-unplug", CHECK_REFUSES, CHECK_BOTH, check_unplug,
 		"with --unplug=qemu: QEMU, the VF's form, the NICs and disks allow it" },
 	{ "mtu-differs", CHECK_WARNS, CHECK_BOTH, check_mtu, "both bridges have one MTU" },
+	{ "stp-delay", CHECK_WARNS, CHECK_BOTH, check_stp,
+		"the bridge there lets the standby's port forward at once" },
 	{ "defined-without-vf", CHECK_WARNS, CHECK_PLAN, NULL,
 		"the persistent definition has a VF for each pair" },
 };

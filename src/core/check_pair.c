@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Checks of a pair, and of what it stands on: bridge, uplink, PF, VF. */
 #include <inttypes.h>
+#include <linux/if_link.h>
 #include <string.h>
 
 #include "core/attr.h"
@@ -266,11 +267,27 @@ void check_other_pf(const struct check_view *v)
 			v->uplink->name, v->uplink->pf);
 }
 
+/* It has carrier whatever becomes of the port, and hears the uplink at least. */
+static bool is_always_on(const struct check_view *v)
+{
+	const struct vf_attr *attr = v->order->has_attr ? &v->order->attr : &v->vf->attr;
+
+	return attr->link_state == IFLA_VF_LINK_STATE_ENABLE && is_below_uplink(v);
+}
+
+/* libvirt takes what it likes of a network's VFs. */
+static const char *hint_at_another(const struct check_view *v, const char *of_pool, const char *own)
+{
+	return form_by_name(v->order->form)->libvirt_picks_vf ? of_pool : own;
+}
+
 /* A VF that the guest has already is another matter: it may leave it. */
 void check_pf_carrier(const struct check_view *v)
 {
-	if (v->pf->no_carrier && !v->order->had_primary)
-		check_found(v, v->host, "Name another VF with --vf, or mend the link.",
+	if (v->pf->no_carrier && !v->order->had_primary && !is_always_on(v))
+		check_found(v, v->host,
+			hint_at_another(v, "Mend the link, or take its VFs out of the network.",
+				"Mend the link, or name another VF with --vf."),
 			"PF %s has no carrier: the guest would be cut off on VF %s", v->pf->name,
 			v->vf->address);
 }
@@ -280,7 +297,9 @@ void check_vf_up(const struct check_view *v)
 {
 	if (v->vf->is_up && !v->order->had_primary)
 		check_found(v, v->host,
-			"If nobody needs it, set it down; else name another VF with --vf.",
+			hint_at_another(v,
+				"If nobody needs it, set it down; else take it out of the network.",
+				"If nobody needs it, set it down; else name another VF with --vf."),
 			"the network device of VF %s is up: a program on the host may use it",
 			v->vf->address);
 }
@@ -354,6 +373,19 @@ void check_mtu(const struct check_view *v)
 			"Large frames can be lost while the guest is on its standby.",
 			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name,
 			there->mtu, here->name, v->host->hostname, here->mtu);
+}
+
+/* The standby's tap joins when the migration begins. */
+void check_stp(const struct check_view *v)
+{
+	const struct bridge_fact *there = facts_bridge(v->peer, v->peer_order->bridge);
+
+	if (there && there->join_ms > 0)
+		check_found(v, v->peer,
+			"A guest that is copied sooner is cut off until then: set the bridge's forward "
+			"delay to 0, or its STP off, where there is no loop.",
+			"bridge %s runs STP: its port for the standby forwards after %.0f s only",
+			there->name, (double)there->join_ms / 1000);
 }
 
 /* Known before it is tried: the driver does not tell, or its source says no. */

@@ -9,6 +9,8 @@
 #include "util/mem.h"
 #include "util/str.h"
 
+#define SAME_NETWORK "The standby must reach the same network on both hosts."
+
 /* ---- the uplink ---- */
 
 /* A bond is one uplink, whatever is in it. */
@@ -247,15 +249,25 @@ static size_t count_vfs_of_network(const struct host_facts *f, const struct netw
 	return n->n_vfs ? n->n_vfs : pf ? pf->n_vfs : 0;
 }
 
+/* What its domain needs it for is the hint. */
+static void note_no_network(const struct check_view *v, const char *name, const char *hint)
+{
+	if (v->host->no_networks)
+		problem_add(v->problems, "no-network", v->host, hint,
+			"network \"%s\" cannot be looked at: %s", name, v->host->no_networks);
+	else
+		problem_add(v->problems, "no-network", v->host, hint,
+			"there is no active network \"%s\"", name);
+}
+
 /* The network there that VFs are taken from. NULL: problem noted. */
 static const struct network_fact *find_pool(const struct check_view *v, const char *name)
 {
 	const struct network_fact *n = facts_network(v->host, name);
 
 	if (!n)
-		problem_add(v->problems, "no-network", v->host,
-			"The pair's VF is taken from the network of that name.",
-			"there is no active network \"%s\"", name ? name : "");
+		note_no_network(v, name ? name : "",
+			"The pair's VF is taken from the network of that name.");
 	else if (!str_equal(n->forward, "hostdev"))
 		problem_add(v->problems, "no-pool", v->host, "",
 			"network \"%s\" has no VFs (its forward mode is \"%s\")", name, n->forward);
@@ -374,9 +386,7 @@ static const char *bridge_of(const struct check_view *v)
 	const struct network_fact *n = facts_network(v->host, pair->network);
 
 	if (pair->network && !n) {
-		problem_add(v->problems, "no-network", v->host,
-			"The standby must reach the same network on both hosts.",
-			"there is no active network \"%s\"", pair->network);
+		note_no_network(v, pair->network, SAME_NETWORK);
 		return NULL;
 	}
 	if (n && n->libvirt_owns_fdb)
@@ -411,11 +421,12 @@ static const char *device_below(const struct check_view *v)
 		return v->pair->lower;
 	if (n && n->n_devices == 1)
 		return n->devices[0].name;
-	problem_add(v->problems, "no-network", v->host,
-		"The standby must reach the same network on both hosts.",
-		n ? "the network \"%s\" does not have one device for macvtaps"
-		  : "there is no active network \"%s\"",
-		v->pair->network);
+	if (n)
+		problem_add(v->problems, "no-network", v->host, SAME_NETWORK,
+			"the network \"%s\" does not have one device for macvtaps",
+			v->pair->network);
+	else
+		note_no_network(v, v->pair->network, SAME_NETWORK);
 	return NULL;
 }
 

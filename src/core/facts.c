@@ -46,6 +46,7 @@ static const struct field bridge_fact_fields[] = {
 	RECORD_STR(bridge_fact, name),
 	RECORD_BOOL(bridge_fact, up),
 	RECORD_INT(bridge_fact, mtu),
+	RECORD_INT(bridge_fact, join_ms),
 	RECORD_LIST(bridge_fact, uplinks, &uplink_fact_record),
 };
 static RECORD_DEFINE(bridge_fact_record, bridge_fact);
@@ -133,6 +134,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, devices, &uplink_fact_record),
+	RECORD_STR(host_facts, no_networks),
 	RECORD_LIST(host_facts, networks, &network_fact_record),
 	RECORD_LIST(host_facts, domains, &domain_name_record),
 	RECORD_LIST(host_facts, journals, &journal_fact_record),

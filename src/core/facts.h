@@ -53,6 +53,7 @@ struct bridge_fact {
 	char *name;
 	bool up;
 	int64_t mtu;
+	int64_t join_ms; /* until a new port forwards, with STP; 0 without */
 	struct uplink_fact *uplinks;
 	size_t n_uplinks;
 };
@@ -133,6 +134,7 @@ struct host_facts {
 	size_t n_bridges;
 	struct uplink_fact *devices; /* all of them, those in bridges included */
 	size_t n_devices;
+	char *no_networks; /* why libvirt's networks are not known; NULL: they are */
 	struct network_fact *networks;
 	size_t n_networks;
 	struct domain_name *domains;

@@ -194,14 +194,14 @@ static void take_lists(struct xml_network *net, struct network_fact *n)
 	}
 }
 
-/* Without libvirt's network driver there are none; who needs one is told that it is missing. */
+/* libvirt's network driver may be missing; whose standby or VF needs a network is told so. */
 static void gather_networks(struct virt *v, struct host_facts *f)
 {
 	struct virt_texts texts = { 0 };
 	struct err why;
 
 	if (virt_networks(v, &texts, &why) < 0) {
-		log_warn("libvirt's networks are not known: %s", why.msg);
+		f->no_networks = str_dup(why.msg);
 		return;
 	}
 	for (size_t i = 0; i + 1 < texts.n; i += 2) {

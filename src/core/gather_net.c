@@ -231,6 +231,7 @@ static void gather_bridge(const struct net_view *net, const struct link *bridge,
 	f->name = str_dup(bridge->name);
 	f->up = bridge->up;
 	f->mtu = bridge->mtu;
+	f->join_ms = bridge->join_ms;
 	for (size_t i = 0; i < net->links.n; i++)
 		if (net->links.v[i].master == bridge->ifindex)
 			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);

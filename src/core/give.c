@@ -179,12 +179,32 @@ struct giving {
 	bool had;               /* the guest has the VF already */
 	bool was_taken; /* but QEMU had taken it, or brought it: it is not known to be used */
 	bool driven;    /* its driver has it, by now */
+	bool cost;      /* … and without using it: the try cut it off */
 };
 
 /* A VF that it has had all the time, not from a try that has not seen it used: it stays. */
 static bool is_guests_own(const struct end *end, size_t i, const struct giving *g)
 {
 	return g->had && !end->pairs[i].given;
+}
+
+/*
+ * A guest whose driver has not taken the VF has its standby, but where the uplink's entry had to
+ * go before. What the host refuses says nothing about the guest.
+ */
+static int see_it_used(struct end *end, size_t i, struct giving *g, struct err *e)
+{
+	g->driven = proof_wait_for_driver(end, i, e) == 0;
+	if (!g->driven) {
+		g->cost = e->kind == ERR_TIMEOUT &&
+			  nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+		return -1;
+	}
+	if (let_vf_hear(end, i, e) < 0)
+		return -1;
+	if (!is_guests_own(end, i, g) || g->was_taken)
+		g->cost = proof_wait_for_changeover(end, &g->watch, e) < 0;
+	return g->cost ? -1 : still_attached(end, i, e);
 }
 
 /* A VF that was given goes again if it is not used; one that is the guest's own stays. */
@@ -194,15 +214,12 @@ static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct 
 		leave_vf_as_found(end, i);
 		return -1;
 	}
-	g->driven = proof_wait_for_driver(end, i, e) == 0;
-	if (g->driven && let_vf_hear(end, i, e) == 0 &&
-		((is_guests_own(end, i, g) && !g->was_taken) ||
-			proof_wait_for_changeover(end, &g->watch, e) == 0) &&
-		still_attached(end, i, e) == 0)
+	if (see_it_used(end, i, g, e) == 0)
 		return 0;
 	/* Whoever stopped us goes on from here. */
 	if (!is_guests_own(end, i, g) && e->kind != ERR_CANCELLED) {
-		end->pairs[i].vf_failed_at = clock_ms();
+		if (g->cost)
+			end->pairs[i].vf_failed_at = clock_ms();
 		take_back(end, i);
 		leave_vf_as_found(end, i);
 	}
@@ -250,6 +267,7 @@ static int give_or_put_back(struct end *end, size_t i, struct giving *g, struct 
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = end->pairs[i].given = false;
+	end->pairs[i].vf_failed_at = 0;
 	proof_ask_guest_agent(end, i);
 	if (uplink_entry_remove(end, i, e) < 0)
 		return -1;
@@ -280,13 +298,22 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 
 /*
  * A guest that has a VF without carrier hears nothing, as net_failover drops what comes by the standby:
- * each try costs it its network for as long as it takes.
+ * each try costs it its network for as long as it takes. One that it has costs nothing to look at.
  */
-static bool is_too_soon(const struct end *end, size_t i)
+static int check_not_too_soon(struct end *end, size_t i, struct err *e)
 {
 	int64_t failed_at = end->pairs[i].vf_failed_at;
+	bool attached;
 
-	return end->patient && failed_at && clock_ms() < failed_at + NEXT_TRY_MS;
+	if (!end->patient || !failed_at || clock_ms() >= failed_at + NEXT_TRY_MS)
+		return 0;
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	if (attached)
+		return 0;
+	return err_set(e,
+		"VF %s was not used by the guest a short while ago: it is not tried again so soon",
+		end->order.pairs[i].vf);
 }
 
 static int give_watched(struct end *end, size_t i, struct err *e)
@@ -311,11 +338,8 @@ int give_vf(struct end *end, size_t i, struct err *e)
 	 * an earlier request is waited for, so the standby is looked after once more then.
 	 */
 	if (carry_without_vf(end, i, e) < 0 || pair_vf_reserve(end, i, e) < 0 ||
-		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0)
+		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0 ||
+		check_not_too_soon(end, i, e) < 0)
 		return -1;
-	if (is_too_soon(end, i))
-		return err_set(e,
-			"VF %s was not used by the guest a short while ago: it is not tried again so soon",
-			end->order.pairs[i].vf);
 	return give_watched(end, i, e);
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "agent/journal.h"
@@ -23,22 +24,36 @@
 
 enum { REOPEN_LIMIT_MS = 20000, REOPEN_PAUSE_MS = 200 };
 
+/* libvirt decodes a parameter's name and does not care for its case. */
+static int check_uri_parameter(const char *uri, const char *name, size_t length, struct err *e)
+{
+	static const char *const programs[] = { "command", "netcat", "proxy" };
+
+	if (memchr(name, '%', length))
+		return err_set_kind(e, ERR_REFUSED,
+			"the URI %s is refused: a parameter's name is written in a way that hides it",
+			uri);
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (strlen(programs[i]) == length && strncasecmp(name, programs[i], length) == 0)
+			return err_set_kind(e, ERR_REFUSED,
+				"the URI %s is refused: it names a program", uri);
+	return 0;
+}
+
 /*
  * A key that may only start this agent must not start anything else: libvirt runs programs that
  * some URIs name.
  */
 static int check_uri(const char *uri, struct err *e)
 {
-	static const char *const parameters[] = { "command=", "netcat=", "proxy=" };
+	const char *s = uri ? strchr(uri, '?') : NULL;
 
-	if (uri && strchr(uri, '?') && strchr(strchr(uri, '?'), '%'))
-		return err_set_kind(e, ERR_REFUSED,
-			"the URI %s is refused: its parameters are written in a way that hides them",
-			uri);
-	for (size_t i = 0; uri && i < ARRAY_SIZE(parameters); i++)
-		if (strstr(uri, parameters[i]))
-			return err_set_kind(e, ERR_REFUSED,
-				"the URI %s is refused: it names a program", uri);
+	while (s) {
+		s++;
+		if (check_uri_parameter(uri, s, strcspn(s, "=&;#"), e) < 0)
+			return -1;
+		s = strpbrk(s, "&;");
+	}
 	return 0;
 }
 

@@ -41,13 +41,26 @@ static void parse_bridge_port(const struct nlattr *data, struct link *l)
 			l->port_state = nl_attr_u8(a);
 }
 
+/* A new port listens and learns for the forward delay each, which is in hundredths of a second. */
 static void parse_bridge(const struct nlattr *data, struct link *l)
 {
 	const struct nlattr *a;
+	uint32_t delay = 0, stp = 0;
 
-	mnl_attr_for_each_nested(a, data)
-		if (mnl_attr_get_type(a) == IFLA_BR_VLAN_FILTERING)
+	mnl_attr_for_each_nested(a, data) {
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_BR_VLAN_FILTERING:
 			l->vlan_filtering = nl_attr_u8(a);
+			break;
+		case IFLA_BR_STP_STATE:
+			stp = nl_attr_u32(a);
+			break;
+		case IFLA_BR_FORWARD_DELAY:
+			delay = nl_attr_u32(a);
+			break;
+		}
+	}
+	l->join_ms = stp ? 2 * 10 * (int64_t)delay : 0;
 }
 
 static void parse_info(const struct nlattr *info, struct link *l)
