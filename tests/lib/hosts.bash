@@ -297,43 +297,52 @@ assert_no_complaints() {
 
 # ---- running the program ----
 
-# sm ARGUMENTS…: the program on host-a; sm_on HOST ARGUMENTS…: elsewhere
+# sm ARGUMENTS…: the program on host-a; sm_on HOST ARGUMENTS…: elsewhere. A run that goes on for
+# ever costs its own test, not the suite. The suite itself may have been started with signals
+# ignored (nohup, a background job).
 sm_on() {
 	local host=$1
 	shift
-	on "$host" env PATH="$FAKE_DIR/bin:$PATH" timeout -k 5 "${SM_LIMIT:-120}" \
-		"$FAKE_DIR/bin/sriov-migrate" "$@" 3>&-
+	on "$host" env --default-signal=INT,TERM,HUP PATH="$FAKE_DIR/bin:$PATH" \
+		timeout -k 5 "${SM_LIMIT:-120}" "$FAKE_DIR/bin/sriov-migrate" "$@" 3>&-
 }
 
 sm() {
 	sm_on host-a "$@"
 }
 
-# run_sm ARGUMENTS…: sets status, output (stdout) and stderr
-run_sm() {
-	run --separate-stderr sm "$@"
+# Sets output and stderr to what a run said: said_in STDOUT STDERR
+said_in() {
+	output=$(cat "$1")
+	# shellcheck disable=SC2034 # for the test
+	stderr=$(cat "$2")
 }
 
+# run_sm_on HOST ARGUMENTS…: sets status, output (stdout) and stderr. No pipe is read to its end:
+# an agent that outlives the run would hold it open.
 run_sm_on() {
-	run --separate-stderr sm_on "$@"
+	local out=$FAKE_DIR/run.out err=$FAKE_DIR/run.err
+	status=0
+	sm_on "$@" >"$out" 2>"$err" </dev/null || status=$?
+	said_in "$out" "$err"
+}
+
+run_sm() {
+	run_sm_on host-a "$@"
 }
 
 # Runs it in the background; its pid is in the file driver.pid, what it says in those below.
 start_sm() {
 	rm -f "$FAKE_DIR/driver.pid"
-	# The suite itself may have been started with signals ignored (nohup, a background job).
-	on host-a env --default-signal=INT,TERM,HUP PATH="$FAKE_DIR/bin:$PATH" \
-		"$FAKE_DIR/bin/sriov-migrate" "$@" >"$FAKE_DIR/stdout" 2>"$FAKE_DIR/stderr" </dev/null 3>&- &
+	sm "$@" >"$FAKE_DIR/stdout" 2>"$FAKE_DIR/stderr" </dev/null &
 	sm_pid=$!
 }
 
-# Sets status, output and stderr as run_sm does.
+# As run_sm_on does, for what start_sm started.
 wait_sm() {
 	status=0
 	wait "$sm_pid" || status=$?
-	output=$(cat "$FAKE_DIR/stdout")
-	# shellcheck disable=SC2034 # for the test
-	stderr=$(cat "$FAKE_DIR/stderr")
+	said_in "$FAKE_DIR/stdout" "$FAKE_DIR/stderr"
 }
 
 # result_of KEY: a value of the last line that --json wrote
