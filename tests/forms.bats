@@ -120,6 +120,15 @@ start_plain() {
 	assert_pair_moved plain $PLAIN_MAC
 }
 
+@test "a plain <hostdev>: an attach that fails behind its effect leaves the VF its MAC" {
+	start_plain
+	fault host-b virDomainAttachDeviceFlags 1 late-error
+	run_sm plain host-b
+	assert_exit 0
+	assert_says 'is attached, although that failed'
+	assert_pair_moved plain $PLAIN_MAC
+}
+
 @test "a plain <hostdev>: a PF that agrees and keeps the old MAC is found out" {
 	start_plain
 	set_fake host-b.vf.deaf 1
@@ -494,6 +503,20 @@ assert_macvtap_moved() {
 	run_sm_on host-b reattach macvtap
 	assert_exit 0
 	assert_macvtap_moved
+}
+
+@test "a macvtap: one that rests down does so after a reattach as well" {
+	start_macvtap
+	on host-a ip link set macvtap0 down
+	set_fake host-b.attach error
+	run_sm macvtap host-b
+	assert_exit 4
+	macvtap_is_up host-b
+	rm "$FAKE_DIR/set/host-b.attach"
+	run_sm_on host-b reattach macvtap
+	assert_exit 0
+	assert_macvtap_moved
+	! macvtap_is_up host-b
 }
 
 @test "a macvtap over a NIC that gives a MAC to its first owner alone: out of the VF's way" {

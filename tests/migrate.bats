@@ -51,6 +51,14 @@ teardown() {
 	done
 }
 
+@test "several pairs: none waits with its standby for another one's VF" {
+	start_guest vm-03
+	run_sm vm-03 host-b
+	assert_exit 0
+	assert_order 'host-b virDomainAttachDeviceFlags' 'host-b guest vm-03 drives' 'host-b nl.self-delete' \
+		'host-b nl.fdb-delete' 'host-b virDomainAttachDeviceFlags'
+}
+
 @test "each pair of a guest gets its own VF in live and persistent definition" {
 	start_guest vm-03
 	run_sm vm-03 host-b

@@ -171,6 +171,16 @@ ignored_for() {
 	assert_sound vm-01 "$MAC1" 0 1
 }
 
+@test "giving the VF back fails behind its effect, where the uplink wins" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER=ixgbe setup_hosts_and_guests
+	set_fake migrate error
+	fault host-a virDomainAttachDeviceFlags 1 late-error
+	assert_rolled_back
+	assert_says 'is attached, although that failed'
+}
+
 @test "the VF's MAC cannot be taken away" {
 	fake stop host-a vm-01
 	fake vf host-a pf0 1 "$MAC1"

@@ -177,6 +177,18 @@ driver_killed_at() {
 	assert_hears host-b vm-01 "$MAC1"
 }
 
+@test "driver and source are gone while memory is copied: each pair has its standby before any VF is given" {
+	start_guest vm-03
+	# The source's agent first: with its driver gone it would abort the migration.
+	hook migrate.iterating "$FAKE_DIR/bin/kill-agents host-a; kill -9 \$(cat $FAKE_DIR/driver.pid)"
+	start_sm vm-03 host-b
+	wait_sm
+	await_settled
+	assert_state host-b vm-03 1
+	[ "$(sed '/host-b virDomainAttachDevice/,$d' "$FAKE_DIR/log" | grep 'host-b nl.self-add' |
+		grep -oE '12:7[34]' | sort -u | wc -l)" = 2 ]
+}
+
 @test "the driver is killed while the VF is attached: the destination's agent finishes" {
 	fault host-b virDomainAttachDeviceFlags 1 hook:attach
 	driver_killed_at attach

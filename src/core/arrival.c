@@ -53,6 +53,25 @@ static int look_for_taps(struct arrival *x, struct err *e)
 	return all;
 }
 
+/* Each pair's, whatever becomes of the others'; the first error. */
+static int point_at_standbys(struct arrival *x, struct err *e)
+{
+	struct end *end = x->end;
+	struct err now;
+	int r = 1;
+
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		if (uplink_entry_set_or_warn(end, i, &now) == 0 &&
+			(tap_is_macvtap(end, i) ||
+				tap_entry_set_on(end, i, &x->taps[i], &now) == 0))
+			continue;
+		if (r == 1)
+			*e = now;
+		r = -1;
+	}
+	return r;
+}
+
 static int look_for_guest(void *arg, struct err *e)
 {
 	struct arrival *x = arg;
@@ -64,11 +83,7 @@ static int look_for_guest(void *arg, struct err *e)
 	if (!end_is_switching(end) &&
 		!virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL))
 		return 0;
-	for (size_t i = 0; i < end->order.n_pairs; i++)
-		if (uplink_entry_set_or_warn(end, i, e) < 0 ||
-			(!tap_is_macvtap(end, i) && tap_entry_set_on(end, i, &x->taps[i], e) < 0))
-			return -1;
-	return 1;
+	return point_at_standbys(x, e);
 }
 
 /* A VF that QEMU gives the guest on its arrival is one that was given, and is not proved. */

@@ -172,6 +172,7 @@ static void inherit_order(const struct end *old, struct order *order)
 			to->attr = from->attr;
 		}
 		to->link_was_up = from->link_was_up;
+		to->macvtap_was_up = from->macvtap_was_up;
 	}
 }
 

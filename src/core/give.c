@@ -22,6 +22,7 @@ enum {
 	POLL_MS = 250,
 	TAKE_BACK_MS = 10000,
 	NEXT_TRY_MS = 600000,
+	LOOK_AGAIN_MS = 10000,
 };
 
 struct unplug {
@@ -57,21 +58,63 @@ static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
 		"an earlier unplug request", look_whether_unplug_is_over, &x, e);
 }
 
-/* Where libvirt leaves the MAC alone it is set before and, if the attach fails, taken back. */
-static int attach(struct end *end, size_t i, struct err *e)
+/* Where libvirt leaves the MAC alone it is set before. */
+static int ask_to_attach(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	bool sets_mac = !form_by_name(p->form)->libvirt_sets_mac;
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+
+	if (end_domain(end, &d, e) < 0 ||
+		(!form_by_name(p->form)->libvirt_sets_mac && pair_vf_set_mac(end, i, e) < 0))
+		return -1;
+	return virt_device_attach(d, p->primary_xml, e);
+}
+
+/* What the domain has now; libvirt may just be starting anew. */
+struct look {
+	struct end *end;
+	size_t i;
+	char *alias, *vf; /* owned; ALIAS NULL: it has none */
+};
+
+static int look_again(void *arg, struct err *e)
+{
+	struct look *x = arg;
+
+	return virt_ensure(x->end->virt, e) == 0 &&
+	       primary_find(x->end, x->i, &x->alias, &x->vf, e) == 0;
+}
+
+/*
+ * An attach can fail behind its effect, as when libvirt is started anew meanwhile: what the domain has
+ * then is what counts. Its MAC is only taken from a VF that it does not have.
+ */
+static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct look x = { .end = end, .i = i };
+	bool failed = ask_to_attach(end, i, e) < 0;
 	struct err now;
 
-	if (end_domain(end, &d, e) < 0 || (sets_mac && pair_vf_set_mac(end, i, e) < 0))
+	if (look_again(&x, &now) != 1 && cancel_wait(end->cancel, LOOK_AGAIN_MS, POLL_MS, "libvirt",
+						 look_again, &x, &now) < 0) {
+		if (!failed)
+			*e = now;
 		return -1;
-	if (virt_device_attach(d, p->primary_xml, e) == 0)
+	}
+	*ret_alias = x.alias;
+	*ret_vf = x.vf;
+	if (x.alias) {
+		if (failed)
+			log_warn("%s: VF %s is attached, although that failed: %s", end->order.name,
+				x.vf, e->msg);
 		return 0;
-	if (sets_mac && pair_vf_clear_mac(end, i, &now) < 0)
+	}
+	if (!form_by_name(p->form)->libvirt_sets_mac && pair_vf_clear_mac(end, i, &now) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name, p->vf, now.msg);
-	return -1;
+	return failed ? -1
+		      : err_set(e, "VF %s is not in the live definition after it was attached",
+				p->vf);
 }
 
 /* What the domain has is the pair's VF from now on. */
@@ -93,10 +136,24 @@ static int adopt_vf(struct end *end, size_t i, const char *vf, struct err *e)
 	return 0;
 }
 
+/* Another VF than the pair's is a network's choice, or that of who started the domain anew. */
+static int accept_vf(struct end *end, size_t i, const char *vf, bool had, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	bool by_network = form_by_name(p->form)->libvirt_picks_vf;
+
+	if (str_equal(vf, p->vf))
+		return 0;
+	if (!had && !by_network)
+		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
+	if (had && !(p->qemu_unplugs && by_network))
+		end->pairs[i].given = false;
+	return adopt_vf(end, i, vf, e);
+}
+
 /* *ret_had: the guest had the VF all the time. */
 static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct err *e)
 {
-	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_FREE char *alias = NULL;
 	CLEANUP_FREE char *vf = NULL;
 
@@ -107,22 +164,11 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		attr_before_attach(end, i);
 		end->pairs[i].given = true;
 		end_note_state_of_need(end, i, e);
-	}
-	if (!alias && (attach(end, i, e) < 0 || primary_find(end, i, &alias, &vf, e) < 0))
-		return -1;
-	if (!alias)
-		return err_set(e, "VF %s is not in the live definition after it was attached",
-			p->vf);
-	/* A domain that was started anew meanwhile has whatever it was given then. */
-	if (!str_equal(vf, p->vf) && !*ret_had && !form_by_name(p->form)->libvirt_picks_vf)
-		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
-	if (!str_equal(vf, p->vf)) {
-		end->pairs[i].given =
-			end->pairs[i].given &&
-			(!*ret_had || (p->qemu_unplugs && form_by_name(p->form)->libvirt_picks_vf));
-		if (adopt_vf(end, i, vf, e) < 0)
+		if (attach(end, i, &alias, &vf, e) < 0)
 			return -1;
 	}
+	if (accept_vf(end, i, vf, *ret_had, e) < 0)
+		return -1;
 	attr_after_attach(end, i);
 	return 0;
 }
@@ -261,6 +307,8 @@ static void hint_at_qemu(const struct end *end, size_t i, const struct giving *g
 
 static int give_or_put_back(struct end *end, size_t i, struct giving *g, struct err *e)
 {
+	struct err now;
+
 	if (yield_and_prove(end, i, g, e) < 0) {
 		put_standby_back(end, i, g, e);
 		hint_at_qemu(end, i, g, e);
@@ -268,11 +316,16 @@ static int give_or_put_back(struct end *end, size_t i, struct giving *g, struct 
 	}
 	end->pairs[i].primary_missing = end->pairs[i].given = false;
 	end->pairs[i].vf_failed_at = 0;
-	proof_ask_guest_agent(end, i);
 	if (uplink_entry_remove(end, i, e) < 0)
 		return -1;
+	/* Neighbours on the bridge need not wait for the other pairs; resting it is a step of its own. */
+	if (tap_entry_remove(end, i, &now) < 0)
+		log_warn("%s: %s", end->order.name, now.msg);
 	/* Whoever goes on from the journal must know that the standby may rest. */
-	return end_note_state(end, i, e);
+	if (end_note_state(end, i, e) < 0)
+		return -1;
+	proof_ask_guest_agent(end, i);
+	return 0;
 }
 
 /*
@@ -331,8 +384,19 @@ static int give_watched(struct end *end, size_t i, struct err *e)
 	return r;
 }
 
+/* Each has its own cause to be without its VF, and none waits for another one's proof. */
+static void carry_others(struct end *end, size_t i)
+{
+	struct err e;
+
+	for (size_t k = 0; k < end->order.n_pairs; k++)
+		if (k != i && carry_without_vf(end, k, &e) < 0)
+			log_warn("%s: %s", end->order.name, e.msg);
+}
+
 int give_vf(struct end *end, size_t i, struct err *e)
 {
+	carry_others(end, i);
 	/*
 	 * Recover and settling come here without having reserved it. The VF may leave the guest while
 	 * an earlier request is waited for, so the standby is looked after once more then.

@@ -6,7 +6,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { TAP_GRACE_MS = 5000 };
+enum { DESTINATION_GRACE_MS = 5000 };
 
 static int64_t limit_of(const struct sides *s, const struct step *step)
 {
@@ -56,7 +56,7 @@ static void end_waiting(struct sides *s, struct call *waiting, bool source_faile
 	if (!waiting->done && !source_failed) {
 		int64_t whole = waiting->deadline;
 
-		waiting->deadline = clock_ms() + TAP_GRACE_MS;
+		waiting->deadline = clock_ms() + DESTINATION_GRACE_MS;
 		wait_for(s, waiting, NULL);
 		if (!waiting->failed || waiting->err.kind != ERR_TIMEOUT)
 			return;
@@ -117,27 +117,19 @@ static int apply_one(struct sides *s, const struct step *step, int side, json_t 
 	return 0;
 }
 
-/* Until the destination is ready; *RET_GO_ON says whether the source is to follow. */
-static int begin_there(struct sides *s, const struct step *step, struct call *dst, json_t *failed,
-	bool *ret_go_on, struct err *e)
+/* Until the destination is ready. */
+static int begin_there(struct sides *s, const struct step *step, struct call *dst, struct err *e)
 {
-	*ret_go_on = false;
 	start(s, step, DESTINATION, dst);
 	dst->deadline = clock_ms() + driver_request_ms(s->d);
 	wait_for(s, dst, &s->d->ready);
 	dst->deadline = clock_ms() + limit_of(s, step);
 	if (dst->done && dst->failed)
 		return result_of(dst, e);
-	if (has_failures(dst)) {
-		/* What the destination could not take over must not go from the source. */
-		note_failures(s, DESTINATION, dst, failed);
-		return 0;
-	}
 	if (is_stopped(s)) {
 		end_waiting(s, dst, true);
 		return err_set_kind(e, ERR_CANCELLED, "stopped by a signal");
 	}
-	*ret_go_on = true;
 	return 0;
 }
 
@@ -156,26 +148,24 @@ static void follow_here(struct sides *s, const struct step *step, struct call *s
 	end_waiting(s, dst, src->failed);
 }
 
-static int apply_both(struct sides *s, const struct step *step, json_t *failed, struct err *e)
+static int apply_both(struct sides *s, const struct step *step, struct err *e)
 {
 	CLEANUP_CALL struct call src = { 0 };
 	CLEANUP_CALL struct call dst = { 0 };
 	int64_t begin = clock_ms();
 	struct err dst_err;
-	bool go_on;
-	int ret = begin_there(s, step, &dst, failed, &go_on, e);
+	int begun = begin_there(s, step, &dst, e);
 
 	/* From here on a signal is the source's affair: the guest may come all the same. */
 	s->d->under_way[DESTINATION] = NULL;
-	if (!go_on)
-		return ret;
+	if (begun < 0)
+		return -1;
 	follow_here(s, step, &src, &dst);
 	if (result_of(&src, e) < 0)
 		return -1;
-	if (result_of(&dst, &dst_err) < 0)
+	s->not_ready = result_of(&dst, &dst_err) < 0;
+	if (s->not_ready)
 		report_warning(s->d->report, NULL, dst_err.msg, dst_err.hint);
-	note_failures(s, SOURCE, &src, failed);
-	note_failures(s, DESTINATION, &dst, failed);
 	report_step(s->d->report, sides_host(s, SOURCE), step->name, step->title,
 		clock_ms() - begin, false);
 	return 0;
@@ -186,7 +176,7 @@ int halves_apply(struct sides *s, const struct step *step, json_t *failed, struc
 	bool src = sides_have_part(s, step, SOURCE), dst = sides_have_part(s, step, DESTINATION);
 
 	if (src && dst)
-		return apply_both(s, step, failed, e);
+		return apply_both(s, step, e);
 	if (src || dst)
 		return apply_one(s, step, src ? SOURCE : DESTINATION, failed, e);
 	return 0;

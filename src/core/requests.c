@@ -216,13 +216,19 @@ static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static int op_carry(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
+	struct err now;
+	int r = 0;
 
 	if (need_order(a, e) < 0)
 		return -1;
-	for (size_t i = 0; i < a->end.order.n_pairs; i++)
-		if (standby_path_up(&a->end, i, e) < 0)
-			return -1;
-	return 0;
+	for (size_t i = 0; i < a->end.order.n_pairs; i++) {
+		if (standby_path_up(&a->end, i, &now) == 0)
+			continue;
+		if (r == 0)
+			*e = now;
+		r = -1;
+	}
+	return r;
 }
 
 static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)

@@ -366,7 +366,7 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 	switch (v) {
 	case SETTLE_FORWARD:
 		driver(r)->past_return = true;
-		if (call_failed)
+		if (call_failed || r->sides.not_ready)
 			tell_destination_to_carry(r);
 		finish_forward(r, move + 1);
 		read_figures(r);
