@@ -164,7 +164,9 @@ assert_quietly_moved() {
 talk() {
 	local n=$1
 	shift
+	rm -f "$FAKE_DIR/to-agent" "$FAKE_DIR/from-agent"
 	mkfifo "$FAKE_DIR/to-agent"
+	: >"$FAKE_DIR/from-agent"
 	on host-a timeout 20 "$FAKE_DIR/bin/sriov-migrate" agent \
 		<"$FAKE_DIR/to-agent" >"$FAKE_DIR/from-agent" 3>&- &
 	local pid=$!
@@ -209,7 +211,6 @@ answered() {
 
 # greet URI: what an agent answers when it is to connect there
 greet() {
-	rm -f "$FAKE_DIR/to-agent"
 	talk 1 "{\"id\": 1, \"op\": \"hello\", \"args\": {\"protocol\": 1, \"libvirt_uri\": \"$1\"}}"
 }
 
