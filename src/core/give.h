@@ -14,7 +14,10 @@
  */
 int give_vf(struct end *end, size_t i, struct err *e);
 
-/* What that may take beyond the order's limits: an earlier request, and taking the VF back. */
-enum { GIVE_EXTRA_MS = 30000 };
+/*
+ * What that may take beyond the order's limits: an earlier request, looking what a failed attach
+ * has left, and taking the VF back.
+ */
+enum { GIVE_EXTRA_MS = 40000 };
 
 #endif
