@@ -57,7 +57,8 @@ move_form()
 	assert_mirrored "$guest" "$src" "$dst" "$src_vf" "$dst_vf"
 	assert_source_definition "$guest" "$src"
 	assert_heard_everywhere "$guest" "$src" near
-	(($(outage_elsewhere) <= ELSEWHERE_MAX_MS))
+	(($(outage_elsewhere) <= ELSEWHERE_MAX_MS)) ||
+		fail "an outage of $(outage_elsewhere) ms away from the switch-over: $probe_report"
 }
 
 # round_trip GUEST [OPTION…]: there and back; host-a then looks as it did, host-b has no trace of the guest.

@@ -15,9 +15,10 @@ lab_guests=(vm-01 vm-02 vm-03)
 lab_places=(outside host-a-bridge host-b-bridge host-a-vf host-b-vf)
 lab_probe=/usr/local/lib/lab/bin/probe
 
-# Bounds that hold on a busy machine; the tight figures are measured by "measure".
-export ELSEWHERE_MAX_MS=400 # the longest outage that is not at the switch-over
-export STAY_MAX_MS=1000     # in all, where the guest never leaves
+# Bounds that hold on a busy machine, where a guest that takes in its VF has been seen to stall
+# for 0.6 s, twice in a row; the tight figures are measured by "measure".
+export ELSEWHERE_MAX_MS=2000 # the longest outage that is not at the switch-over
+export STAY_MAX_MS=1000      # in all, where the guest never leaves
 
 lab()
 {
