@@ -159,13 +159,3 @@ void record_clear(const struct record *r, void *data)
 	}
 	memset(data, 0, r->size);
 }
-
-void record_copy(const struct record *r, const void *data, void *ret)
-{
-	json_t *json = record_encode(r, data);
-	struct err e;
-
-	if (record_decode(r, json, ret, &e) < 0)
-		abort(); /* what was just encoded decodes */
-	json_decref(json);
-}

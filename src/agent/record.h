@@ -68,8 +68,6 @@ json_t *record_encode(const struct record *r, const void *data);
 int record_decode(const struct record *r, const json_t *json, void *ret, struct err *e);
 /* Frees what the structure owns, not the structure, and zeroes it. */
 void record_clear(const struct record *r, void *data);
-/* RET (zeroed) becomes a deep copy. */
-void record_copy(const struct record *r, const void *data, void *ret);
 
 /* A JSON string from text that need not be UTF-8: bad bytes become '?'. NULL gives null. */
 json_t *json_text(const char *s);

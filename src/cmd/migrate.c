@@ -7,27 +7,11 @@
 #include "core/run.h"
 #include "core/steps.h"
 #include "util/mem.h"
-#include "util/str.h"
 
 enum mode { MIGRATE, CHECK };
 
 /* How often a VF may be snatched away by another run between planning and reserving it. */
 enum { PLAN_TRIES = 4 };
-
-static enum status refuse(struct driver *d, const struct plan *p, const char *domain)
-{
-	struct outcome out;
-
-	outcome_init(&out);
-	out.status = p->busy ? STATUS_BUSY : STATUS_REFUSED;
-	out.name = p->busy ? "busy" : "refused";
-	for (size_t i = 0; i < p->problems.n; i++)
-		if (!p->busy && str_equal(p->problems.v[i].code, "running-twice"))
-			out.status = STATUS_INCOMPLETE;
-	snprintf(out.text, sizeof(out.text), "%s was not touched", domain);
-	report_outcome(d->report, domain, &out);
-	return out.status;
-}
 
 static enum status say_checked(struct driver *d, const struct plan *p)
 {
@@ -95,14 +79,18 @@ static int plan_and_run(struct driver *d, const struct target *t, const char *do
 		.options = d->options,
 		.advise = mode == CHECK };
 	CLEANUP_PLAN struct plan plan = { 0 };
+	struct outcome out;
 
 	*ret_again = false;
 	if (driver_discover(d, domain, t->dest_uri, e) < 0 || driver_ask_fit(d, e) < 0)
 		return -1;
 	plan_migration(&d->facts_here, &d->facts_there, &request, &plan);
 	report_problems(d->report, &plan);
-	if (plan_is_refused(&plan))
-		return refuse(d, &plan, domain);
+	if (plan_is_refused(&plan)) {
+		outcome_refused(&out, &plan, domain);
+		report_outcome(d->report, domain, &out);
+		return (int)out.status;
+	}
 	return (int)(mode == CHECK ? say_checked(d, &plan)
 				   : run_plan(d, &plan, may_again, ret_again));
 }

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <stdio.h>
-
 #include "cmd/cmd.h"
 #include "core/driver.h"
 #include "core/recover.h"
@@ -15,7 +13,6 @@ static int with_driver(struct driver *d, const char *domain, struct err *e)
 	CLEANUP_PLAN struct plan plan = { .kind = PLAN_ALREADY_THERE };
 	struct outcome out;
 
-	outcome_init(&out);
 	if (driver_connect(d, NULL, e) < 0 ||
 		(!d->options->dry_run && recover_before(d, domain, e) < 0) ||
 		driver_discover(d, domain, NULL, e) < 0)
@@ -23,9 +20,7 @@ static int with_driver(struct driver *d, const char *domain, struct err *e)
 	plan_reattach(&d->facts_here, &request, &plan);
 	report_problems(d->report, &plan);
 	if (plan_is_refused(&plan)) {
-		out.status = plan.busy ? STATUS_BUSY : STATUS_REFUSED;
-		out.name = plan.busy ? "busy" : "refused";
-		snprintf(out.text, sizeof(out.text), "%s was not touched", domain);
+		outcome_refused(&out, &plan, domain);
 	} else {
 		report_plan(d->report, &plan, NULL, d->facts_here.hostname);
 		if (d->options->dry_run) {

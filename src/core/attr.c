@@ -134,7 +134,7 @@ static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 
 	if (!s->attr_noted || !end->same_boot)
 		return 0;
-	if (pair_vf_check_unused_one(end, &which, e) < 0) {
+	if (pair_vf_check_unused(end, &which, e) < 0) {
 		if (e->kind != ERR_BUSY)
 			return -1;
 		/* What it had is nobody's business any more. */
@@ -269,7 +269,7 @@ void attr_forget(struct end *end, size_t i)
 
 	if (!p->vf || !end->same_boot)
 		return;
-	if (pair_vf_check_unused(end, p->vf, &e) < 0) {
+	if (pair_vf_check_address_unused(end, p->vf, &e) < 0) {
 		log_debug("VF %s stays as it is: %s", p->vf, e.msg);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "util/mem.h"
+#include "util/str.h"
 #include "virt/virt.h"
 
 enum status status_of(const struct err *e)
@@ -42,6 +43,17 @@ static void set(struct outcome *o, enum status status, const char *name, const s
 	o->status = status;
 	o->name = name;
 	o->err = *why;
+}
+
+void outcome_refused(struct outcome *o, const struct plan *p, const char *domain)
+{
+	outcome_init(o);
+	o->status = p->busy ? STATUS_BUSY : STATUS_REFUSED;
+	o->name = p->busy ? "busy" : "refused";
+	for (size_t i = 0; i < p->problems.n; i++)
+		if (!p->busy && str_equal(p->problems.v[i].code, "running-twice"))
+			o->status = STATUS_INCOMPLETE;
+	snprintf(o->text, sizeof(o->text), "%s was not touched", domain);
 }
 
 void outcome_not_begun(struct outcome *o, const struct parties *p, const struct err *why)

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "core/plan.h"
 #include "core/settle.h"
 #include "util/err.h"
 
@@ -45,6 +46,8 @@ struct parties {
 	const char *domain, *source, *destination; /* SOURCE: NULL for a reattach */
 };
 
+/* What plan P found stands in the way of DOMAIN. */
+void outcome_refused(struct outcome *o, const struct plan *p, const char *domain);
 /* Each fills in status, name, text and hint; WHY (may be kind ERR_NONE) is what went wrong. */
 void outcome_not_begun(struct outcome *o, const struct parties *p, const struct err *why);
 /* UNDONE: the first thing that could not be undone, kind ERR_NONE: all was. */

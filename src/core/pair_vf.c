@@ -27,7 +27,7 @@ static int uses_vf(struct virt_domain *d, const char *vf, bool *ret, struct err 
 	return 0;
 }
 
-int pair_vf_check_unused(struct end *end, const char *vf, struct err *e)
+int pair_vf_check_address_unused(struct end *end, const char *vf, struct err *e)
 {
 	struct virt_domain_list list = { 0 };
 	int r = virt_domains(end->virt, &list, e);
@@ -62,7 +62,7 @@ int pair_vf_reserve(struct end *end, size_t i, struct err *e)
 	if (lock_take(name, what, end->order.owner, &end->pairs[i].vf_lock, e) < 0)
 		return -1;
 	/* Between the plan and the lock another run may have come and gone, with the VF. */
-	return pair_vf_check_unused(end, vf, e);
+	return pair_vf_check_address_unused(end, vf, e);
 }
 
 void pair_vf_release(struct end *end, size_t i)
@@ -113,7 +113,7 @@ static bool find_address(const struct pci_pf_list *pfs, const struct link *pf, u
 	return false;
 }
 
-int pair_vf_check_unused_one(struct end *end, const struct pair_vf *which, struct err *e)
+int pair_vf_check_unused(struct end *end, const struct pair_vf *which, struct err *e)
 {
 	CLEANUP_LINKS struct link_list links = { 0 };
 	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
@@ -123,7 +123,7 @@ int pair_vf_check_unused_one(struct end *end, const struct pair_vf *which, struc
 		return -1;
 	if (!find_address(&pfs, link_list_by_index(&links, which->pf), which->vf, address))
 		return 0;
-	return pair_vf_check_unused(end, address, e);
+	return pair_vf_check_address_unused(end, address, e);
 }
 
 /* ---- its MAC ---- */

@@ -13,7 +13,7 @@
 int pair_vf_reserve(struct end *end, size_t i, struct err *e);
 void pair_vf_release(struct end *end, size_t i);
 /* ERR_BUSY when another domain runs with VF (a PCI address). */
-int pair_vf_check_unused(struct end *end, const char *vf, struct err *e);
+int pair_vf_check_address_unused(struct end *end, const char *vf, struct err *e);
 
 /* Which VF: by its PF's ifindex and its number. */
 struct pair_vf {
@@ -24,8 +24,8 @@ struct pair_vf {
 /* The VF of the order; libvirt may have chosen another one meanwhile, which then stands there. */
 int pair_vf_find(struct end *end, size_t i, struct pair_vf *ret, struct err *e);
 int pair_vf_read(struct end *end, const struct pair_vf *which, struct vf_info *ret, struct err *e);
-/* As pair_vf_check_unused; a VF that is gone is unused. */
-int pair_vf_check_unused_one(struct end *end, const struct pair_vf *which, struct err *e);
+/* The same of a VF that was found; one that is gone is unused. */
+int pair_vf_check_unused(struct end *end, const struct pair_vf *which, struct err *e);
 
 /*
  * Takes the domain's MAC off a VF that is no longer in use, if it still is the domain's: libvirt

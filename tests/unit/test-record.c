@@ -25,7 +25,7 @@ static void fill(struct order *o)
 
 static void test_there_and_back(void)
 {
-	struct order out = { 0 }, in = { 0 }, copy = { 0 };
+	struct order out = { 0 }, in = { 0 };
 	json_t *json;
 	struct err e;
 
@@ -39,11 +39,8 @@ static void test_there_and_back(void)
 	is_text(in.migration.dest_uri, "qemu+ssh://host-b/system", "from embedded records, too");
 	is_text(in.pairs[0].mac, "52:54:00:00:12:53", "and from lists");
 	ok(in.pairs[1].mac == NULL && in.inactive_xml == NULL, "nothing stays nothing");
-	record_copy(&order_record, &in, &copy);
 	record_clear(&order_record, &in);
-	is_text(copy.pairs[0].mac, "52:54:00:00:12:53", "a copy has its own");
 	ok(in.n_pairs == 0 && !in.name, "cleared is empty");
-	record_clear(&order_record, &copy);
 	record_clear(&order_record, &out);
 	json_decref(json);
 }
