@@ -126,32 +126,33 @@ static int error_from_kernel(const struct nlmsghdr *msg, const char *what, struc
  * The end of a dump, which may have failed half-way (net/netlink/af_netlink.c,
  * netlink_dump_done).
  */
-static int end_of_dump(const struct nlmsghdr *msg, const char *what, struct err *e)
+static int end_of_dump(const struct nl_answer *a, const struct nlmsghdr *msg, struct err *e)
 {
 	int32_t error = 0;
 
 	if (mnl_nlmsg_get_payload_len(msg) >= sizeof(error))
 		memcpy(&error, mnl_nlmsg_get_payload(msg), sizeof(error));
-	return error < 0 ? err_set_sys(e, errno_of(error), "%s", what) : 0;
+	if (error < 0)
+		return err_set_sys(e, errno_of(error), "%s", a->what);
+	return a->interrupted ? err_set_sys(e, EINTR, "%s", a->what) : 0;
 }
 
 /* Handles one message: 1 go on, 0 end of the answer, -1 error. */
-static int handle(const struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
-	struct err *e)
+static int handle(struct nl_answer *a, const struct nlmsghdr *msg, struct err *e)
 {
 	const struct nlmsgerr *er = mnl_nlmsg_get_payload(msg);
 
 	if (msg->nlmsg_flags & NLM_F_DUMP_INTR)
-		return err_set_sys(e, EINTR, "%s", what);
+		a->interrupted = true;
 	if (msg->nlmsg_type == NLMSG_DONE)
-		return end_of_dump(msg, what, e);
+		return end_of_dump(a, msg, e);
 	if (msg->nlmsg_type == NLMSG_ERROR) {
 		if (mnl_nlmsg_get_payload_len(msg) < sizeof(*er))
-			return err_set_sys(e, EBADMSG, "%s", what);
-		return er->error ? error_from_kernel(msg, what, e) : 0;
+			return err_set_sys(e, EBADMSG, "%s", a->what);
+		return er->error ? error_from_kernel(msg, a->what, e) : 0;
 	}
-	if (msg->nlmsg_type >= NLMSG_MIN_TYPE && cb)
-		cb(msg, arg);
+	if (msg->nlmsg_type >= NLMSG_MIN_TYPE && a->cb)
+		a->cb(msg, a->arg);
 	return 1;
 }
 
@@ -160,8 +161,7 @@ bool nl_message_fits(const struct nlmsghdr *msg, int left)
 	return mnl_nlmsg_ok(msg, left) && msg->nlmsg_len <= (uint32_t)left;
 }
 
-int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
-	const char *what, struct err *e)
+int nl_read_answer(struct nl_answer *a, const void *buf, size_t len, struct err *e)
 {
 	const struct nlmsghdr *m = buf;
 	int left = (int)len;
@@ -169,9 +169,9 @@ int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl
 	for (; nl_message_fits(m, left); m = mnl_nlmsg_next(m, &left)) {
 		int r;
 
-		if (m->nlmsg_seq != seq || m->nlmsg_pid != port)
+		if (m->nlmsg_seq != a->seq || m->nlmsg_pid != a->port)
 			continue; /* left over from an exchange that failed */
-		r = handle(m, cb, arg, what, e);
+		r = handle(a, m, e);
 		if (r <= 0)
 			return r;
 	}
@@ -204,9 +204,13 @@ void nl_attr_text(const struct nlattr *a, char *ret, size_t size)
 int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const char *what,
 	struct err *e)
 {
-	unsigned int port = mnl_socket_get_portid(nl->sock);
+	struct nl_answer answer = { .seq = ++nl->seq,
+		.port = mnl_socket_get_portid(nl->sock),
+		.cb = cb,
+		.arg = arg,
+		.what = what };
 
-	msg->nlmsg_seq = ++nl->seq;
+	msg->nlmsg_seq = answer.seq;
 	/* NLM_F_DUMP is two bits, which mean other things (REPLACE, EXCL) in changes. */
 	if ((msg->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		msg->nlmsg_flags |= NLM_F_ACK;
@@ -218,7 +222,7 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
 
 		if (got < 0)
 			return err_set_sys(e, errno, "%s: netlink receive", what);
-		r = nl_read_answer(nl->buf, (size_t)got, nl->seq, port, cb, arg, what, e);
+		r = nl_read_answer(&answer, nl->buf, (size_t)got, e);
 		if (r <= 0)
 			return r;
 	}

@@ -35,12 +35,19 @@ int nl_talk(struct nl *nl, struct nlmsghdr *msg, mnl_cb_t cb, void *arg, const c
 
 /*
  * Goes through one datagram of LEN bytes at BUF, which is aligned as a message is and has room up
- * to the next multiple of 4: each message in it that answers request SEQ of PORT is handled as
+ * to the next multiple of 4: each message in it that answers request A->seq of A->port is handled as
  * nl_talk does. 1: the answer goes on in the next datagram; 0: it is complete; -1: it is an
  * error. The bytes may be anything.
  */
-int nl_read_answer(const void *buf, size_t len, uint32_t seq, uint32_t port, mnl_cb_t cb, void *arg,
-	const char *what, struct err *e);
+struct nl_answer {
+	uint32_t seq, port;
+	mnl_cb_t cb;
+	void *arg;
+	const char *what;
+	/* A dump that is; an error at its end only: until then the kernel begins no other on this socket. */
+	bool interrupted;
+};
+int nl_read_answer(struct nl_answer *a, const void *buf, size_t len, struct err *e);
 
 /*
  * Whether a whole message stands at MSG in the LEFT bytes; libmnl takes lengths above 2 GiB for

@@ -33,7 +33,8 @@ static char *datagram(const uint8_t *data, size_t size)
 static void read_answer(const char *buf, size_t size, mnl_cb_t cb, void *arg)
 {
 	struct err e = { 0 };
-	int r = nl_read_answer(buf, size, SEQ, PORT, cb, arg, "question", &e);
+	struct nl_answer a = { .seq = SEQ, .port = PORT, .cb = cb, .arg = arg, .what = "question" };
+	int r = nl_read_answer(&a, buf, size, &e);
 
 	must(r >= -1 && r <= 1);
 	if (r < 0)

@@ -50,7 +50,36 @@ static void put_number(uint16_t type, int32_t number)
 
 static int answer(mnl_cb_t cb, void *arg, struct err *e)
 {
-	return nl_read_answer(buf, used, SEQ, PORT, cb, arg, "question", e);
+	struct nl_answer a = { .seq = SEQ, .port = PORT, .cb = cb, .arg = arg, .what = "question" };
+
+	return nl_read_answer(&a, buf, used, e);
+}
+
+static void put_flagged(uint16_t type, uint16_t flags)
+{
+	int32_t *extra;
+	struct nlmsghdr *msg = start(type, sizeof(*extra), (void **)&extra);
+
+	msg->nlmsg_flags |= flags;
+	*extra = 0;
+	finish(msg);
+}
+
+/* The kernel answers EBUSY to a new dump until the interrupted one has been read to its end. */
+static void test_interrupted(void)
+{
+	struct nl_answer a = { .seq = SEQ, .port = PORT, .what = "question" };
+	struct err e = { 0 };
+
+	begin();
+	put_flagged(RTM_NEWLINK, NLM_F_DUMP_INTR);
+	ok(nl_read_answer(&a, buf, used, &e) == 1, "an interrupted dump is read to its end");
+	begin();
+	put_flagged(NLMSG_DONE, 0);
+	ok(nl_read_answer(&a, buf, used, &e) == -1 && e.sys == EINTR, "and is an error there");
+	begin();
+	put_flagged(NLMSG_DONE, NLM_F_DUMP_INTR);
+	ok(answer(NULL, NULL, &e) == -1 && e.sys == EINTR, "also if only its end tells");
 }
 
 static void test_ends(void)
@@ -228,6 +257,7 @@ static void test_vfs(void)
 int main(void)
 {
 	test_ends();
+	test_interrupted();
 	test_explanations();
 	test_links();
 	test_vlans();
