@@ -467,11 +467,37 @@ leave_journal() {
 	assert_warned unknown-nic 'octeontx2'
 }
 
-@test "VF of another PF than the uplink's: a warning" {
+# A second NIC on host-b: another_nic up|down
+another_nic() {
 	on host-b ip link add ens9 type veth peer name ens9-peer
-	on host-b ip link set ens9 up
+	on host-b ip link set ens9 "$1"
 	on host-b ip link set ens9-peer up
 	fake nic host-b ens9 0000:42:00.0 igb igbvf 2 -1 -
+}
+
+@test "VF of another PF than the uplink's, which is down" {
+	another_nic down
+	assert_refused vf-pf-down 'ens9 is down' --vf 0000:42:10.0 vm-01 host-b
+}
+
+@test "VF of another PF than the uplink's, which is in switchdev mode" {
+	another_nic up
+	set_fake host-b.eswitch switchdev
+	set_fake host-b.eswitch.of 0000:42:00.0
+	assert_refused vf-pf-switchdev 'ens9.*switchdev' --vf 0000:42:10.0 vm-01 host-b
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "domain with snapshots" {
+	set_fake snapshots 2
+	assert_refused snapshots '2 snapshots'
+	run_sm reattach vm-01
+	assert_exit 0
+}
+
+@test "VF of another PF than the uplink's: a warning" {
+	another_nic up
 	assert_warned other-pf '0000:42:10.0 is of ens9' --vf 0000:42:10.0 vm-01 host-b
 }
 

@@ -283,6 +283,17 @@ void check_other_devices(const struct check_view *v)
 	}
 }
 
+/* Neither does it migrate a domain with snapshots (src/qemu/qemu_migration.c, IsAllowed). */
+void check_snapshots(const struct check_view *v)
+{
+	long long n = (long long)v->host->domain.n_snapshots;
+
+	if (v->peer && n > 0)
+		check_found(v, v->host, "virsh snapshot-list shows them.",
+			"domain %s has %lld snapshot%s, with which libvirt does not migrate it",
+			v->host->domain.name, n, n == 1 ? "" : "s");
+}
+
 /* ---- the domain on the destination ---- */
 
 /* The I-th domain of the destination if it has this one's name or UUID, else NULL. */

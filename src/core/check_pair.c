@@ -87,11 +87,16 @@ void check_bridge_up(const struct check_view *v)
 		check_found(v, v->host, "", "bridge %s is down", v->bridge->name);
 }
 
+static void find_pf_down(const struct check_view *v, const char *pf)
+{
+	check_found(v, v->host, "A VF cannot be attached while its PF is down.", "PF %s is down",
+		pf);
+}
+
 void check_pf_up(const struct check_view *v)
 {
 	if (!v->pf || !v->pf->up)
-		check_found(v, v->host, "A VF cannot be attached while its PF is down.",
-			"PF %s is down", v->uplink->pf);
+		find_pf_down(v, v->uplink->pf);
 }
 
 void check_uplink_up(const struct check_view *v)
@@ -113,13 +118,18 @@ void check_forwarding(const struct check_view *v)
 			v->bridge->name);
 }
 
+static void find_switchdev(const struct check_view *v)
+{
+	check_found(v, v->host, "devlink dev eswitch set pci/… mode legacy",
+		"the embedded switch of %s is in switchdev mode, which is not supported: frames "
+		"for a VF go by representors there",
+		v->pf->name);
+}
+
 void check_switchdev(const struct check_view *v)
 {
 	if (v->pf && v->pf->is_switchdev)
-		check_found(v, v->host, "devlink dev eswitch set pci/… mode legacy",
-			"the embedded switch of %s is in switchdev mode, which is not supported: frames "
-			"for a VF go by representors there",
-			v->pf->name);
+		find_switchdev(v);
 }
 
 /* The VF that is the uplink; NULL when it is the PF itself, or when the PF does not tell. */
@@ -265,6 +275,24 @@ void check_other_pf(const struct check_view *v)
 		check_found(v, v->host, "The standby's frames leave by another port than the VF's.",
 			"VF %s is of %s, but the uplink %s is of %s", v->vf->address, v->pf->name,
 			v->uplink->name, v->uplink->pf);
+}
+
+/* The VF that the guest is to get is of a PF that nobody has looked at with the uplink. */
+static bool is_of_another_pf(const struct check_view *v)
+{
+	return !v->order->had_primary && !str_equal(v->pf->name, v->uplink->pf);
+}
+
+void check_vf_pf_up(const struct check_view *v)
+{
+	if (is_of_another_pf(v) && !v->pf->up)
+		find_pf_down(v, v->pf->name);
+}
+
+void check_vf_pf_switchdev(const struct check_view *v)
+{
+	if (is_of_another_pf(v) && v->pf->is_switchdev)
+		find_switchdev(v);
 }
 
 /* It has carrier whatever becomes of the port, and hears the uplink at least. */

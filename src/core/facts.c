@@ -96,6 +96,7 @@ static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, migratable),
 	RECORD_STR(domain_fact, inactive),
 	RECORD_LIST(domain_fact, others, &other_device_record),
+	RECORD_INT(domain_fact, n_snapshots),
 	RECORD_STR(domain_fact, lock_owner),
 	RECORD_BOOL(domain_fact, agent),
 	RECORD_LIST(domain_fact, guest_nics, &guest_nic_record),

@@ -99,6 +99,7 @@ struct domain_fact {
 	char *inactive;   /* XML; NULL unless persistent */
 	struct other_device *others;
 	size_t n_others;
+	int64_t n_snapshots;          /* that libvirt knows of */
 	char *lock_owner;             /* NULL: no run holds it */
 	bool agent;                   /* a guest agent is connected */
 	struct guest_nic *guest_nics; /* for each pair */

@@ -97,6 +97,16 @@ void virt_domain_list_free(struct virt_domain_list *l)
 	*l = (struct virt_domain_list){ 0 };
 }
 
+int virt_domain_by_uuid(struct virt *v, const char *uuid, struct virt_domain **ret, struct err *e)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(v->conn, uuid);
+
+	if (!dom)
+		return virt_err(e, "domain %s", uuid);
+	*ret = wrap(v, dom);
+	return 0;
+}
+
 int virt_domain_find(struct virt *v, const char *key, struct virt_domain **ret, struct err *e)
 {
 	virDomainPtr dom = virDomainLookupByName(v->conn, key);
@@ -188,6 +198,13 @@ int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool 
 	}
 	virDomainFree(dom);
 	return r < 0 ? -1 : 0;
+}
+
+int virt_domain_snapshots(const struct virt_domain *d)
+{
+	int n = virDomainSnapshotNum(d->dom, 0);
+
+	return n < 0 ? 0 : n;
 }
 
 int virt_domain_is_persistent(struct virt_domain *d, bool *ret, struct err *e)

@@ -112,6 +112,8 @@ void virt_domain_list_free(struct virt_domain_list *l);
 
 /* By name, or by UUID where KEY is one; ERR_NOT_FOUND. Name wins when both match. */
 int virt_domain_find(struct virt *v, const char *key, struct virt_domain **ret, struct err *e);
+/* The one of that UUID, whatever others are called; ERR_NOT_FOUND. */
+int virt_domain_by_uuid(struct virt *v, const char *uuid, struct virt_domain **ret, struct err *e);
 void virt_domain_free(struct virt_domain *d); /* accepts NULL */
 void virt_domain_cleanup(struct virt_domain **d);
 #define CLEANUP_DOMAIN __attribute__((cleanup(virt_domain_cleanup)))
@@ -123,6 +125,8 @@ const char *virt_domain_uuid(const struct virt_domain *d);
 int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
 	struct err *e);
 
+/* How many snapshots libvirt knows of; 0 where its driver has none. */
+int virt_domain_snapshots(const struct virt_domain *d);
 int virt_domain_is_persistent(struct virt_domain *d, bool *ret, struct err *e);
 int virt_domain_get_autostart(struct virt_domain *d, bool *ret, struct err *e);
 /* Reads back what it set. */

@@ -7,7 +7,7 @@
  * that was given back is an abort.
  *
  * Settings: connect=denied (no permission), reach=denied (the other host's libvirt cannot be
- * connected to from here), agent=off|dead (the guest's agent).
+ * connected to from here), agent=off|dead (the guest's agent), snapshots=N (of each domain).
  */
 #include <ctype.h>
 #include <libvirt/libvirt-qemu.h>
@@ -816,6 +816,13 @@ EXPORT int virDomainIsPersistent(virDomainPtr domain)
 	if (enter_domain("virDomainIsPersistent", domain, NULL, "") < 0)
 		return -1;
 	return dom_is_persistent(&domain->dom);
+}
+
+EXPORT int virDomainSnapshotNum(virDomainPtr domain, unsigned int flags)
+{
+	if (enter_domain("virDomainSnapshotNum", domain, NULL, "") < 0)
+		return -1;
+	return (int)world_number(domain->conn->host, "snapshots", 0);
 }
 
 EXPORT int virDomainGetAutostart(virDomainPtr domain, int *autostart)
