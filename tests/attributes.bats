@@ -205,7 +205,7 @@ start_with_nic() {
 	set_fake migrate error
 	run_sm vm-01 host-b
 	assert_exit 1
-	! grep -q "$MAC1" "$FAKE_DIR/when-detaching"
+	refute grep -q "$MAC1" "$FAKE_DIR/when-detaching"
 	assert_unchanged
 }
 

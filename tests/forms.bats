@@ -87,6 +87,18 @@ start_plain() {
 	[ "$(live_xml host-b plain | vf_in)" = "$(inactive_xml host-b plain | vf_in)" ]
 }
 
+@test "a plain <hostdev>: somebody else has taken the VF there meanwhile, and keeps his MAC" {
+	start_plain
+	sed "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g; s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	hook migrate.iterating "unset FAKE_HOST; $FAKE_PROGRAM define host-b $FAKE_DIR/other.xml &&
+		$FAKE_PROGRAM start host-b other"
+	run_sm plain host-b
+	assert_exit 4
+	assert_degraded plain "$PLAIN_MAC"
+	fake show host-b enp65s0 | grep -q '^vf .* 0000:41:10.2 mac 52:54:00:00:12:99'
+}
+
 @test "a plain <hostdev> moves back, and its VFs lose the MAC" {
 	start_plain
 	run_sm plain host-b
@@ -113,7 +125,7 @@ start_plain() {
 	run_sm plain host-b
 	assert_exit 4
 	assert_degraded plain $PLAIN_MAC
-	! fake show host-b enp65s0 | grep "mac $PLAIN_MAC"
+	refute_shown host-b "mac $PLAIN_MAC"
 	rm "$FAKE_DIR/set/host-b.attach"
 	run_sm_on host-b reattach plain
 	assert_exit 0
@@ -127,6 +139,20 @@ start_plain() {
 	assert_exit 0
 	assert_says 'is attached, although that failed'
 	assert_pair_moved plain $PLAIN_MAC
+}
+
+@test "a plain <hostdev>: the VF has its VLAN before the guest gets it, and loses it if it is not used" {
+	start_plain
+	fake vf-set host-a pf0 1 vlan 42
+	set_fake host-b.drive never
+	run_sm --proof-timeout 1 --reattach-retries 0 plain host-b
+	assert_exit 4
+	refute_shown host-b "vlan 42"
+	rm "$FAKE_DIR/set/host-b.drive"
+	run_sm_on host-b reattach plain
+	assert_exit 0
+	fake show host-b enp65s0 | grep "vlan 42"
+	assert_order 'host-b nl.vf-[a-z]* enp65s0 vf [0-9] .*42' 'host-b virDomainAttachDeviceFlags'
 }
 
 @test "a plain <hostdev>: a PF that agrees and keeps the old MAC is found out" {
@@ -284,7 +310,7 @@ END"
 	run_sm --proof-timeout 1 pool host-b
 	assert_exit 4
 	assert_degraded pool $POOL_MAC
-	! fake show host-b enp65s0 | grep "mac $POOL_MAC"
+	refute_shown host-b "mac $POOL_MAC"
 	rm "$FAKE_DIR/set/host-b.drive"
 	run_sm_on host-b reattach pool
 	assert_exit 0
@@ -463,7 +489,7 @@ assert_macvtap_moved() {
 	run_sm_on host-b macvtap host-a
 	assert_exit 0
 	assert_same host-a "$FAKE_DIR/before.a"
-	! lower_listens host-b
+	refute lower_listens host-b
 }
 
 @test "a macvtap: one that rests down is set up once the VF is gone, and rests down there" {
@@ -475,8 +501,8 @@ assert_macvtap_moved() {
 	assert_exit 0
 	[ -e "$FAKE_DIR/up" ]
 	assert_macvtap_moved
-	! macvtap_is_up host-b
-	! lower_listens host-b
+	refute macvtap_is_up host-b
+	refute lower_listens host-b
 }
 
 @test "a macvtap: a failed migration leaves it as it was" {
@@ -516,7 +542,7 @@ assert_macvtap_moved() {
 	run_sm_on host-b reattach macvtap
 	assert_exit 0
 	assert_macvtap_moved
-	! macvtap_is_up host-b
+	refute macvtap_is_up host-b
 }
 
 @test "a macvtap over a NIC that gives a MAC to its first owner alone: out of the VF's way" {
@@ -598,7 +624,7 @@ bridge_is_up() {
 	for mac in $FIRST_MAC $SECOND_MAC; do
 		assert_no_entries host-a $mac
 		assert_no_entries host-b $mac
-		! fake show host-a pf0 pf1 | grep "mac $mac"
+		refute_shown host-a "mac $mac" pf0 pf1
 	done
 	assert_says '"mac":"52:54:00:00:13:41","vf":"0000:41:'
 	assert_says '"mac":"52:54:00:00:13:42","vf":"0000:82:'
@@ -764,6 +790,6 @@ port_forwards() {
 	assert_says "libvirt manages the forwarding entries of network \"br0-net\""
 	[ "$(tap_of host-b pool)" = vnet1 ]
 	has_entry host-b $POOL_MAC 'dev vnet1 .*master br0 static'
-	! has_entry host-b $POOL_MAC sticky
-	! has_entry host-b $POOL_MAC 'dev wan0 self'
+	refute has_entry host-b $POOL_MAC sticky
+	refute has_entry host-b $POOL_MAC 'dev wan0 self'
 }

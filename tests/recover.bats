@@ -362,6 +362,37 @@ is_running() {
 	assert_exit 0
 }
 
+@test "a source that went down behind the guest gets no autostart back, however often that is settled" {
+	fake autostart host-a vm-01
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	fake stop host-a vm-01
+	set_fake ssh unreachable
+	for _ in 1 2 3; do
+		run_sm recover --settle-timeout 1
+		assert_exit 5
+		[ "$(domain_state host-a vm-01)" = 5 ]
+	done
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+	[[ $(domain_state host-b vm-01) == *autostart ]]
+}
+
+@test "recover --dry-run does not stay behind for an unplug that may come late" {
+	set_fake detach never
+	run_sm --detach-timeout 1 --unplug-watch 60 vm-01 host-b
+	assert_exit 1
+	on host-a "$FAKE_DIR/bin/kill-agents" host-a
+	journal_sum >"$FAKE_DIR/sum"
+	: >"$FAKE_DIR/log"
+	run_sm --dry-run recover
+	assert_exit 0
+	await 3 no_agents host-a
+	journal_sum | diff "$FAKE_DIR/sum" -
+	refute_called host-a 'virDomain(Attach|Detach|Update)'
+}
+
 @test "somebody else's self entries survive death and recovery" {
 	on host-a bridge fdb add "$MAC1" dev uplink0 self
 	on host-b bridge fdb add "$MAC1" dev wan0 self

@@ -119,6 +119,19 @@ ignored_for() {
 	assert_unchanged
 }
 
+@test "the same, and nothing can be written any more: the guest is not left without both" {
+	set_fake detach.ms 15000
+	ignored_for 60
+	fault host-a journal '*' error:28
+	await 20 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 2 guest_hears host-a vm-01 "$MAC1"
+	await 10 grep -q 'host-a guest vm-01 drives' "$FAKE_DIR/log"
+	no_faults
+	await 15 no_agents
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
+}
+
 @test "the watching agent is killed: recover watches on" {
 	set_fake detach.ms 25000
 	ignored_for 60

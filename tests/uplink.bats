@@ -101,6 +101,18 @@ add_filters() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "the same, and then there is no VF either: nobody says that the standby works" {
+	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
+	set_fake host-b.attach error
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	assert_says "does not take $MAC1 on the uplink"
+	rm "$FAKE_DIR/set/host-b.attach"
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "what the kernel says of another VF is none of ours" {
 	set_fake host-a.kmsg 'igb 0000:01:00.0: VF 4 requested MAC filter but is administratively denied'
 	run_sm vm-01 host-b

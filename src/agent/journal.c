@@ -50,7 +50,7 @@ static int path_of(const char *uuid, char **ret, struct err *e)
 	return 0;
 }
 
-static char *boot_id(void)
+char *journal_boot_id(void)
 {
 	char text[64] = "";
 	FILE *f = fopen(BOOT_ID, "re");
@@ -96,7 +96,7 @@ static struct journal *wrap(const char *path, int fd)
 
 static json_t *first_line(const json_t *head)
 {
-	CLEANUP_FREE char *boot = boot_id();
+	CLEANUP_FREE char *boot = journal_boot_id();
 	json_t *line = json_object();
 
 	json_object_set_new(line, "format", json_integer(JOURNAL_FORMAT));
@@ -290,7 +290,7 @@ int journal_parse(const char *path, const char *text, size_t len, struct journal
 	struct err *e)
 {
 	size_t whole = whole_lines(text, len);
-	CLEANUP_FREE char *boot = boot_id();
+	CLEANUP_FREE char *boot = journal_boot_id();
 	const char *second;
 	json_t *first, *lines;
 	int r;

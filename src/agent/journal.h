@@ -54,6 +54,9 @@ int journal_open(const char *uuid, struct journal **ret, struct journal_content 
 /* The head alone, without touching the file or asking who holds it. New reference. */
 int journal_peek(const char *uuid, json_t **ret_head, struct err *e);
 
+/* Which boot of the host this is; caller frees. */
+char *journal_boot_id(void);
+
 /* Adds a line and waits until it is on disk. Takes the reference. */
 int journal_write(struct journal *j, json_t *line, struct err *e);
 

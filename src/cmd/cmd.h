@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The commands: one file each, all of this shape. */
+/* The commands, all of this shape: one file each, but "check" is a migration that ends early. */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 

@@ -98,33 +98,30 @@ static int finish(struct end *end, struct err *e)
 	return ret;
 }
 
-/* In another boot the entries, taps and MACs of the first are gone: nothing to undo of them. */
-static void forget_lost_world(struct end *end)
+/*
+ * All but what a guest that may have left is not to get back before the destination was seen: its
+ * autostart, and that it was moved, by which the next one to settle knows it as such a guest.
+ */
+static int undo_but_the_move(struct end *end, struct err *e)
 {
-	const struct step *autostart = step_find(step_autostart_off),
-			  *move = step_find(step_migrate);
+	bool *kept[] = { &end->begun[step_find(step_autostart_off) - steps],
+		&end->begun[step_find(step_migrate) - steps] };
+	bool was[ARRAY_SIZE(kept)];
+	int r;
 
-	if (end->same_boot)
-		return;
-	for (size_t k = 0; k < n_steps; k++) {
-		for (size_t i = 0; i < end->order.n_pairs; i++)
-			end->pairs[i].begun[k] = false;
-		end->begun[k] = end->begun[k] && (&steps[k] == autostart || &steps[k] == move);
+	for (size_t k = 0; k < ARRAY_SIZE(kept); k++) {
+		was[k] = *kept[k];
+		*kept[k] = false;
 	}
-	for (size_t i = 0; i < end->order.n_pairs; i++) {
-		end->pairs[i].self_added = false;
-		end->pairs[i].n_found = 0;
-	}
+	r = undo_all(end, e);
+	for (size_t k = 0; k < ARRAY_SIZE(kept); k++)
+		*kept[k] = was[k];
+	return r;
 }
 
-/*
- * The guest is not here, and nothing is given back to it. To one that may have left autostart is
- * not, before the destination was seen.
- */
+/* The guest is not here, and nothing is given back to it. */
 static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 {
-	bool *autostart_off = &end->begun[step_find(step_autostart_off) - steps],
-	     was_off = *autostart_off;
 	enum virt_state state;
 	bool job;
 	int r;
@@ -137,9 +134,7 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	end->guest_gone = true;
 	if (!end->order.is_source || v == SETTLE_GUEST_ENDED || !end_was_moved(end))
 		return undo_all(end, e);
-	*autostart_off = false;
-	r = undo_all(end, e);
-	*autostart_off = was_off;
+	r = undo_but_the_move(end, e);
 	if (r < 0 || v == SETTLE_MOVED_ON)
 		return r;
 	return err_set(e, "%s is %s here, and the destination does not answer", end->order.name,
@@ -161,7 +156,6 @@ static int settle_twice(struct end *end, struct err *e)
 
 int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 {
-	forget_lost_world(end);
 	switch (v) {
 	case SETTLE_RESUME:
 		if (end->order.is_source && act_on_domain(end, ACT_RESUME, e) < 0)

@@ -9,11 +9,10 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-/* libvirt sets the VLAN itself when it attaches: only what it forgets is set after that. */
-static const enum vf_attr_kind before_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS,
+static const enum vf_attr_kind all_but_vlan[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS,
 	VF_LINK_STATE, VF_RATE };
-static const enum vf_attr_kind after_attach[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS,
-	VF_LINK_STATE, VF_RATE, VF_VLAN };
+static const enum vf_attr_kind all_kinds[] = { VF_TRUST, VF_SPOOFCHK, VF_QUERY_RSS, VF_LINK_STATE,
+	VF_RATE, VF_VLAN };
 
 struct kinds {
 	const enum vf_attr_kind *v; /* borrowed */
@@ -21,6 +20,12 @@ struct kinds {
 };
 
 #define KINDS(list) ((struct kinds){ list, ARRAY_SIZE(list) })
+
+/* Where libvirt sets the VLAN when it attaches, and puts it back: only what it forgets is set after that. */
+static struct kinds kinds_beforehand(const struct pair_order *p)
+{
+	return form_by_name(p->form)->libvirt_sets_mac ? KINDS(all_but_vlan) : KINDS(all_kinds);
+}
 
 static bool differs(enum vf_attr_kind kind, const struct vf_attr *now, const struct vf_attr *wanted)
 {
@@ -109,7 +114,7 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 		clear_early_mac(end, i, e) < 0)
 		return -1;
 	if (p->has_attr &&
-		set_differing(end, i, &which, &p->attr, KINDS(before_attach), &missing, e) < 0)
+		set_differing(end, i, &which, &p->attr, kinds_beforehand(p), &missing, e) < 0)
 		return -1;
 	if (!missing.len)
 		return 0;
@@ -144,7 +149,8 @@ static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 	}
 	s->attr_told = 0;
 	/* A PF that is gone took its VFs with it. */
-	if (set_differing(end, i, &which, &s->attr_found, KINDS(before_attach), &missing, e) < 0)
+	if (set_differing(end, i, &which, &s->attr_found, kinds_beforehand(&end->order.pairs[i]),
+		    &missing, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (missing.len)
 		return err_set(e, "VF %u does not go back to %s", which.vf, missing.s);
@@ -214,12 +220,12 @@ static void set_around_attach(struct end *end, size_t i, struct kinds kinds)
 
 void attr_before_attach(struct end *end, size_t i)
 {
-	set_around_attach(end, i, KINDS(before_attach));
+	set_around_attach(end, i, kinds_beforehand(&end->order.pairs[i]));
 }
 
 void attr_after_attach(struct end *end, size_t i)
 {
-	set_around_attach(end, i, KINDS(after_attach));
+	set_around_attach(end, i, KINDS(all_kinds));
 }
 
 /* ---- the VF that the guest has left ---- */
@@ -277,5 +283,5 @@ void attr_forget(struct end *end, size_t i)
 	if (!p->has_attr || pair_vf_find(end, i, &which, &e) < 0)
 		return;
 	end->pairs[i].attr_told = 0;
-	set_and_warn(end, i, &which, &wanted, KINDS(after_attach));
+	set_and_warn(end, i, &which, &wanted, KINDS(all_kinds));
 }

@@ -278,16 +278,31 @@ static void say_watched(struct driver *d, struct client *client, const json_t *r
 		"Until then the domain is held; kill with that PID ends the watch.");
 }
 
-void driver_close_order(struct driver *d, struct client *client, bool settled)
+static void close_order(struct driver *d, struct client *client, json_t *args)
 {
-	json_t *args = json_object(), *reply = NULL;
+	json_t *reply = NULL;
 	struct err e;
 
-	json_object_set_new(args, "settled", json_boolean(settled));
 	if (call_once(&d->group, client, "close", args, driver_request_ms(d), &reply, &e) < 0)
 		report_warning(d->report, NULL, e.msg, e.hint);
 	say_watched(d, client, reply);
 	json_decref(reply);
+}
+
+void driver_close_order(struct driver *d, struct client *client, bool settled)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "settled", json_boolean(settled));
+	close_order(d, client, args);
+}
+
+void driver_leave_order(struct driver *d, struct client *client)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "leave", json_true());
+	close_order(d, client, args);
 }
 
 int driver_look(struct driver *d, struct client *client, const char *uuid, struct settle_view *ret)

@@ -51,6 +51,8 @@ int driver_reconnect(struct driver *d, struct client **client, struct err *e);
 
 /* Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go. */
 void driver_close_order(struct driver *d, struct client *client, bool settled);
+/* One that was only looked at: nothing is written, and nobody stays behind to watch. */
+void driver_leave_order(struct driver *d, struct client *client);
 
 /*
  * What the domain is on CLIENT's host (NULL: unreachable). -1: the agent is there but cannot

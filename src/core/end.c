@@ -27,6 +27,7 @@ static RECORD_DEFINE(found_entry_record, found_entry);
 static const struct field pair_state_fields[] = {
 	RECORD_LIST(pair_state, found, &found_entry_record),
 	RECORD_BOOL(pair_state, self_added),
+	RECORD_BOOL(pair_state, refused),
 	RECORD_BOOL(pair_state, primary_missing),
 	RECORD_BOOL(pair_state, given),
 	RECORD_INT(pair_state, unplug_asked),
@@ -80,7 +81,18 @@ static bool *begun_flag(struct end *end, const struct step *step, json_int_t i)
 	return &end->pairs[i].begun[step - steps];
 }
 
-static int replay_state(struct end *end, json_int_t i, const json_t *state, struct err *e)
+/* With the boot that a line is of went entries, taps, MACs, and what its clock told. */
+static void forget_lost_world(struct pair_state *s)
+{
+	free(s->found);
+	s->found = NULL;
+	s->n_found = 0;
+	s->self_added = s->refused = s->given = false;
+	s->unplug_asked = s->vf_failed_at = 0;
+}
+
+static int replay_state(struct end *end, json_int_t i, const json_t *state, bool of_this_boot,
+	struct err *e)
 {
 	struct pair_state fresh = { 0 }, *now = &end->pairs[i];
 
@@ -89,15 +101,21 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, stru
 	memcpy(fresh.begun, now->begun, sizeof(fresh.begun));
 	free(now->found);
 	*now = fresh;
-	/* Clocks of another boot tell nothing. */
-	if (!end->same_boot)
-		now->unplug_asked = now->vf_failed_at = 0;
-	now->given = now->given && end->same_boot;
+	if (!of_this_boot)
+		forget_lost_world(now);
 	return 0;
 }
 
-static int replay_line(struct end *end, const json_t *line, struct err *e)
+/* What libvirt keeps on disk, and where the guest went. */
+static bool outlives_boot(const struct step *step, json_int_t i)
 {
+	return i == END_DOMAIN && (step->name == step_autostart_off || step->name == step_migrate);
+}
+
+static int replay_line(struct end *end, const json_t *line, const char *boot, struct err *e)
+{
+	bool of_this_boot =
+		end->same_boot || str_equal(json_string_value(json_object_get(line, "boot")), boot);
 	const char *name = json_string_value(json_object_get(line, "step"));
 	json_int_t i = json_integer_value(json_object_get(line, "pair"));
 	const json_t *state = json_object_get(line, "state");
@@ -106,20 +124,21 @@ static int replay_line(struct end *end, const json_t *line, struct err *e)
 	if (i < END_DOMAIN || i >= (json_int_t)end->order.n_pairs || (name && !step))
 		return err_set(e, "the journal tells of something unknown here (step %s, pair %d)",
 			name ? name : "none", (int)i);
-	if (step)
+	if (step && (of_this_boot || outlives_boot(step, i)))
 		*begun_flag(end, step, i) = json_is_true(json_object_get(line, "begun"));
 	if (json_object_get(line, "switching"))
 		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));
-	return state && i >= 0 ? replay_state(end, i, state, e) : 0;
+	return state && i >= 0 ? replay_state(end, i, state, of_this_boot, e) : 0;
 }
 
 static int replay(struct end *end, const json_t *lines, struct err *e)
 {
+	CLEANUP_FREE char *boot = journal_boot_id();
 	const json_t *line;
 	size_t i;
 
 	json_array_foreach(lines, i, line)
-		if (replay_line(end, line, e) < 0)
+		if (replay_line(end, line, boot, e) < 0)
 			return -1;
 	return 0;
 }
@@ -186,6 +205,7 @@ static int inherit_state(struct end *end, struct end *old, struct err *e)
 		if (k < 0)
 			continue;
 		to->self_added = old->pairs[k].self_added;
+		to->refused = old->pairs[k].refused;
 		to->given = old->pairs[k].given;
 		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
 		to->attr_noted = old->pairs[k].attr_noted;
@@ -327,11 +347,15 @@ void end_close(struct end *end, bool settled)
 	end->open = false;
 }
 
+/* Lines of a later boot than the order's say so. */
 static json_t *new_line(struct end *end, int i)
 {
+	CLEANUP_FREE char *boot = end->same_boot ? NULL : journal_boot_id();
 	json_t *line = json_object();
 
 	json_object_set_new(line, "pair", json_integer(i));
+	if (!end->same_boot)
+		json_object_set_new(line, "boot", json_text(boot));
 	if (i >= 0)
 		json_object_set_new(line, "state",
 			record_encode(&pair_state_record, &end->pairs[i]));
@@ -410,7 +434,7 @@ bool end_was_moved(const struct end *end)
 
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e)
 {
-	return virt_domain_find(end->virt, end->order.uuid, ret, e);
+	return virt_domain_by_uuid(end->virt, end->order.uuid, ret, e);
 }
 
 int end_live_xml(struct end *end, char **ret, struct err *e)

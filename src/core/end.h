@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One end of a migration, inside an agent: its order, what it has found and done so far, and
- * the tools to go on. The steps (steps.h) work on it, and whoever settles (act.h) or watches (late.h)
- * with their functions; nobody else changes anything on a host.
+ * the tools to go on. The steps (steps.h) work on it, and whoever settles (act.h), watches (late.h) or
+ * carries a guest in need (requests.c) with their functions; nobody else changes anything on a host.
  */
 #ifndef CORE_END_H
 #define CORE_END_H
@@ -36,6 +36,7 @@ struct pair_state {
 	struct found_entry *found; /* owned */
 	size_t n_found;
 	bool self_added;      /* our entry is on the uplink; false if it was there before */
+	bool refused;         /* and the NIC did not take it: nothing comes by the uplink */
 	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
 	bool given;           /* a VF was attached for it, and not seen to be used yet */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
@@ -69,8 +70,8 @@ struct end {
 	struct pair_state *pairs; /* owned; one for each pair of the order */
 	struct lock *domain_lock; /* owned */
 	struct journal *journal;  /* owned */
-	bool same_boot;           /* since the order was given */
-	bool patient;             /* nobody asked for it: what failed is not tried again at once */
+	bool same_boot;        /* since the order was given; what is of another one is forgotten */
+	bool patient;          /* nobody asked for it: what failed is not tried again at once */
 	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
 	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */

@@ -154,6 +154,7 @@ static int accept_vf(struct end *end, size_t i, const char *vf, bool had, struct
 /* *ret_had: the guest had the VF all the time. */
 static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct err *e)
 {
+	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_FREE char *alias = NULL;
 	CLEANUP_FREE char *vf = NULL;
 
@@ -161,6 +162,10 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		return -1;
 	*ret_had = alias;
 	if (!alias) {
+		/* Its lock binds this program alone: libvirt may have lent it since it was chosen. */
+		if (!form_by_name(p->form)->libvirt_picks_vf &&
+			pair_vf_check_address_unused(end, p->vf, e) < 0)
+			return -1;
 		attr_before_attach(end, i);
 		end->pairs[i].given = true;
 		end_note_state_of_need(end, i, e);

@@ -43,6 +43,7 @@ static void carry_now(struct end *end, size_t i)
 		"%s: the guest has given up VF %s after all; its standby carries it until it has it "
 		"back",
 		end->order.name, end->order.pairs[i].vf);
+	end->pairs[i].primary_missing = true;
 	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
 	if (pair_vf_clear_mac(end, i, &e) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,
@@ -82,20 +83,23 @@ static int look_for_late_unplug(void *arg, struct err *e)
 	return any;
 }
 
-/* As if the run had come as far as taking the VF and were rolled back now. */
-static int note_as_detached(struct end *end, size_t i, struct err *e)
+/*
+ * As if the run had come as far as taking the VF and were rolled back now. A journal that cannot be
+ * written is no reason to leave the guest without it.
+ */
+static void note_as_detached(struct end *end, size_t i)
 {
+	struct err e;
+
 	end->pairs[i].unplug_asked = 0;
-	end->pairs[i].primary_missing = true;
 	for (size_t k = 0; k < n_steps; k++) {
 		if (!steps[k].source.undo_pair ||
 			(steps[k].when && !steps[k].when(&end->order.pairs[i])))
 			continue;
 		end->pairs[i].begun[k] = true;
-		if (end_note(end, steps[k].name, (int)i, true, e) < 0)
-			return -1;
+		if (end_note(end, steps[k].name, (int)i, true, &e) < 0)
+			log_warn("%s: %s", end->order.name, e.msg);
 	}
-	return pair_vf_clear_mac(end, i, e);
 }
 
 static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
@@ -106,8 +110,8 @@ static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 	if (r < 0 && e->kind != ERR_TIMEOUT)
 		return -1;
 	for (size_t i = 0; i < w->end->order.n_pairs; i++) {
-		if (w->gone[i] && note_as_detached(w->end, i, e) < 0)
-			return -1;
+		if (w->gone[i])
+			note_as_detached(w->end, i);
 		/* Nothing more is to be expected of the others. */
 		if (r < 0)
 			w->end->pairs[i].unplug_asked = 0;

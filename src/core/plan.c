@@ -453,8 +453,11 @@ static void plan_reattach_pair(struct plan *p, struct check_view *v, const struc
 	struct pair_order o = { 0 };
 
 	fill_pair(v->pair, primary, v->defined, &o);
-	/* As the domain is defined; what it is now may be what an earlier run left. */
-	o.link_was_up = v->defined && v->defined->link_up;
+	/*
+	 * As the domain is defined; what it is now may be what an earlier run left. One without a
+	 * definition has nothing else.
+	 */
+	o.link_was_up = v->defined ? v->defined->link_up : v->pair->link_up;
 	o.adopt = !o.had_primary || v->pair->link_up != o.link_was_up;
 	o.macvtap_was_up = macvtap_rests_up(v);
 	check_run(CHECK_PAIR, v);

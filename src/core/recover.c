@@ -125,7 +125,7 @@ static void recover_domain(struct driver *d, struct client *client, struct clien
 	}
 	outcome_say(ret, STATUS_DONE, "would-settle", name, client_label(client),
 		settle_verdict_name(v));
-	driver_close_order(d, client, false);
+	driver_leave_order(d, client);
 }
 
 /* ---- both hosts ---- */

@@ -264,6 +264,7 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		json_object_set_new(one, "vf",
 			attached ? json_text(a->end.order.pairs[i].vf) : json_null());
 		json_object_set_new(one, "proved", json_boolean(!s->primary_missing));
+		json_object_set_new(one, "cut_off", json_boolean(s->primary_missing && s->refused));
 		json_object_set_new(one, "proof",
 			json_text(s->primary_missing ? NULL : s->evidence));
 		json_array_append_new(list, one);
@@ -280,8 +281,9 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	bool settled = json_is_true(json_object_get(args, "settled"));
+	bool leave = json_is_true(json_object_get(args, "leave"));
 	struct agent *a = ctx;
-	int64_t left = a->end.open ? late_unplug_left(&a->end) : 0;
+	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 
 	a->watches = left > 0;
 	if (!a->watches) {

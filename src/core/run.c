@@ -234,8 +234,15 @@ static size_t describe_pairs(struct run *r)
 	if (ask_destination(r, "pairs", &reply, &e) == 0)
 		r->out->pairs = json_incref(json_object_get(reply, "pairs"));
 	json_decref(reply);
-	json_array_foreach(r->out->pairs, i, pair)
+	json_array_foreach(r->out->pairs, i, pair) {
 		n += !json_is_true(json_object_get(pair, "proved"));
+		if (json_is_true(json_object_get(pair, "cut_off")))
+			err_set(&r->forward_err,
+				"the NIC of %s does not take %s on the uplink, and the guest has no VF "
+				"for it: it is cut off",
+				sides_host(&r->sides, DESTINATION),
+				json_string_value(json_object_get(pair, "mac")));
+	}
 	return n;
 }
 

@@ -20,10 +20,10 @@ static enum side side_of(const struct settle_view *v)
 	case VIRT_MIGRATED:
 		return LEFT;
 	case VIRT_ENDED:
+	case VIRT_CRASHED: /* what never ran has not crashed */
 		return ENDED;
 	case VIRT_ABSENT:
 	case VIRT_OFF:
-	case VIRT_CRASHED:
 		return GONE;
 	}
 	return GONE;

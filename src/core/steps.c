@@ -99,9 +99,27 @@ static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
 	return uplink_entry_remove(end, i, e);
 }
 
+/*
+ * One pair after the other gives up its VF, and none is cut off while the guest thinks about the
+ * next one: what the rows behind this one do for all is done for those before I now.
+ */
+static int detach(struct end *end, size_t i, struct err *e)
+{
+	for (size_t k = 0; k < i; k++) {
+		const struct pair_order *p = &end->order.pairs[k];
+
+		if (we_unplug(p) && nic_does_not_replicate(p) &&
+			(pair_vf_clear_mac(end, k, e) < 0 || uplink_entry_set(end, k, e) < 0))
+			return -1;
+	}
+	return primary_detach(end, i, e);
+}
+
 static int undo_detach(struct end *end, size_t i, struct err *e)
 {
-	return end->guest_gone ? 0 : give_vf(end, i, e);
+	if (!end->guest_gone)
+		return give_vf(end, i, e);
+	return nic_does_not_replicate(&end->order.pairs[i]) ? uplink_entry_remove(end, i, e) : 0;
 }
 
 /* The entry is in the way of a guest that is gone, and give_vf's business otherwise. */
@@ -208,7 +226,7 @@ const struct step steps[] = {
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_uplink_entry },
 		.when = nic_replicates },
 	{ step_detach, "take the VF from the guest",
-		.source = { .pair = primary_detach, .undo_pair = undo_detach },
+		.source = { .pair = detach, .undo_pair = undo_detach },
 		.when = we_unplug },
 	{ step_leave_vf, "leave the VF to QEMU",
 		.source = { .pair = primary_leave_to_qemu, .undo_pair = undo_detach },

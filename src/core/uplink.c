@@ -127,6 +127,7 @@ static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, str
 	if (claim_self_entry(end, i, e) < 0 || fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
 		return -1;
 	*ret_complaint = complaint_since(&end->order.pairs[i], log);
+	s->refused = *ret_complaint;
 	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
 	return present ? 0
@@ -140,10 +141,11 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e)
 
 	if (set_uplink_entry(end, i, &complaint, e) < 0)
 		return -1;
-	if (!complaint)
+	if (!end->pairs[i].refused)
 		return 0;
-	err_set(e, "the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
-		end->order.pairs[i].uplink, complaint);
+	err_set(e, "the NIC refuses uplink %s the guest's MAC%s%s%s", end->order.pairs[i].uplink,
+		complaint ? "; the kernel says \"" : "", complaint ? complaint : "",
+		complaint ? "\"" : "");
 	return err_hint(e,
 		"Is the uplink's VF trusted? Are there too many guests on their standby?");
 }
@@ -208,7 +210,7 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	if (present && !bridges)
 		return err_set(e, "%s still lists %s after it was removed", uplink.name,
 			end->order.pairs[i].mac);
-	s->self_added = false;
+	s->self_added = s->refused = false;
 	return 0;
 }
 

@@ -12,14 +12,17 @@
 
 #include "core/end.h"
 
-/* An error, too, if the kernel log tells of the PF's driver refusing it, where that is said at once. */
+/*
+ * An error, too, if the kernel log tells of the PF's driver refusing it, where that is said at once,
+ * or did so when the entry that stands was set.
+ */
 int uplink_entry_set(struct end *end, size_t i, struct err *e);
 /* The guest is on its way and nothing can be refused any more: such a refusal is a warning. */
 int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e);
 /* The journal's part of setting it, to be done before every millisecond counts. */
 int uplink_entry_claim(struct end *end, size_t i, struct err *e);
 
-/* Removes it unless it was there before. */
+/* Removes it unless it was there before, and not by an earlier run (pair_order.adopt). */
 int uplink_entry_remove(struct end *end, size_t i, struct err *e);
 /* Out of the way of a VF, for as long as there is no proof: a macvtap that rests up, too. */
 int uplink_entry_yield(struct end *end, size_t i, struct err *e);

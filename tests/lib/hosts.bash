@@ -423,6 +423,23 @@ refute_says() {
 	return 1
 }
 
+# refute COMMAND…: bats passes over what begins with "!"
+refute() {
+	! "$@" && return
+	echo "this should have failed: $*"
+	return 1
+}
+
+# refute_shown HOST PATTERN [PF…]: in what the pretended host has
+refute_shown() {
+	local host=$1 pattern=$2
+	shift 2
+	[ $# -gt 0 ] || set -- "$(pf_of "$host")"
+	! fake show "$host" "$@" | grep -E "$pattern" && return
+	echo "$host has \"$pattern\""
+	return 1
+}
+
 # assert_called HOST PATTERN / refute_called: in the log of calls
 assert_called() {
 	grep -qE "^[0-9]+ $1 $2" "$FAKE_DIR/log" && return

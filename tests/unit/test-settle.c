@@ -74,7 +74,7 @@ static bool is(const struct settle_view *v, enum virt_state state)
 /* False when the verdict could make two copies, or lose the only one. */
 static bool is_safe(const struct settle_view *s, const struct settle_view *d, enum settle_verdict v)
 {
-	bool gone_there = is(d, VIRT_ABSENT) || is(d, VIRT_OFF) || is(d, VIRT_CRASHED);
+	bool gone_there = is(d, VIRT_ABSENT) || is(d, VIRT_OFF);
 
 	if ((s->reachable && s->job) || (d->reachable && d->job))
 		return v == SETTLE_WAIT;
@@ -100,7 +100,8 @@ static bool is_safe(const struct settle_view *s, const struct settle_view *d, en
 		return s->switched && !lives(s) && is(d, VIRT_MIGRATED) && !is(s, VIRT_MIGRATING);
 	case SETTLE_IN_DOUBT:
 		return !s->reachable || !d->reachable ||
-		       (is(s, VIRT_MIGRATING) && (is(d, VIRT_MIGRATED) || is(d, VIRT_ENDED)));
+		       (is(s, VIRT_MIGRATING) &&
+			       (is(d, VIRT_MIGRATED) || is(d, VIRT_ENDED) || is(d, VIRT_CRASHED)));
 	}
 	return false;
 }
