@@ -5,8 +5,9 @@
  *
  * Theory of operation: each echo carries a 64-bit number and the number of this run,
  * so that neither the 16-bit ICMP sequence nor another prober matters.  An echo
- * counts as answered if its reply came within a second of its sending.  An outage is
- * a row of lost echoes, measured between the send times of the last echo answered
+ * counts as answered if its reply came within a second of its sending; replies that came
+ * later are counted in "late": not the way to the guest was interrupted then, but the guest
+ * stood still.  An outage is a row of lost echoes, measured between the send times of the last echo answered
  * before it and the first answered after it; rows no longer than three intervals are
  * counted in "lost" only.  Echoes the prober sent late are not made up for, and the
  * longest gap between two of them is reported: nothing can be said about that time.
@@ -35,7 +36,7 @@
 struct echo {
 	long long sent_ns; /* monotonic */
 	long long sent_epoch_ns;
-	int is_answered;
+	int is_answered, is_late;
 };
 
 struct payload {
@@ -98,8 +99,10 @@ static void take_replies(
 			p.number >= count)
 			continue;
 		rtt_ns = clock_ns(CLOCK_MONOTONIC) - echo[p.number].sent_ns;
-		if (rtt_ns > REPLY_LIMIT_NS)
+		if (rtt_ns > REPLY_LIMIT_NS) {
+			echo[p.number].is_late = 1;
 			continue;
+		}
 		if (rtt_ns > *rtt_max_ns)
 			*rtt_max_ns = rtt_ns;
 		echo[p.number].is_answered = 1;
@@ -112,16 +115,17 @@ static void print_report(const char *target, const struct echo *echo, size_t cou
 	struct outage longest = { 0 };
 	long long total_ns = 0;
 	long long gap_max_ns = 0;
-	size_t lost = 0;
+	size_t lost = 0, late = 0;
 	int is_first = 1;
 
 	for (size_t i = 0; i < count; i++) {
 		lost += !echo[i].is_answered;
+		late += echo[i].is_late;
 		if (i > 0 && echo[i].sent_ns - echo[i - 1].sent_ns > gap_max_ns)
 			gap_max_ns = echo[i].sent_ns - echo[i - 1].sent_ns;
 	}
-	printf("{\"target\":\"%s\",\"sent\":%zu,\"lost\":%zu,\"interval_ms\":%lld", target,
-		count, lost, interval_ns / 1000000);
+	printf("{\"target\":\"%s\",\"sent\":%zu,\"lost\":%zu,\"late\":%zu,\"interval_ms\":%lld",
+		target, count, lost, late, interval_ns / 1000000);
 	printf(",\"start\":%.3f,\"end\":%.3f,\"outages\":[",
 		count ? echo[0].sent_epoch_ns / 1e9 : 0.0,
 		count ? echo[count - 1].sent_epoch_ns / 1e9 : 0.0);
@@ -215,7 +219,7 @@ int main(int argc, char **argv)
 		packet.icmp.checksum = checksum(&packet, sizeof(packet));
 		echo[count].sent_ns = clock_ns(CLOCK_MONOTONIC);
 		echo[count].sent_epoch_ns = clock_ns(CLOCK_REALTIME);
-		echo[count].is_answered = 0;
+		echo[count].is_answered = echo[count].is_late = 0;
 		count++;
 		/* an echo that cannot even be sent is a lost one */
 		sendto(fd, &packet, sizeof(packet), MSG_CONFIRM | MSG_DONTWAIT,

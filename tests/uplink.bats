@@ -107,10 +107,35 @@ add_filters() {
 	run_sm --reattach-retries 0 vm-01 host-b
 	assert_exit 5
 	assert_says "does not take $MAC1 on the uplink"
+	run_sm_on host-b recover
+	assert_exit 5
 	rm "$FAKE_DIR/set/host-b.attach"
 	run_sm_on host-b recover
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
+}
+
+@test "a guest that is cut off there can leave again" {
+	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
+	set_fake host-b.attach error
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	assert_state host-a vm-01 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_no_entries host-b "$MAC1"
+}
+
+@test "once there is room the standby of a guest that was cut off hears" {
+	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
+	set_fake host-b.attach error
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	rm "$FAKE_DIR/set/host-b.kmsg"
+	run_sm_on host-b recover
+	assert_exit 4
+	assert_degraded vm-01 "$MAC1"
 }
 
 @test "what the kernel says of another VF is none of ours" {

@@ -137,7 +137,7 @@ static int restore(struct end *end, size_t i, bool with_mac, struct err *e)
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
 	struct mac mac;
 
-	if (!s->attr_noted || !end->same_boot)
+	if (!s->attr_noted)
 		return 0;
 	if (pair_vf_check_unused(end, &which, e) < 0) {
 		if (e->kind != ERR_BUSY)

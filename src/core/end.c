@@ -81,13 +81,13 @@ static bool *begun_flag(struct end *end, const struct step *step, json_int_t i)
 	return &end->pairs[i].begun[step - steps];
 }
 
-/* With the boot that a line is of went entries, taps, MACs, and what its clock told. */
+/* With the boot that a line is of went entries, taps, MACs, what VFs had, and what its clock told. */
 static void forget_lost_world(struct pair_state *s)
 {
 	free(s->found);
 	s->found = NULL;
 	s->n_found = 0;
-	s->self_added = s->refused = s->given = false;
+	s->self_added = s->refused = s->given = s->attr_noted = s->had_mac = false;
 	s->unplug_asked = s->vf_failed_at = 0;
 }
 
@@ -205,7 +205,8 @@ static int inherit_state(struct end *end, struct end *old, struct err *e)
 		if (k < 0)
 			continue;
 		to->self_added = old->pairs[k].self_added;
-		to->refused = old->pairs[k].refused;
+		/* A guest that is cut off here has nothing to lose by leaving. */
+		to->refused = old->pairs[k].refused && !end->order.is_source;
 		to->given = old->pairs[k].given;
 		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
 		to->attr_noted = old->pairs[k].attr_noted;

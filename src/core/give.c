@@ -154,7 +154,6 @@ static int accept_vf(struct end *end, size_t i, const char *vf, bool had, struct
 /* *ret_had: the guest had the VF all the time. */
 static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct err *e)
 {
-	const struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_FREE char *alias = NULL;
 	CLEANUP_FREE char *vf = NULL;
 
@@ -162,10 +161,6 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		return -1;
 	*ret_had = alias;
 	if (!alias) {
-		/* Its lock binds this program alone: libvirt may have lent it since it was chosen. */
-		if (!form_by_name(p->form)->libvirt_picks_vf &&
-			pair_vf_check_address_unused(end, p->vf, e) < 0)
-			return -1;
 		attr_before_attach(end, i);
 		end->pairs[i].given = true;
 		end_note_state_of_need(end, i, e);
@@ -277,8 +272,25 @@ static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct 
 	return -1;
 }
 
+/* Its lock binds this program alone: libvirt may have lent the VF since it was chosen. */
+static int check_not_lent(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	bool attached;
+
+	if (form_by_name(p->form)->libvirt_picks_vf)
+		return 0;
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	return attached ? 0 : pair_vf_check_address_unused(end, p->vf, e);
+}
+
 static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
 {
+	if (check_not_lent(end, i, e) < 0) {
+		leave_vf_as_found(end, i);
+		return -1;
+	}
 	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST &&
 		uplink_entry_yield(end, i, e) < 0)
 		return -1;

@@ -55,6 +55,23 @@ static json_t *with_text(const char *key, const char *value)
 	return args;
 }
 
+/* Whether one of the guest's pairs has neither a VF nor a standby that hears. */
+static bool is_cut_off(struct driver *d, struct client *client)
+{
+	json_t *reply = NULL;
+	const json_t *pair;
+	bool any = false;
+	struct err e;
+	size_t i;
+
+	if (call_once(&d->group, client, "pairs", NULL, driver_request_ms(d), &reply, &e) < 0)
+		return false;
+	json_array_foreach(json_object_get(reply, "pairs"), i, pair)
+		any = any || json_is_true(json_object_get(pair, "cut_off"));
+	json_decref(reply);
+	return any;
+}
+
 /* Carries the verdict out; the journal goes when nothing is left. */
 static void act(struct driver *d, struct client *client, enum settle_verdict v, const char *domain,
 	const json_t *journal, struct outcome *o)
@@ -67,6 +84,9 @@ static void act(struct driver *d, struct client *client, enum settle_verdict v, 
 	json_object_set_new(args, "patient", json_boolean(d->patient));
 	r = call_once(&d->group, client, "settle", args, driver_step_ms(d, n_pairs), NULL, &o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
+	if (o->status == STATUS_DEGRADED && is_cut_off(d, client))
+		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, client_label(client),
+			"it has no VF, and the NIC does not let its frames in for the standby");
 	driver_close_order(d, client, r == 0);
 }
 

@@ -119,7 +119,10 @@ static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, str
 		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
 		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
-	if (present) {
+	/* What was refused is asked for anew: there may be room by now. */
+	if (present && s->refused && fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0)
+		return -1;
+	if (present && !s->refused) {
 		s->self_added = s->self_added || end->order.pairs[i].adopt;
 		return 0;
 	}
@@ -128,6 +131,8 @@ static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, str
 		return -1;
 	*ret_complaint = complaint_since(&end->order.pairs[i], log);
 	s->refused = *ret_complaint;
+	if (s->refused && end_note_state_of_need(end, i, e) < 0)
+		return -1;
 	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
 	return present ? 0
@@ -141,11 +146,10 @@ int uplink_entry_set(struct end *end, size_t i, struct err *e)
 
 	if (set_uplink_entry(end, i, &complaint, e) < 0)
 		return -1;
-	if (!end->pairs[i].refused)
+	if (!complaint)
 		return 0;
-	err_set(e, "the NIC refuses uplink %s the guest's MAC%s%s%s", end->order.pairs[i].uplink,
-		complaint ? "; the kernel says \"" : "", complaint ? complaint : "",
-		complaint ? "\"" : "");
+	err_set(e, "the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
+		end->order.pairs[i].uplink, complaint);
 	return err_hint(e,
 		"Is the uplink's VF trusted? Are there too many guests on their standby?");
 }

@@ -13,8 +13,8 @@
 #include "core/end.h"
 
 /*
- * An error, too, if the kernel log tells of the PF's driver refusing it, where that is said at once,
- * or did so when the entry that stands was set.
+ * An error, too, if the kernel log tells of the PF's driver refusing it, where that is said at once;
+ * the next call asks anew.
  */
 int uplink_entry_set(struct end *end, size_t i, struct err *e);
 /* The guest is on its way and nothing can be refused any more: such a refusal is a warning. */

@@ -22,7 +22,7 @@ measured_move()
 	assert_moved "$guest" "$src" "$dst" "${near-}"
 	total=$(probe_figure .total_ms)
 	note "$guest $src -> $dst: outage $total ms, longest $(probe_figure .longest_ms) ms," \
-		"elsewhere $(outage_elsewhere) ms; downtime $(result .downtime_ms) ms;" \
+		"elsewhere $(outage_elsewhere) ms, $(probe_figure .late) late; downtime $(result .downtime_ms) ms;" \
 		"$(result .total_ms) ms in all"
 	limit=$(cat "$BATS_FILE_TMPDIR/document_ms")
 	((total * 5 < limit)) || fail "outage of $total ms, the document's script had $limit ms"
