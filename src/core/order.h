@@ -17,11 +17,10 @@
 struct pair_order {
 	char *mac;
 	char *standby_alias;
-	char *tap;           /* name of the standby's host device; NULL: generated, ask libvirt */
-	char *bridge;        /* NULL: the standby is a macvtap */
-	char *uplink;        /* the bridge's port on the NIC, or the device below the macvtap */
-	bool macvtap_was_up; /* resting state of that device */
-	char *pf;            /* the VF's; the uplink's can be another one: */
+	char *tap;    /* name of the standby's host device; NULL: generated, ask libvirt */
+	char *bridge; /* NULL: the standby is a macvtap */
+	char *uplink; /* the bridge's port on the NIC, or the device below the macvtap */
+	char *pf;     /* the VF's; the uplink's can be another one: */
 	char *uplink_pf;
 	int64_t uplink_vf; /* number of the VF that the uplink is, or stands on; -1: it is the PF */
 	char *rule;        /* nic_rule_name */
@@ -40,8 +39,9 @@ struct pair_order {
 	char *arrival_vf; /* source: VF that the domain then arrives with; NULL: a network's choice */
 	bool managed;     /* libvirt binds the VF to vfio-pci; else it must be bound already */
 
-	bool link_was_up; /* resting state of the standby's link */
-	bool adopt;       /* entries for the MAC found here are ours, left by an earlier run */
+	bool link_was_up;    /* resting state of the standby's link */
+	bool macvtap_was_up; /* and of its device, where it is a macvtap */
+	bool adopt;          /* entries for the MAC found here are ours, left by an earlier run */
 };
 
 struct migration_order {

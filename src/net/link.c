@@ -60,7 +60,7 @@ static void parse_bridge(const struct nlattr *data, struct link *l)
 			break;
 		}
 	}
-	l->join_ms = stp ? 2 * 10 * (int64_t)delay : 0;
+	l->join_ms = stp ? (int64_t)delay * 2 * 10 : 0;
 }
 
 static void parse_info(const struct nlattr *info, struct link *l)

@@ -95,7 +95,7 @@ int str_parse_seconds(const char *s, uint64_t max, int64_t *ret_ms)
 	if (!whole || whole > MAX_SECONDS_DIGITS)
 		return -1;
 	for (size_t i = 0; i < whole; i++)
-		ms = ms * 10 + (s[i] - '0') * 1000;
+		ms = ms * 10 + (s[i] - '0') * unit;
 	part = s[whole] == '.' ? strspn(s + whole + 1, DIGITS) : 0;
 	if (s[whole] == '.' ? !part || s[whole + 1 + part] : s[whole])
 		return -1;
@@ -128,16 +128,14 @@ char *str_list_get(const char *list, size_t i)
 
 bool str_list_has(const char *list, const char *name)
 {
-	bool found = false;
+	for (size_t i = 0;; i++) {
+		char *one = str_list_get(list, i);
+		bool is_end = !one, found = one && str_equal(one, name);
 
-	for (size_t i = 0; !found; i++) {
-		CLEANUP_FREE char *one = str_list_get(list, i);
-
-		if (!one)
-			return false;
-		found = str_equal(one, name);
+		free(one);
+		if (is_end || found)
+			return found;
 	}
-	return found;
 }
 
 void str_buf_add(struct str_buf *b, const char *fmt, ...)
