@@ -169,6 +169,7 @@ int main(int argc, char **argv)
 	int status;
 
 	fill_standard_fds();
+	unsetenv("POSIXLY_CORRECT"); /* options stand anywhere, whoever calls */
 	options_init(&o);
 	status = run(&o, argc, argv, &e);
 	if (status < 0)

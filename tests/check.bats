@@ -297,6 +297,14 @@ bridge_is_down() {
 	assert_untouched
 }
 
+@test "libvirt here would need the operator's ssh-agent to reach libvirt there" {
+	set_fake host-a.reach key
+	export SSH_AUTH_SOCK=/nowhere
+	assert_refused libvirt-unreachable 'host-b|remote'
+	run_sm check --client-driven vm-01 host-b
+	assert_exit 0
+}
+
 @test "libvirt here cannot reach libvirt there" {
 	set_fake host-a.reach denied
 	assert_refused libvirt-unreachable 'Host key verification failed'

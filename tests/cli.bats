@@ -251,3 +251,15 @@ some_agent() {
 	grep '"id":3' <<<"$output" | grep -q error
 	[ -z "$(on host-a find /tmp /run /var/lib -maxdepth 2 -name 'x.*' -newer "$FAKE_DIR/alive")" ]
 }
+
+@test "options stand anywhere, whatever POSIX says" {
+	POSIXLY_CORRECT=1 run_sm check vm-01 host-b --json
+	assert_exit 0
+	assert_says '"outcome":"can-migrate"'
+}
+
+@test "a port needs a URI" {
+	run_sm vm-01 host-b:22
+	assert_exit 2
+	assert_says 'qemu\+ssh://host-b:22/system'
+}

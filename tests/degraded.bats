@@ -89,7 +89,7 @@ move_while_another_takes_the_vf() {
 @test "somebody else takes the VF meanwhile" {
 	move_while_another_takes_the_vf
 	assert_exit 4
-	assert_says 'in use'
+	assert_says 'domain other has taken VF'
 	assert_degraded vm-01 "$MAC1"
 }
 
@@ -118,6 +118,18 @@ move_while_another_takes_the_vf() {
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
 	assert_hears host-b vm-01 "$MAC1"
+}
+
+@test "--strict does not keep a guest from its VF" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	set_fake host-b.attach ok
+	fake vf-set host-b enp65s0 2 trust 0
+	run_sm_on host-b --strict reattach vm-01
+	assert_exit 0
+	assert_says 'trust'
+	assert_on_vf vm-01 "$MAC1"
 }
 
 @test "migrating again cures it, from the host it has left" {

@@ -573,7 +573,7 @@ one_is_ended() {
 	done
 	is_for_a_human && all_hear host-b || return
 	fake stop host-a "$domain"
-	await 60 no_agents
+	await 150 no_agents
 }
 
 # judge WAY UNDO

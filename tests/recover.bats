@@ -166,6 +166,9 @@ guest_has_vf() {
 	all_die_at migrate.finished --client-driven vm-01 host-b
 	assert_state host-a vm-01 "3 (migration)"
 	assert_state host-b vm-01 1
+	run_sm check vm-01 host-b
+	assert_says 'do not resume it unseen'
+	refute_says 'Resume it first'
 	run_sm recover
 	assert_exit 0
 	refute_called host-a virDomainResume
@@ -281,7 +284,8 @@ is_running() {
 	fake stop host-b vm-01
 	: >"$FAKE_DIR/log"
 	run_sm --settle-timeout 1 vm-01 host-b
-	assert_exit 3
+	assert_exit 5
+	assert_says 'in doubt'
 	assert_state host-a vm-01 "3 (migration)"
 	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
 }
@@ -434,6 +438,24 @@ is_running() {
 	refute_says 'interrupted'
 }
 
+@test "a signal while recover reaches for the other host: nothing is settled from one side" {
+	all_die_after_detach
+	set_fake ssh slow
+	: >"$FAKE_DIR/log"
+	: >"$FAKE_DIR/log.ssh"
+	start_sm recover
+	await 10 test -s "$FAKE_DIR/log.ssh"
+	kill -INT "$(driver_pid)"
+	wait_sm
+	assert_exit 5
+	assert_says 'stopped by a signal'
+	refute_called 'host-.' 'virDomain(Attach|Update)'
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_exit 1
+	assert_unchanged
+}
+
 @test "recover --dry-run does not touch it" {
 	all_die_after_detach
 	on host-a sh -c "printf '{\"step\": \"migr' >>'$(journal)'"
@@ -503,6 +525,9 @@ journal_sum() {
 	assert_exit 3
 	assert_says 'damaged'
 	: >"$FAKE_DIR/log"
+	run_sm recover vm-01
+	assert_exit 5
+	assert_says 'damaged'
 	run_sm recover
 	assert_exit 5
 	assert_says 'damaged'

@@ -99,12 +99,12 @@ static int with_driver(struct driver *d, const struct target *t, const char *dom
 	struct err *e)
 {
 	bool again = true;
-	int r = -1;
+	int r = driver_connect(d, t, e);
 
-	if (driver_connect(d, t, e) < 0)
-		return -1;
-	if (mode == MIGRATE && !d->options->dry_run && recover_before(d, domain, e) < 0)
-		return -1;
+	if (r == 0 && mode == MIGRATE && !d->options->dry_run)
+		r = recover_before(d, domain, e);
+	if (r != 0)
+		return r;
 	for (int i = 1; again && i <= PLAN_TRIES; i++)
 		r = plan_and_run(d, t, domain, mode, i < PLAN_TRIES, &again, e);
 	return r;

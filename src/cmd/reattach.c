@@ -12,10 +12,13 @@ static int with_driver(struct driver *d, const char *domain, struct err *e)
 		.options = d->options };
 	CLEANUP_PLAN struct plan plan = { .kind = PLAN_ALREADY_THERE };
 	struct outcome out;
+	int r = driver_connect(d, NULL, e);
 
-	if (driver_connect(d, NULL, e) < 0 ||
-		(!d->options->dry_run && recover_before(d, domain, e) < 0) ||
-		driver_discover(d, domain, NULL, e) < 0)
+	if (r == 0 && !d->options->dry_run)
+		r = recover_before(d, domain, e);
+	if (r != 0)
+		return r;
+	if (driver_discover(d, domain, NULL, e) < 0)
 		return -1;
 	plan_reattach(&d->facts_here, &request, &plan);
 	report_problems(d->report, &plan);

@@ -46,13 +46,17 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 		return -1;
 	json_array_foreach(list, i, journal) {
 		struct outcome out;
+		bool signalled;
 
 		if (!is_wanted(journal, argc, argv))
 			continue;
-		recover_journal(o, &report, journal, argc == 0 || getenv(CMD_UNATTENDED), &out);
+		signalled = recover_journal(o, &report, journal,
+			argc == 0 || getenv(CMD_UNATTENDED), &out);
 		report_outcome(&report, json_string_value(json_object_get(journal, "name")), &out);
 		worst = outcome_severity(out.status) > outcome_severity(worst) ? out.status : worst;
 		n_settled++;
+		if (signalled)
+			break;
 	}
 	json_decref(list);
 	if (n_settled == 0) {

@@ -168,6 +168,16 @@ void check_job(const struct check_view *v)
 			"another job of libvirt's is running for domain %s", v->host->domain.name);
 }
 
+/* What stands still here may be the old copy of a guest that runs on the other host. */
+static bool may_be_stale(const struct check_view *v, enum virt_state state)
+{
+	const struct host_facts *there = v->peer;
+
+	return state == VIRT_MIGRATING || journal_on(v, v->host) || journal_on(v, there) ||
+	       (there && there->has_domain &&
+		       virt_state_is_active(virt_state_from_name(there->domain.state)));
+}
+
 void check_state(const struct check_view *v)
 {
 	const struct domain_fact *d = &v->host->domain;
@@ -177,7 +187,10 @@ void check_state(const struct check_view *v)
 		check_found(v, v->host, "", "domain %s is not running (%s)", d->name, d->state);
 	else if (state != VIRT_RUNNING)
 		check_found(v, v->host,
-			"Resume it first: a guest that stands still cannot give up its VF.",
+			may_be_stale(v, state)
+				? "It may run on the other host, so do not resume it unseen: sriov-migrate "
+				  "recover settles what an interrupted run left."
+				: "Resume it first: a guest that stands still cannot give up its VF.",
 			"domain %s is %s", d->name, d->state);
 }
 

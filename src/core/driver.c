@@ -359,6 +359,7 @@ int driver_discover(struct driver *d, const char *domain, const char *dest_uri, 
 		json_object_set_new(args, "domain", json_text(domain));
 		if (i == 0)
 			json_object_set_new(args, "reach", json_text(dest_uri));
+		json_object_set_new(args, "client_driven", json_boolean(d->options->client_driven));
 		record_clear(&host_facts_record, facts[i]);
 		call_start(&calls[i], clients[i], "facts", args, driver_request_ms(d));
 	}

@@ -227,6 +227,14 @@ static void recover_connected(struct driver *d, const struct target *peer, const
 
 	if (peer->argv)
 		connect_there(d, peer, journal, &list);
+	if (d->interrupted) {
+		const char *name = json_string_value(json_object_get(journal, "name"));
+
+		outcome_say(ret, STATUS_INCOMPLETE, "incomplete", name ? name : uuid,
+			client_label(d->here), "stopped by a signal before anything was settled");
+		json_decref(list);
+		return;
+	}
 	if (d->options->fenced && !d->there && !d->peer_is_silent)
 		log_warn("--fenced does not hold: the other host is not known, or answers");
 	recover_domain(d, d->here, d->there, journal, ret);
@@ -310,9 +318,13 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 			&out);
 	}
 	json_decref(list);
-	if (out.status == STATUS_INCOMPLETE || out.status == STATUS_BUSY)
-		return err_set_kind(e, out.status == STATUS_BUSY ? ERR_BUSY : ERR_REFUSED, "%s%s%s",
-			out.text, out.err.kind ? ": " : "", out.err.kind ? out.err.msg : "");
+	if (out.status == STATUS_INCOMPLETE) {
+		report_outcome(d->report, domain, &out);
+		return (int)out.status;
+	}
+	if (out.status == STATUS_BUSY)
+		return err_set_kind(e, ERR_BUSY, "%s%s%s", out.text, out.err.kind ? ": " : "",
+			out.err.kind ? out.err.msg : "");
 	if (d->signalled)
 		return err_set_kind(e, ERR_CANCELLED, "stopped by a signal; nothing new was begun");
 	return 0;
@@ -320,7 +332,7 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 
 int recover_before(struct driver *d, const char *domain, struct err *e)
 {
-	if (recover_before_on(d, d->here, d->there, domain, e) < 0)
-		return -1;
-	return d->there ? recover_before_on(d, d->there, d->here, domain, e) : 0;
+	int r = recover_before_on(d, d->here, d->there, domain, e);
+
+	return r == 0 && d->there ? recover_before_on(d, d->there, d->here, domain, e) : r;
 }

@@ -12,8 +12,8 @@ int recover_list(struct driver *d, struct client *client, json_t **ret, struct e
 /*
  * Before something new is begun with DOMAIN (name or UUID): settles what interrupted runs left
  * of it on the hosts connected. The mark of a guest that lives here without its VF is left to
- * what is begun. -1 with ERR_REFUSED when something could not be
- * settled, ERR_BUSY while another run holds the domain.
+ * what is begun. 0: go on; -1 and E, ERR_BUSY while another run holds the domain; else the exit status
+ * of what could not be settled, which has been told.
  */
 int recover_before(struct driver *d, const char *domain, struct err *e);
 

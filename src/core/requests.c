@@ -88,6 +88,7 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	const char *domain = json_string_value(json_object_get(args, "domain"));
 	const char *reach = json_string_value(json_object_get(args, "reach"));
+	bool as_daemon = !json_is_true(json_object_get(args, "client_driven"));
 	struct host_facts facts = { 0 };
 	struct agent *a = ctx;
 	struct err why;
@@ -100,7 +101,7 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	if (check_uri(reach, e) < 0)
 		return -1;
 	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
-	if (r == 0 && reach && facts.has_domain && virt_can_reach(reach, &why) < 0)
+	if (r == 0 && reach && facts.has_domain && virt_can_reach(reach, as_daemon, &why) < 0)
 		facts.unreachable = str_dup(why.msg);
 	if (r == 0)
 		*ret = record_encode(&host_facts_record, &facts);
@@ -313,6 +314,7 @@ static int op_host(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	json_t *uuids = journal_list(), *list = json_array(), *uuid;
+	struct agent *a = ctx;
 	size_t i;
 
 	json_array_foreach(uuids, i, uuid) {
@@ -324,7 +326,13 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 		json_object_set(one, "uuid", uuid);
 		json_object_set_new(one, "locked", json_boolean(lock_is_held(lock, &owner)));
 		if (journal_peek(json_string_value(uuid), &head, &why) < 0) {
+			CLEANUP_DOMAIN struct virt_domain *d = NULL;
+			struct err ignored;
+
 			json_object_set_new(one, "error", wire_error(&why));
+			if (a->end.virt && virt_domain_by_uuid(a->end.virt, json_string_value(uuid),
+						   &d, &ignored) == 0)
+				json_object_set_new(one, "name", json_text(virt_domain_name(d)));
 		} else {
 			json_object_set(one, "name", json_object_get(head, "name"));
 			json_object_set(one, "owner", json_object_get(head, "owner"));

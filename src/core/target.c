@@ -142,6 +142,14 @@ static char *uri_of(const char *destination)
 		host);
 }
 
+/* More than one colon is an IPv6 address. */
+static bool has_port(const char *host)
+{
+	const char *colon = strchr(host, ':');
+
+	return colon && !strchr(host, '[') && !strchr(colon + 1, ':');
+}
+
 int target_parse(const char *host, const struct options *o, struct target *ret, struct err *e)
 {
 	struct target t = { 0 };
@@ -149,6 +157,9 @@ int target_parse(const char *host, const struct options *o, struct target *ret, 
 
 	if (strstr(host, "://")) {
 		r = parse_uri(host, o, &t, e);
+	} else if (has_port(host)) {
+		r = err_set_kind(e, ERR_USAGE,
+			"\"%s\": a port needs a URI, as qemu+ssh://%s/system", host, host);
 	} else {
 		t.label = str_dup(host);
 		t.dest_uri = uri_of(host);

@@ -108,13 +108,16 @@ void virt_close(struct virt *v)
 	free(v);
 }
 
-int virt_can_reach(const char *uri, struct err *e)
+int virt_can_reach(const char *uri, bool as_daemon, struct err *e)
 {
+	static const char *const operators[] = { "SSH_AUTH_SOCK", "SSH_ASKPASS", "KRB5CCNAME" };
 	bool ssh = strstr(uri, "+ssh://") != NULL;
 	CLEANUP_FREE char *silent =
 		str_printf("%s%s%s", uri, strchr(uri, '?') ? "&" : "?", ssh ? "no_tty=1" : "");
 	virConnectPtr conn;
 
+	for (size_t i = 0; as_daemon && i < ARRAY_SIZE(operators); i++)
+		unsetenv(operators[i]);
 	log_debug("libvirt: try %s", uri);
 	conn = virConnectOpen(ssh ? silent : uri);
 	if (!conn)

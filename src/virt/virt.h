@@ -68,9 +68,10 @@ enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_r
 
 /*
  * Whether this process can open URI, as this host's libvirt will have to for a migration. A
- * connection that would ask for a password counts as none.
+ * connection that would ask for a password counts as none. AS_DAEMON: this process gives up for good
+ * what whoever started it has for ssh and a daemon has not (his agent, his ticket).
  */
-int virt_can_reach(const char *uri, struct err *e);
+int virt_can_reach(const char *uri, bool as_daemon, struct err *e);
 
 /* ---- networks ---- */
 

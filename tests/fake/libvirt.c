@@ -7,7 +7,7 @@
  * that was given back is an abort.
  *
  * Settings: connect=denied (no permission), reach=denied (the other host's libvirt cannot be
- * connected to from here), agent=off|dead (the guest's agent), snapshots=N (of each domain).
+ * connected to from here), reach=key (but with an ssh-agent), agent=off|dead (the guest's agent), snapshots=N (of each domain).
  */
 #include <ctype.h>
 #include <libvirt/libvirt-qemu.h>
@@ -469,7 +469,9 @@ EXPORT virConnectPtr virConnectOpen(const char *name)
 					     "Name or service not known: Connection reset by peer");
 		return NULL;
 	}
-	if (strcmp(host, world_host()) != 0 && world_is(world_host(), "reach", "denied")) {
+	if (strcmp(host, world_host()) != 0 &&
+		(world_is(world_host(), "reach", "denied") ||
+			(world_is(world_host(), "reach", "key") && !getenv("SSH_AUTH_SOCK")))) {
 		refuse(VIR_ERR_SYSTEM_ERROR, "Cannot recv data: Host key verification failed.: "
 					     "Connection reset by peer");
 		return NULL;
