@@ -288,6 +288,7 @@ END"
 	assert_exit 0
 	assert_pair_moved pool $POOL_MAC
 	assert_says '"vf":"0000:41:10.2"'
+	[[ $(result_of message) == *0000:41:10.2* ]]
 	[ "$(driven_vf host-b $POOL_MAC)" = 1 ]
 }
 

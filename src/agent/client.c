@@ -49,22 +49,18 @@ struct client_beat {
 /* Runs in the child. The agent gets a session of its own: a terminal's ^C is the driver's. */
 static void become_agent(int wire, int err, char *const argv[])
 {
+	sigset_t none;
+
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL); /* the driver has blocked those that it reads */
 	dup2(wire, STDIN_FILENO);
 	dup2(wire, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
 	execvp(argv[0], argv);
 	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
 	_exit(STATUS_NO_COMMAND);
-}
-
-static void unblock_signals(sigset_t *old)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	pthread_sigmask(SIG_SETMASK, &none, old);
 }
 
 struct client *client_attach(const char *label, int fd)
@@ -83,7 +79,6 @@ int client_start(const char *label, char *const argv[], struct client **ret, str
 {
 	int wire[2], errs[2];
 	struct client *c;
-	sigset_t old;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire) < 0)
@@ -95,11 +90,9 @@ int client_start(const char *label, char *const argv[], struct client **ret, str
 		return -1;
 	}
 	log_debug("start agent for %s: %s", label, argv[0]);
-	unblock_signals(&old);
 	pid = fork();
 	if (pid == 0)
 		become_agent(wire[1], errs[1], argv);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	close(wire[1]);
 	close(errs[1]);
 	if (pid < 0) {

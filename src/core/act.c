@@ -123,10 +123,9 @@ static int undo_but_the_move(struct end *end, struct err *e)
 static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 {
 	enum virt_state state;
-	bool job;
 	int r;
 
-	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
 		return -1;
 	/* What libvirt says has left needs no other word for it. */
 	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))

@@ -139,12 +139,30 @@ int64_t driver_request_ms(const struct driver *d)
 	return d->options->request_ms;
 }
 
+static int64_t step_ms(const struct driver *d, size_t n_pairs, int64_t detach_ms, int64_t proof_ms,
+	int64_t carrier_ms)
+{
+	int64_t pair_ms = detach_ms + proof_ms + (PROOF_BUSY_FACTOR + 1) * carrier_ms;
+
+	return (pair_ms + GIVE_EXTRA_MS) * (int64_t)n_pairs + driver_request_ms(d);
+}
+
 int64_t driver_step_ms(const struct driver *d, size_t n_pairs)
 {
 	const struct options *o = d->options;
-	int64_t pair_ms = o->detach_ms + o->proof_ms + (PROOF_BUSY_FACTOR + 1) * o->carrier_ms;
 
-	return (pair_ms + GIVE_EXTRA_MS) * (int64_t)n_pairs + driver_request_ms(d);
+	return step_ms(d, n_pairs, o->detach_ms, o->proof_ms, o->carrier_ms);
+}
+
+int64_t driver_settle_ms(const struct driver *d, const json_t *journal)
+{
+	size_t n_pairs = (size_t)json_integer_value(json_object_get(journal, "n_pairs"));
+	int64_t own = driver_step_ms(d, n_pairs),
+		its = step_ms(d, n_pairs, json_integer_value(json_object_get(journal, "detach_ms")),
+			json_integer_value(json_object_get(journal, "proof_ms")),
+			json_integer_value(json_object_get(journal, "carrier_ms")));
+
+	return its > own ? its : own;
 }
 
 static json_t *hello_args(const struct driver *d)

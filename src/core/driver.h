@@ -76,5 +76,7 @@ int driver_ask_fit(struct driver *d, struct err *e);
 int64_t driver_request_ms(const struct driver *d);
 /* The limit for one step, or for giving N_PAIRS VFs back: all its waits in a row. */
 int64_t driver_step_ms(const struct driver *d, size_t n_pairs);
+/* For settling what JOURNAL (an element of recover_list) tells: the agent waits by that run's limits. */
+int64_t driver_settle_ms(const struct driver *d, const json_t *journal);
 
 #endif

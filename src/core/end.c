@@ -233,12 +233,11 @@ static void take_up_mark(struct end *end, const char *uuid, struct end *old)
 	struct journal *journal = NULL;
 	enum virt_state state;
 	struct err ignored;
-	bool job;
 
 	if (journal_open(uuid, &journal, &content, &ignored) < 0)
 		return;
 	if (!json_is_true(json_object_get(content.head, "is_source")) &&
-		virt_state_get(end->virt, uuid, &state, &job, &ignored) == 0 &&
+		virt_state_get(end->virt, uuid, &state, NULL, &ignored) == 0 &&
 		state == VIRT_RUNNING && end_take_up(old, uuid, &content, &ignored) == 0)
 		journal_put_aside(journal);
 	else
@@ -308,11 +307,11 @@ static bool is_degraded(const struct end *end)
 {
 	enum virt_state state;
 	struct err ignored;
-	bool missing = false, job;
+	bool missing = false;
 
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		missing = missing || end->pairs[i].primary_missing;
-	return missing && (virt_state_get(end->virt, end->order.uuid, &state, &job, &ignored) < 0 ||
+	return missing && (virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) < 0 ||
 				  virt_state_is_active(state));
 }
 
@@ -442,9 +441,8 @@ int end_live_xml(struct end *end, char **ret, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
 	enum virt_state state;
-	bool job;
 
-	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
 		return -1;
 	/* libvirt would give the definition instead. */
 	if (!virt_state_is_active(state))

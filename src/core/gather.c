@@ -63,9 +63,9 @@ static int look_at_domain(struct virt *v, struct virt_domain *d, struct host_fac
 {
 	struct domain_name *n;
 	enum virt_state state;
-	bool job, persistent;
+	bool persistent;
 
-	if (virt_state_get(v, virt_domain_uuid(d), &state, &job, e) < 0)
+	if (virt_state_get(v, virt_domain_uuid(d), &state, NULL, e) < 0)
 		return -1;
 	if (state == VIRT_ABSENT)
 		return 0;

@@ -161,7 +161,9 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 		return -1;
 	*ret_had = alias;
 	if (!alias) {
-		attr_before_attach(end, i);
+		/* What libvirt will pick is not known yet, and the one foreseen may be another guest's. */
+		if (!form_by_name(end->order.pairs[i].form)->libvirt_picks_vf)
+			attr_before_attach(end, i);
 		end->pairs[i].given = true;
 		end_note_state_of_need(end, i, e);
 		if (attach(end, i, &alias, &vf, e) < 0)
@@ -411,14 +413,22 @@ static void carry_others(struct end *end, size_t i)
 			log_warn("%s: %s", end->order.name, e.msg);
 }
 
+/* Recover and settling come here without having reserved it; of a network libvirt takes what is free. */
+static int reserve_named(struct end *end, size_t i, struct err *e)
+{
+	return form_by_name(end->order.pairs[i].form)->libvirt_picks_vf
+		       ? 0
+		       : pair_vf_reserve(end, i, e);
+}
+
 int give_vf(struct end *end, size_t i, struct err *e)
 {
 	carry_others(end, i);
 	/*
-	 * Recover and settling come here without having reserved it. The VF may leave the guest while
-	 * an earlier request is waited for, so the standby is looked after once more then.
+	 * The VF may leave the guest while an earlier request is waited for, so the standby is looked
+	 * after once more then.
 	 */
-	if (carry_without_vf(end, i, e) < 0 || pair_vf_reserve(end, i, e) < 0 ||
+	if (carry_without_vf(end, i, e) < 0 || reserve_named(end, i, e) < 0 ||
 		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0 ||
 		check_not_too_soon(end, i, e) < 0)
 		return -1;

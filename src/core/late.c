@@ -57,14 +57,14 @@ static int look_for_late_unplug(void *arg, struct err *e)
 {
 	struct watch *w = arg;
 	enum virt_state state;
-	bool job, any = false;
+	bool any = false;
 
 	if (end_is_told_to_stop(w->end)) {
 		end_clear_stop(w->end);
 		return err_set_kind(e, ERR_TIMEOUT, "told to stop watching");
 	}
 	if (virt_ensure(w->end->virt, e) < 0 ||
-		virt_state_get(w->end->virt, w->end->order.uuid, &state, &job, e) < 0)
+		virt_state_get(w->end->virt, w->end->order.uuid, &state, NULL, e) < 0)
 		return 0; /* libvirt may be starting anew */
 	if (!virt_state_is_active(state)) {
 		for (size_t i = 0; i < w->end->order.n_pairs; i++)

@@ -34,9 +34,9 @@ int pair_vf_check_address_unused(struct end *end, const char *vf, struct err *e)
 
 	for (size_t k = 0; k < list.n && r == 0; k++) {
 		enum virt_state state;
-		bool job, used = false;
+		bool used = false;
 
-		r = virt_state_get(end->virt, virt_domain_uuid(list.v[k]), &state, &job, e);
+		r = virt_state_get(end->virt, virt_domain_uuid(list.v[k]), &state, NULL, e);
 		if (r < 0 || !virt_state_is_active(state) ||
 			str_equal(virt_domain_uuid(list.v[k]), end->order.uuid))
 			continue;

@@ -76,13 +76,13 @@ static bool is_cut_off(struct driver *d, struct client *client)
 static void act(struct driver *d, struct client *client, enum settle_verdict v, const char *domain,
 	const json_t *journal, struct outcome *o)
 {
-	size_t n_pairs = (size_t)json_integer_value(json_object_get(journal, "n_pairs"));
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
 	json_t *args = with_text("verdict", settle_verdict_name(v));
 	int r;
 
 	json_object_set_new(args, "patient", json_boolean(d->patient));
-	r = call_once(&d->group, client, "settle", args, driver_step_ms(d, n_pairs), NULL, &o->err);
+	r = call_once(&d->group, client, "settle", args, driver_settle_ms(d, journal), NULL,
+		&o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
 	if (o->status == STATUS_DEGRADED && is_cut_off(d, client))
 		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, client_label(client),

@@ -339,6 +339,9 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 			json_object_set(one, "is_source", json_object_get(head, "is_source"));
 			json_object_set(one, "peer", json_object_get(head, "peer"));
 			json_object_set(one, "peer_uuid", json_object_get(head, "peer_uuid"));
+			json_object_set(one, "detach_ms", json_object_get(head, "detach_ms"));
+			json_object_set(one, "proof_ms", json_object_get(head, "proof_ms"));
+			json_object_set(one, "carrier_ms", json_object_get(head, "carrier_ms"));
 			json_object_set_new(one, "n_pairs",
 				json_integer((json_int_t)json_array_size(
 					json_object_get(head, "pairs"))));

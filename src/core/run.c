@@ -246,14 +246,21 @@ static size_t describe_pairs(struct run *r)
 	return n;
 }
 
-static void list_vfs(const struct order *o, char *ret, size_t size)
+/* PAIRS: as the destination tells them; libvirt may have picked another VF than was planned. */
+static void list_vfs(const struct order *o, const json_t *pairs, char *ret, size_t size)
 {
 	size_t len = 0;
 
 	*ret = '\0';
-	for (size_t i = 0; i < o->n_pairs && len < size; i++)
-		len += (size_t)snprintf(ret + len, size - len, "%s%s of %s", i ? ", " : "",
-			o->pairs[i].vf, o->pairs[i].pf);
+	for (size_t i = 0; i < o->n_pairs && len < size; i++) {
+		const struct pair_order *p = &o->pairs[i];
+		const char *told =
+			json_string_value(json_object_get(json_array_get(pairs, i), "vf"));
+		bool planned = !told || str_equal(told, p->vf);
+
+		len += (size_t)snprintf(ret + len, size - len, "%s%s%s%s", i ? ", " : "",
+			planned ? p->vf : told, planned ? " of " : "", planned ? p->pf : "");
+	}
 }
 
 static void say_forward(struct run *r, const char *done)
@@ -267,7 +274,7 @@ static void say_forward(struct run *r, const char *done)
 		r->forward_err = r->vf_err;
 	if (n_missing && r->vf_err.kind == ERR_NONE)
 		err_set(&r->vf_err, "%s: no VF", sides_host(&r->sides, DESTINATION));
-	list_vfs(o, vfs, sizeof(vfs));
+	list_vfs(o, r->out->pairs, vfs, sizeof(vfs));
 	if (r->forward_err.kind != ERR_NONE)
 		outcome_unfinished(r->out, parties(r), &r->forward_err);
 	else if (n_missing)

@@ -134,9 +134,8 @@ static int undo_late_uplink_entry(struct end *end, size_t i, struct err *e)
 static int check_guest_is_not_here(struct end *end, struct err *e)
 {
 	enum virt_state state;
-	bool job;
 
-	if (virt_state_get(end->virt, end->order.uuid, &state, &job, e) < 0)
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
 		return -1;
 	if (!virt_state_is_active(state))
 		return 0;

@@ -108,18 +108,40 @@ void virt_close(struct virt *v)
 	free(v);
 }
 
+/* What ssh gets from the environment of whoever started this, and not from a daemon's. */
+static const char *const operators[] = { "SSH_AUTH_SOCK", "SSH_ASKPASS", "KRB5CCNAME" };
+
+static void hide_operator(char *kept[ARRAY_SIZE(operators)])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
+		kept[i] = str_dup(getenv(operators[i]));
+		unsetenv(operators[i]);
+	}
+}
+
+static void bring_back_operator(char *kept[ARRAY_SIZE(operators)])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
+		if (kept[i])
+			setenv(operators[i], kept[i], 1);
+		free(kept[i]);
+	}
+}
+
 int virt_can_reach(const char *uri, bool as_daemon, struct err *e)
 {
-	static const char *const operators[] = { "SSH_AUTH_SOCK", "SSH_ASKPASS", "KRB5CCNAME" };
 	bool ssh = strstr(uri, "+ssh://") != NULL;
 	CLEANUP_FREE char *silent =
 		str_printf("%s%s%s", uri, strchr(uri, '?') ? "&" : "?", ssh ? "no_tty=1" : "");
+	char *kept[ARRAY_SIZE(operators)] = { 0 };
 	virConnectPtr conn;
 
-	for (size_t i = 0; as_daemon && i < ARRAY_SIZE(operators); i++)
-		unsetenv(operators[i]);
+	if (as_daemon)
+		hide_operator(kept);
 	log_debug("libvirt: try %s", uri);
 	conn = virConnectOpen(ssh ? silent : uri);
+	if (as_daemon)
+		bring_back_operator(kept);
 	if (!conn)
 		return virt_err(e, "connection to %s", uri);
 	virConnectClose(conn);

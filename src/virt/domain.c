@@ -175,14 +175,25 @@ static int absent_or_error(const char *uuid, enum virt_state *ret, struct err *e
 	return 0;
 }
 
+static bool has_job(virDomainPtr dom)
+{
+	virDomainJobInfo job;
+
+	if (virDomainGetJobInfo(dom, &job) < 0) {
+		virResetLastError();
+		return false;
+	}
+	return job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED;
+}
+
 int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
 	struct err *e)
 {
 	virDomainPtr dom = virDomainLookupByUUIDString(v->conn, uuid);
 	int state, reason = 0, r;
-	virDomainJobInfo job;
 
-	*ret_job = false;
+	if (ret_job)
+		*ret_job = false;
 	if (!dom)
 		return absent_or_error(uuid, ret, e);
 	r = virDomainGetState(dom, &state, &reason, 0);
@@ -190,11 +201,8 @@ int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool 
 		r = absent_or_error(uuid, ret, e);
 	} else {
 		*ret = classify(state, reason);
-		if (virDomainGetJobInfo(dom, &job) < 0)
-			virResetLastError();
-		else
-			*ret_job = job.type == VIR_DOMAIN_JOB_BOUNDED ||
-				   job.type == VIR_DOMAIN_JOB_UNBOUNDED;
+		if (ret_job)
+			*ret_job = has_job(dom);
 	}
 	virDomainFree(dom);
 	return r < 0 ? -1 : 0;

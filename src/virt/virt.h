@@ -68,8 +68,8 @@ enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_r
 
 /*
  * Whether this process can open URI, as this host's libvirt will have to for a migration. A
- * connection that would ask for a password counts as none. AS_DAEMON: this process gives up for good
- * what whoever started it has for ssh and a daemon has not (his agent, his ticket).
+ * connection that would ask for a password counts as none. AS_DAEMON: without what whoever started
+ * this process has for ssh and a daemon has not (an ssh-agent, a ticket).
  */
 int virt_can_reach(const char *uri, bool as_daemon, struct err *e);
 
@@ -122,7 +122,10 @@ void virt_domain_cleanup(struct virt_domain **d);
 const char *virt_domain_name(const struct virt_domain *d);
 const char *virt_domain_uuid(const struct virt_domain *d);
 
-/* State of the domain with this UUID; an absent one is an answer, not an error. */
+/*
+ * State of the domain with this UUID; an absent one is an answer, not an error. RET_JOB: NULL where it
+ * does not matter; libvirt may take 30 s for the answer while QEMU does not answer.
+ */
 int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
 	struct err *e);
 
