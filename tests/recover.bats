@@ -448,7 +448,7 @@ is_running() {
 	kill -INT "$(driver_pid)"
 	wait_sm
 	assert_exit 5
-	assert_says 'stopped by a signal'
+	assert_says 'vm-01 on .*stopped by a signal'
 	refute_called 'host-.' 'virDomain(Attach|Update)'
 	rm "$FAKE_DIR/set/ssh"
 	run_sm recover

@@ -127,6 +127,18 @@ add_filters() {
 	assert_no_entries host-b "$MAC1"
 }
 
+@test "a guest that is cut off there is cured from the host it has left" {
+	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
+	set_fake host-b.attach error
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	fault host-b virDomainAttachDeviceFlags 1 error
+	rm "$FAKE_DIR/set/host-b.attach"
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "once there is room the standby of a guest that was cut off hears" {
 	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
 	set_fake host-b.attach error

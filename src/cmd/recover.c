@@ -21,7 +21,8 @@ static bool is_wanted(const json_t *journal, int argc, char **argv)
 	return argc == 0 && !json_is_true(json_object_get(journal, "locked"));
 }
 
-static int list_here(const struct options *o, struct report *report, json_t **ret, struct err *e)
+static int list_here(const struct options *o, struct report *report, json_t **ret,
+	bool *ret_signalled, struct err *e)
 {
 	struct driver d;
 	int r = driver_open(o, report, &d, e);
@@ -30,8 +31,20 @@ static int list_here(const struct options *o, struct report *report, json_t **re
 		r = driver_connect(&d, NULL, e);
 	if (r == 0)
 		r = recover_list(&d, d.here, ret, e);
+	*ret_signalled = d.signalled;
 	driver_close(&d);
 	return r;
+}
+
+/* Each has its result, also what a signal leaves for next time. */
+static void say_left(const json_t *journal, struct outcome *ret)
+{
+	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
+	const char *name = json_string_value(json_object_get(journal, "name"));
+
+	outcome_init(ret);
+	outcome_say(ret, STATUS_INCOMPLETE, "incomplete", name ? name : uuid, "this host",
+		"stopped by a signal before anything was settled");
 }
 
 int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
@@ -40,23 +53,24 @@ int cmd_recover(const struct options *o, int argc, char **argv, struct err *e)
 	struct report report;
 	enum status worst = STATUS_DONE;
 	size_t i, n_settled = 0;
+	bool signalled = false;
 
 	report_init(&report, o);
-	if (list_here(o, &report, &list, e) < 0)
+	if (list_here(o, &report, &list, &signalled, e) < 0)
 		return -1;
 	json_array_foreach(list, i, journal) {
 		struct outcome out;
-		bool signalled;
 
 		if (!is_wanted(journal, argc, argv))
 			continue;
-		signalled = recover_journal(o, &report, journal,
-			argc == 0 || getenv(CMD_UNATTENDED), &out);
+		if (signalled)
+			say_left(journal, &out);
+		else
+			signalled = recover_journal(o, &report, journal,
+				argc == 0 || getenv(CMD_UNATTENDED), &out);
 		report_outcome(&report, json_string_value(json_object_get(journal, "name")), &out);
 		worst = outcome_severity(out.status) > outcome_severity(worst) ? out.status : worst;
 		n_settled++;
-		if (signalled)
-			break;
 	}
 	json_decref(list);
 	if (n_settled == 0) {

@@ -80,7 +80,8 @@ static int set_differing(struct end *end, size_t i, const struct pair_vf *which,
 /* ---- the VF that the guest is to have ---- */
 
 /* Remembers what the VF has, the first time only, and in the journal before it is changed. */
-static int note_found(struct end *end, size_t i, const struct pair_vf *which, struct err *e)
+static int note_found(struct end *end, size_t i, const struct pair_vf *which, bool attached,
+	struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
 	struct vf_info vf;
@@ -94,7 +95,9 @@ static int note_found(struct end *end, size_t i, const struct pair_vf *which, st
 	s->attr_found = vf.attr;
 	s->attr_pf = which->pf;
 	s->attr_vf = which->vf;
-	s->had_mac = mac_parse(end->order.pairs[i].mac, &mac) == 0 && mac_equal(&mac, &vf.mac);
+	/* What the guest has got has the guest's MAC from libvirt. */
+	s->had_mac = !attached && mac_parse(end->order.pairs[i].mac, &mac) == 0 &&
+		     mac_equal(&mac, &vf.mac);
 	return end_note_state(end, i, e);
 }
 
@@ -110,7 +113,7 @@ int attr_carry(struct end *end, size_t i, struct err *e)
 	CLEANUP_STR_BUF struct str_buf missing = { 0 };
 	struct pair_vf which;
 
-	if (pair_vf_find(end, i, &which, e) < 0 || note_found(end, i, &which, e) < 0 ||
+	if (pair_vf_find(end, i, &which, e) < 0 || note_found(end, i, &which, false, e) < 0 ||
 		clear_early_mac(end, i, e) < 0)
 		return -1;
 	if (p->has_attr &&
@@ -191,7 +194,7 @@ static void set_and_warn(struct end *end, size_t i, const struct pair_vf *which,
  * another VF than was foreseen, that one goes back to what it was.
  */
 static int note_on_destination(struct end *end, size_t i, const struct pair_vf *which,
-	struct err *e)
+	bool attached, struct err *e)
 {
 	const struct pair_state *s = &end->pairs[i];
 
@@ -200,10 +203,10 @@ static int note_on_destination(struct end *end, size_t i, const struct pair_vf *
 	if (s->attr_noted && (s->attr_pf != which->pf || s->attr_vf != which->vf) &&
 		restore(end, i, false, e) < 0)
 		return -1;
-	return note_found(end, i, which, e);
+	return note_found(end, i, which, attached, e);
 }
 
-static void set_around_attach(struct end *end, size_t i, struct kinds kinds)
+static void set_around_attach(struct end *end, size_t i, struct kinds kinds, bool attached)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	struct pair_vf which;
@@ -211,7 +214,8 @@ static void set_around_attach(struct end *end, size_t i, struct kinds kinds)
 
 	if (!p->has_attr)
 		return;
-	if (pair_vf_find(end, i, &which, &e) < 0 || note_on_destination(end, i, &which, &e) < 0) {
+	if (pair_vf_find(end, i, &which, &e) < 0 ||
+		note_on_destination(end, i, &which, attached, &e) < 0) {
 		log_warn("%s: attributes of VF %s: %s", end->order.name, p->vf, e.msg);
 		return;
 	}
@@ -220,12 +224,12 @@ static void set_around_attach(struct end *end, size_t i, struct kinds kinds)
 
 void attr_before_attach(struct end *end, size_t i)
 {
-	set_around_attach(end, i, kinds_beforehand(&end->order.pairs[i]));
+	set_around_attach(end, i, kinds_beforehand(&end->order.pairs[i]), false);
 }
 
 void attr_after_attach(struct end *end, size_t i)
 {
-	set_around_attach(end, i, KINDS(all_kinds));
+	set_around_attach(end, i, KINDS(all_kinds), true);
 }
 
 /* ---- the VF that the guest has left ---- */

@@ -85,7 +85,7 @@ static void act(struct driver *d, struct client *client, enum settle_verdict v, 
 		&o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
 	if (o->status == STATUS_DEGRADED && is_cut_off(d, client))
-		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, client_label(client),
+		outcome_say(o, STATUS_INCOMPLETE, "cut-off", domain, client_label(client),
 			"it has no VF, and the NIC does not let its frames in for the standby");
 	driver_close_order(d, client, r == 0);
 }
@@ -318,7 +318,8 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 			&out);
 	}
 	json_decref(list);
-	if (out.status == STATUS_INCOMPLETE) {
+	/* Something new, with another VF, may still help a guest that is cut off. */
+	if (out.status == STATUS_INCOMPLETE && !str_equal(out.name, "cut-off")) {
 		report_outcome(d->report, domain, &out);
 		return (int)out.status;
 	}
