@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "domain.h"
@@ -31,13 +33,44 @@ static int die_of_failure(void)
 	return 1;
 }
 
-/* Stays in the namespaces it was started in until its parent or the test ends. */
+static void cover(const char *path, const char *by)
+{
+	if (mount(by ? by : "none", path, by ? NULL : "tmpfs", by ? MS_BIND : 0, NULL) < 0) {
+		perror(path);
+		exit(2);
+	}
+}
+
+/* What every process of the host sees: its own sysfs, no state from before, the program in PATH. */
+static void mount_all(const char *host)
+{
+	CLEANUP_TEXT char *sys = world_path("%s/sys", host);
+	CLEANUP_TEXT char *kmsg = world_path("%s/kmsg", host);
+	CLEANUP_TEXT char *program = world_path("bin/sriov-migrate");
+
+	cover("/sys", sys);
+	cover("/dev/kmsg", kmsg);
+	if (access("/dev/vhost-net", F_OK) == 0)
+		cover("/dev/vhost-net", kmsg);
+	cover("/run", NULL);
+	cover("/var/lib", NULL);
+	cover("/usr/local/sbin", NULL);
+	if (mkdir("/run/lock", 0755) < 0 || symlink(program, "/usr/local/sbin/sriov-migrate") < 0)
+		exit(2);
+}
+
+/*
+ * HOST: stays in the namespaces it was started in until its parent or the test ends. The switch has no
+ * files of its own.
+ */
 static int cmd_hold(char **argv)
 {
 	CLEANUP_TEXT char *path = world_path("%s/pid", argv[0]);
 	CLEANUP_TEXT char *pid = text("%d\n", (int)getpid());
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (strcmp(argv[0], "switch") != 0)
+		mount_all(argv[0]);
 	world_write(path, pid);
 	while (world_is_alive())
 		sleep_ms(1000);
@@ -357,15 +390,28 @@ static const struct {
 	{ "relay", relay, 1 },
 };
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].name, argv[1]) == 0 && argc - 2 >= commands[i].n_args) {
-			/* Whoever starts it by hand is on the host that it works on. */
-			if (!getenv("FAKE_HOST"))
-				setenv("FAKE_HOST", "none", 1);
-			return commands[i].run(argv + 2);
-		}
+	for (size_t i = 0; argc > 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, argv[0]) == 0 && argc - 1 >= commands[i].n_args)
+			return commands[i].run(argv + 1);
 	fprintf(stderr, "fake-host: wrong command or arguments\n");
 	return 2;
+}
+
+/* One command, or several with a "," between them, up to the first that fails. */
+int main(int argc, char **argv)
+{
+	int r = argc > 1 ? 0 : run(0, NULL);
+
+	/* Whoever starts it by hand is on the host that it works on. */
+	if (!getenv("FAKE_HOST"))
+		setenv("FAKE_HOST", "none", 1);
+	for (int i = 1, n; i < argc && r == 0; i += n + 1) {
+		for (n = 0; i + n < argc && strcmp(argv[i + n], ",") != 0; n++)
+			;
+		argv[i + n] = NULL;
+		r = run(n, argv + i);
+	}
+	return r;
 }

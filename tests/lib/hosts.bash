@@ -23,6 +23,12 @@ MAC1=52:54:00:00:12:53 # vm-01
 MAC2=52:54:00:00:12:63 # vm-02
 OUTSIDE=02:aa:bb:cc:dd:01
 
+# A pipe that nobody writes into: to wait for a moment takes no process of its own.
+exec {nap_fd}<> <(:)
+nap() {
+	read -rt "$1" -u "$nap_fd" _ || :
+}
+
 # Waits until a command succeeds, at most LIMIT seconds: await LIMIT COMMAND…
 await() {
 	local start=$SECONDS limit=$1
@@ -34,9 +40,9 @@ await() {
 		fi
 		# What takes long is looked for less often.
 		if ((SECONDS > start + 1)); then
-			sleep 0.2
+			nap 0.2
 		else
-			sleep 0.03
+			nap 0.03
 		fi
 	done
 }
@@ -55,7 +61,7 @@ on() {
 	FAKE_HOST=$host nsenter -t "$pid" "${enter_user[@]}" -n -m "$@"
 }
 
-# fake COMMAND HOST ARGUMENTS…: see tests/fake/main.c
+# fake COMMAND HOST ARGUMENTS… [, COMMAND HOST ARGUMENTS…]…: see tests/fake/main.c
 fake() {
 	on "$2" "$FAKE_PROGRAM" "$@" 3>&-
 }
@@ -126,25 +132,12 @@ hold() {
 }
 
 start_holders() {
+	# A host of its own sees its own sysfs, no state from before, and the program in PATH.
 	hold switch 00000000-0000-4000-8000-000000000000 unshare "${make_user[@]}" -n
 	local inside=(env)
 	[ "$(id -u)" = 0 ] || inside=(nsenter -t "$(pid_of switch)" "${enter_user[@]}")
 	hold host-a 4c4c4544-0000-4000-8000-00000000000a "${inside[@]}" unshare -n -m
 	hold host-b 4c4c4544-0000-4000-8000-00000000000b "${inside[@]}" unshare -n -m
-}
-
-# What every process of a host sees: its own sysfs, no state from before, the program in PATH.
-mount_host() {
-	local host=$1
-	on "$host" sh -e -c "
-		mount --bind '$FAKE_DIR/$host/sys' /sys
-		mount --bind '$FAKE_DIR/$host/kmsg' /dev/kmsg
-		[ ! -e /dev/vhost-net ] || mount --bind '$FAKE_DIR/$host/kmsg' /dev/vhost-net
-		mount -t tmpfs none /run
-		mount -t tmpfs none /var/lib
-		mount -t tmpfs none /usr/local/sbin
-		mkdir /run/lock
-		ln -s '$FAKE_DIR/bin/sriov-migrate' /usr/local/sbin/sriov-migrate"
 }
 
 # make_net HOST PF UPLINK SHORT: devices; their other ends are ports of the switch
@@ -180,8 +173,9 @@ make_switch() {
 }
 
 make_programs() {
-	local preload=$fake_libvirt asan
-	asan=$(ldd "$program" | sed -n 's/.*libasan[^ ]* => \([^ ]*\).*/\1/p')
+	local preload=$fake_libvirt asan=''
+	! grep -q libasan "$program" ||
+		asan=$(ldd "$program" | sed -n 's/.*libasan[^ ]* => \([^ ]*\).*/\1/p')
 	# What valgrind and sanitizers have to say goes into files: nobody looks at an agent's exit.
 	cat >"$FAKE_DIR/bin/sriov-migrate" <<-END
 		#!/bin/sh
@@ -223,17 +217,13 @@ start_hosts() {
 	: >"$FAKE_DIR/pids"
 	make_programs
 	start_holders
-	mount_host host-a
-	mount_host host-b
 	make_net host-a pf0 uplink0 0a
 	make_net host-b enp65s0 wan0 0b
 	make_switch
-	fake nic host-a pf0 0000:01:00.0 "${NIC_DRIVER:-igb}" igbvf 6 0 uplink0
-	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER:-igb}" igbvf 6 2 wan0
-	fake vf-set host-a pf0 0 trust 1
-	fake vf-set host-b enp65s0 2 trust 1
-	fake vf-set host-a pf0 0 spoofchk 0
-	fake vf-set host-b enp65s0 2 spoofchk 0
+	fake nic host-a pf0 0000:01:00.0 "${NIC_DRIVER:-igb}" igbvf 6 0 uplink0 , \
+		vf-set host-a pf0 0 trust 1 , vf-set host-a pf0 0 spoofchk 0
+	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER:-igb}" igbvf 6 2 wan0 , \
+		vf-set host-b enp65s0 2 trust 1 , vf-set host-b enp65s0 2 spoofchk 0
 	local host
 	for host in host-a host-b; do
 		mkdir -p "$FAKE_DIR/$host/sys/class/misc/vhost-net"
@@ -248,8 +238,7 @@ start_hosts() {
 
 # start_guest DOMAIN [FILE]: on host-a
 start_guest() {
-	fake define host-a "${2:-$tests_dir/data/$1.xml}"
-	fake start host-a "$1"
+	fake define host-a "${2:-$tests_dir/data/$1.xml}" , start host-a "$1"
 }
 
 stop_hosts() {
@@ -394,7 +383,8 @@ interrupt_at() {
 		until grep -qE 'stopping|rolling back|finishing' $FAKE_DIR/stderr || [ \$i = 200 ]; do
 			sleep 0.01
 			i=\$((i + 1))
-		done"
+		done
+		[ \$i != 200 ] || echo 'the driver has not acted on the signal' >$FAKE_DIR/complaint.signal"
 }
 
 show_run() {
@@ -484,36 +474,41 @@ uplink_of() {
 	esac
 }
 
-# Entries that somebody made, and those a device keeps for itself; learnt ones come and go.
-show_fdb() {
-	on "$1" bridge fdb show | grep -E 'static|permanent|self|sticky' |
-		grep -vE '^(33:33|01:00)' | sort
-}
-
-show_links() {
-	on "$1" ip -o link show |
-		sed -E 's/^[0-9]+: //; s/@[^:]*:/:/; s/ (qlen|link\/).*//; s/\\//; s/ qdisc [a-z]+//; s/ +$//' |
-		sort
-}
-
 # Journals, and locks that somebody holds; the file of a lock that nobody holds means nothing.
+# shellcheck disable=SC2016 # the shell there expands it
+list_files='find /run/sriov-migrate /var/lib/sriov-migrate -type f 2>/dev/null |
+	while read -r file; do
+		case $file in
+		*.lock) flock -n "$file" true && continue ;;
+		esac
+		echo "file $file"
+	done'
+
 show_files() {
-	# shellcheck disable=SC2016 # the shell there expands it
-	on "$1" sh -c 'find /run/sriov-migrate /var/lib/sriov-migrate -type f 2>/dev/null |
-		while read -r file; do
-			case $file in
-			*.lock) flock -n "$file" true && continue ;;
-			esac
-			echo "$file"
-		done' | sort
+	on "$1" sh -c "$list_files"
+}
+
+# Links; entries that somebody made, and those a device keeps for itself, as learnt ones come and go.
+show_net() {
+	on "$1" sh -c "ip -o link show; bridge fdb show; $list_files" | awk '
+		/^[0-9]+: / {
+			sub(/^[0-9]+: /, "")
+			sub(/@[^:]*:/, ":")
+			sub(/ (qlen|link\/).*/, "")
+			sub(/\\/, "")
+			sub(/ qdisc [a-z]+/, "")
+			sub(/ +$/, "")
+			print "link " $0
+			next
+		}
+		/^file / { print; next }
+		/static|permanent|self|sticky/ && !/^(33:33|01:00)/ { print "fdb " $0 }' | sort
 }
 
 # All that a run could have left behind on a host.
 snapshot() {
 	fake show "$1" "$(pf_of "$1")"
-	show_links "$1" | sed 's/^/link /'
-	show_fdb "$1" | sed 's/^/fdb /'
-	show_files "$1" | sed 's/^/file /'
+	show_net "$1"
 }
 
 remember() {
