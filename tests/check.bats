@@ -497,6 +497,37 @@ another_nic() {
 	assert_exit 0
 }
 
+# with_disk FILE [XML]: vm-01 has it; XML goes into the element
+with_disk() {
+	sed -i "s|<devices>|&<disk type='file' device='disk'><source file='$1'/><target dev='vda'/>${2-}</disk>|" \
+		"$(live_file vm-01)"
+}
+
+@test "disk on a file system of one host" {
+	: >"$FAKE_DIR/disk.qcow2"
+	with_disk "$FAKE_DIR/disk.qcow2"
+	assert_refused disk-not-shared "disk vda, $FAKE_DIR/disk.qcow2, is on a file system of this host alone"
+	run_sm check --copy-storage-all vm-01 host-b
+	assert_exit 0
+	run_sm check --unsafe vm-01 host-b
+	assert_exit 0
+}
+
+@test "disk that nobody writes may be on a file system of one host" {
+	: >"$FAKE_DIR/disk.qcow2"
+	with_disk "$FAKE_DIR/disk.qcow2" "<readonly/>"
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "disk that is not there" {
+	with_disk "$FAKE_DIR/missing.qcow2"
+	assert_refused file-missing "disk vda of domain vm-01, $FAKE_DIR/missing.qcow2, is not there"
+	# libvirt may make it.
+	run_sm check --copy-storage-all vm-01 host-b
+	assert_exit 0
+}
+
 @test "domain with snapshots" {
 	set_fake snapshots 2
 	assert_refused snapshots '2 snapshots'
@@ -592,6 +623,15 @@ with_cpu() {
 	with_cpu "<cpu mode='host-passthrough' check='none'/>"
 	set_fake host-b.cpu.lacks Rome
 	assert_warned cpu-incompatible 'Rome'
+}
+
+@test "CPU that libvirt finds fault with where the guest runs: nothing is said" {
+	with_cpu "<cpu mode='custom' match='exact' check='full'><model>EPYC</model><feature policy='require' name='topoext'/></cpu>"
+	set_fake host-a.cpu.lacks topoext
+	set_fake host-b.cpu.lacks topoext
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	refute_says 'cpu-incompatible'
 }
 
 @test "CPU that libvirt cannot compare: nothing is said" {
@@ -755,6 +795,30 @@ with_agent() {
 	ln -s ../../../../devices/pci/0000:41:00.0 \
 		"$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.6/iommu_group/devices/0000:41:00.0"
 	assert_refused vf-in-use 'IOMMU group.*0000:41:00.0' --vf 0000:41:10.6 vm-01 host-b
+}
+
+@test "VF that carries a vDPA device is not free" {
+	mkdir "$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.2/vdpa0"
+	assert_refused vf-in-use 'vDPA device vdpa0' --vf 0000:41:10.2 vm-01 host-b
+}
+
+@test "PF there takes smaller frames" {
+	on host-b ip link set enp65s0 mtu 1400
+	assert_warned mtu-differs 'PF enp65s0 has MTU 1400'
+}
+
+@test "NIC there has no VFs" {
+	rm "$FAKE_DIR"/host-b/sys/devices/pci/0000:41:00.0/virtfn*
+	echo 6 >"$FAKE_DIR/host-b/sys/devices/pci/0000:41:00.0/sriov_totalvfs"
+	on host-b ip link set wan0 nomaster
+	on host-b ip link set enp65s0 master br0
+	assert_refused no-uplink 'the NIC of enp65s0, a port of bridge br0, has no VFs'
+}
+
+@test "guest agent that lives and does not answer" {
+	set_fake agent stuck
+	run_sm check vm-02 host-b
+	assert_exit 0
 }
 
 @test "--strict makes an error of a warning" {

@@ -97,9 +97,11 @@ teardown() {
 }
 
 @test "the VF is gone before the memory is copied, and the guest reachable meanwhile" {
-	hook migrate.iterating "exit 0"
+	hook migrate.iterating "$frame $(pid_of switch) up-0a $(pid_of host-a) vmtap01 $MAC1 $OUTSIDE &&
+		touch $FAKE_DIR/heard"
 	run_sm vm-01 host-b
 	assert_exit 0
+	[ -e "$FAKE_DIR/heard" ]
 	assert_called host-a "migration starts with 0 VFs"
 	assert_order "standby link up" "nl.fdb-add vmtap01" "virDomainDetachDeviceAlias" \
 		"event removed" "virDomainMigrateToURI3"
@@ -186,12 +188,12 @@ teardown() {
 }
 
 @test "migration options reach libvirt" {
-	run_sm --bandwidth 100 --parallel 2 --auto-converge --tls --compressed --copy-storage-all \
+	run_sm --bandwidth 100 --parallel 2 --auto-converge --tls --compressed --copy-storage-all --unsafe \
 		--migrate-uri tcp://host-b:49152 vm-01 host-b
 	assert_exit 0
-	# live 1, p2p 2, persist 8, non-shared-disk 64, compressed 2048, auto-converge 8192,
+	# live 1, p2p 2, persist 8, non-shared-disk 64, unsafe 512, compressed 2048, auto-converge 8192,
 	# tls 65536, parallel 131072
-	assert_called host-a "virDomainMigrateToURI3 vm-01 flags 0x3284b"
+	assert_called host-a "virDomainMigrateToURI3 vm-01 flags 0x32a4b"
 	assert_called host-a ".*bandwidth=100"
 	assert_called host-a ".*parallel.connections=2"
 	assert_called host-a ".*migrate_uri=tcp://host-b:49152"
@@ -335,8 +337,12 @@ teardown() {
 		on $host bridge vlan add dev "$(uplink_of $host)" vid 7
 	done
 	on host-a bridge vlan add dev vmtap01 vid 7
+	# As libvirt, or a hook of its, would have it on the destination.
+	hook migrate.prepared "nsenter -t $(pid_of host-b) ${enter_user[*]} -n bridge vlan add dev vmtap01 vid 7"
+	hook migrate.finished "nsenter -t $(pid_of host-b) ${enter_user[*]} -n bridge fdb show >$FAKE_DIR/entries"
 	run_sm vm-01 host-b
 	assert_exit 0
+	grep -q "^$MAC1 dev vmtap01 vlan 7 .*static" "$FAKE_DIR/entries"
 	assert_moved vm-01 "$MAC1"
 }
 
@@ -382,6 +388,13 @@ teardown() {
 
 @test "a login script that prints is put up with" {
 	set_fake ssh motd
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a login script that sets the terminal's title is put up with" {
+	set_fake ssh title
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"

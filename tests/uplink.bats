@@ -106,7 +106,7 @@ add_filters() {
 	set_fake host-b.attach error
 	run_sm --reattach-retries 0 vm-01 host-b
 	assert_exit 5
-	assert_says "does not take $MAC1 on the uplink"
+	assert_says "nothing for $MAC1 comes in by the uplink of host-b"
 	run_sm_on host-b recover
 	assert_exit 5
 	rm "$FAKE_DIR/set/host-b.attach"
@@ -179,4 +179,70 @@ add_filters() {
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_says 'already'
+}
+
+# start_with DRIVER: both hosts anew
+start_with() {
+	[ ! -d "${FAKE_DIR-}" ] || { stop_hosts && rm -r "$FAKE_DIR"; }
+	NIC_DRIVER=$1 setup_hosts_and_guests
+}
+
+# downs HOST DEVICE: a shell command for a hook
+downs() {
+	echo "nsenter -t $(pid_of "$1") ${enter_user[*]} -n ip link set $2 down"
+}
+
+@test "the source's uplink goes down behind the checks: stopped before the guest loses its VF" {
+	local driver
+	for driver in igb ixgbe; do
+		start_with $driver
+		fault host-a virDomainUpdateDeviceFlags 1 hook:down
+		hook down "$(downs host-a uplink0)"
+		run_sm vm-01 host-b
+		assert_exit 1
+		assert_says 'uplink uplink0 is down'
+		refute_called host-a virDomainDetach
+		on host-a ip link set uplink0 up
+		assert_unchanged
+		stop_hosts
+		rm -r "$FAKE_DIR"
+	done
+	FAKE_DIR=
+}
+
+@test "the destination's uplink goes down for good while the memory is copied: the guest stays" {
+	set_fake migrate endless
+	hook migrate.iterating "$(downs host-b wan0)"
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'the guest would be cut off here: uplink wan0 is down'
+	on host-b ip link set wan0 up
+	assert_unchanged
+}
+
+@test "the destination's bridge goes down at the last moment, and there is no VF either: nobody says that the standby works" {
+	hook migrate.switched "$(downs host-b br0)"
+	set_fake host-b.attach error
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	assert_says "nothing for $MAC1 comes in by the uplink of host-b"
+	on host-b ip link set br0 up
+	rm "$FAKE_DIR/set/host-b.attach"
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "an uplink that is gone is not in the way of a VF, whatever the NIC" {
+	local driver
+	for driver in ixgbe mlx5_core; do
+		start_with $driver
+		hook migrate.finished "nsenter -t $(pid_of host-b) ${enter_user[*]} -n ip link del wan0"
+		run_sm --reattach-retries 0 vm-01 host-b
+		assert_state host-b vm-01 1
+		[ -n "$(live_xml host-b vm-01 | vf_in)" ]
+		stop_hosts
+		rm -r "$FAKE_DIR"
+	done
+	FAKE_DIR=
 }

@@ -340,6 +340,9 @@ static void handle_line(struct client_group *g, struct client *c, const char *li
 	json_t *msg = wire_parse(line);
 	const char *event;
 
+	/* Login scripts set a terminal's title, without an end of the line. */
+	if (!msg && !c->answered && strchr(line, '{'))
+		msg = wire_parse(strchr(line, '{'));
 	if (!msg) {
 		/* Login scripts print things; a few lines of that are tolerated. */
 		log_debug("%s says: %s", c->label, line);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Locks of this host: one for each domain, one for each VF, held by an agent and released by
- * its end, however it ends. The file says who holds it, for the others' messages.
+ * Locks of this host: one for each domain, for each VF, for each place on an uplink that is kept for a
+ * MAC, and for each uplink while its places are counted; held by an agent and released by its end,
+ * however it ends. The file says who holds it, for the others' messages.
  */
 #ifndef AGENT_LOCK_H
 #define AGENT_LOCK_H
@@ -13,8 +14,8 @@
 struct lock;
 
 /*
- * Takes the lock NAME ("domain-<uuid>", "vf-<address>"). OWNER is one line about the holder; WHAT
- * names the thing in an error.
+ * Takes the lock NAME ("domain-<uuid>", "vf-<address>", "filter-<uplink>-<MAC>", "uplink-<name>"). OWNER
+ * is one line about the holder; WHAT names the thing in an error.
  * ERR_BUSY, naming the holder, when another process has it.
  */
 int lock_take(const char *name, const char *what, const char *owner, struct lock **ret,

@@ -12,7 +12,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { QUEUE_MAX = 16, POLL_MS = 1000 };
+enum { QUEUE_MAX = 16, POLL_MS = 1000, JOIN_POLL_MS = 20 };
 
 struct server {
 	struct wire_in in;
@@ -23,6 +23,8 @@ struct server {
 	void (*switching)(void *ctx);
 	void *ctx;             /* borrowed */
 	struct cancel *cancel; /* borrowed; of the request that runs */
+	pthread_t worker;
+	bool has_worker;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -205,15 +207,16 @@ static const char *read_requests(struct server *s)
 		char *line;
 		int n;
 
-		if (left <= 0)
-			return "the driver is silent";
 		if (wire_is_broken(&s->out))
 			return "the driver does not read";
-		n = poll(p, ARRAY_SIZE(p), left < POLL_MS ? (int)left : POLL_MS);
+		/* Also after the limit: it may be this process that stood still. */
+		n = poll(p, ARRAY_SIZE(p), left <= 0 ? 0 : left < POLL_MS ? (int)left : POLL_MS);
 		if (n < 0 && errno != EINTR)
 			return "poll failed";
 		if (n > 0 && p[1].revents)
 			return "told to stop";
+		if (n == 0 && left <= 0)
+			return "the driver is silent";
 		if (n <= 0)
 			continue;
 		if (wire_fill(&s->in, &e) < 0)
@@ -231,9 +234,9 @@ static const char *read_requests(struct server *s)
 const char *server_run(struct server *s)
 {
 	const char *why;
-	pthread_t worker;
 
-	if (pthread_create(&worker, NULL, work, s))
+	s->has_worker = pthread_create(&s->worker, NULL, work, s) == 0;
+	if (!s->has_worker)
 		return "no worker thread";
 	why = read_requests(s);
 	pthread_mutex_lock(&s->lock);
@@ -241,6 +244,21 @@ const char *server_run(struct server *s)
 	pthread_cond_signal(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	cancel_running(s, 0);
-	pthread_join(worker, NULL);
 	return why;
+}
+
+bool server_end(struct server *s, int64_t limit_ms)
+{
+	int64_t end = clock_ms() + limit_ms;
+
+	if (!s->has_worker)
+		return true;
+	if (limit_ms < 0)
+		return pthread_join(s->worker, NULL) == 0;
+	while (pthread_tryjoin_np(s->worker, NULL)) {
+		if (clock_ms() >= end)
+			return false;
+		clock_sleep_ms(JOIN_POLL_MS);
+	}
+	return true;
 }

@@ -8,6 +8,8 @@
 #define AGENT_SERVER_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "util/cancel.h"
 #include "util/err.h"
@@ -32,10 +34,14 @@ void server_free(struct server *s); /* accepts NULL */
 
 /*
  * Serves until the driver's end of the wire is closed, or silent for WIRE_SILENCE_MS, or STOP_FD
- * says so. A request still running then is cancelled and waited for. Returns why it ended, as
- * text for a log.
+ * says so. A request still running then is cancelled. Returns why it ended, as text for a log.
  */
 const char *server_run(struct server *s);
+/*
+ * Waits for the request that was cancelled, LIMIT_MS at most (-1: as long as it takes). False: it hangs
+ * (a library that does not come back), and nothing of this process is safe to be freed.
+ */
+bool server_end(struct server *s, int64_t limit_ms);
 
 /* Tells the driver something while a request runs; thread-safe. Takes the reference. */
 void server_event(struct server *s, const char *event, json_t *data);

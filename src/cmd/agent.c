@@ -24,7 +24,12 @@
  * How long, and how often, an agent without a driver tries to settle together with the other
  * host.
  */
-enum { JOINTLY_LIMIT_MS = 600000, JOINTLY_PAUSE_MS = 500, JOINTLY_PAUSE_MAX_MS = 30000 };
+enum {
+	IDLE_END_MS = 3000,
+	JOINTLY_LIMIT_MS = 600000,
+	JOINTLY_PAUSE_MS = 500,
+	JOINTLY_PAUSE_MAX_MS = 30000
+};
 
 /* The log's sink has no argument of its own. */
 static struct server *log_server;
@@ -153,6 +158,9 @@ int cmd_agent(const struct options *o, int argc, char **argv, struct err *e)
 		n_requests, on_switching, &a, &a.cancel);
 	log_init(LOG_LEVEL_WARN, log_to_driver);
 	why = server_run(a.server);
+	/* Who has nothing to settle does not wait for a libvirt that hangs. */
+	if (!server_end(a.server, a.end.open ? -1 : IDLE_END_MS))
+		_exit(STATUS_DONE);
 	/* SIGTERM leaves it alone first; once more, and it stops waiting. */
 	a.end.stop_fd = stop_fd;
 	end_clear_stop(&a.end);

@@ -16,7 +16,7 @@ static bool is_wanted(const json_t *journal, int argc, char **argv)
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
 
 	for (int i = 0; i < argc; i++)
-		if (str_equal(argv[i], uuid) || str_equal(argv[i], name))
+		if (str_is_same_uuid(argv[i], uuid) || str_equal(argv[i], name))
 			return true;
 	return argc == 0 && !json_is_true(json_object_get(journal, "locked"));
 }

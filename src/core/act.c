@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/act.h"
 
+#include "core/apply.h"
 #include "core/standby.h"
 #include "core/steps.h"
 #include "util/log.h"
@@ -84,11 +85,16 @@ static int apply_half(struct end *end, const struct step *step, struct err *e)
 	return r;
 }
 
-/* What is left of this end's half behind the point of no return. */
+/*
+ * What is left of this end's half behind the point of no return. A guest that has come here without
+ * anybody having been told has its standby's path first.
+ */
 static int finish(struct end *end, struct err *e)
 {
 	int ret = 0;
 
+	if (!end->order.is_source)
+		standby_carry_all(end, true, e);
 	for (size_t k = 0; k < n_steps; k++) {
 		struct err now;
 
@@ -146,10 +152,8 @@ static int settle_twice(struct end *end, struct err *e)
 	if (end->order.is_source && act_on_domain(end, ACT_SUSPEND, e) < 0)
 		return err_prefix(e, "%s runs on both hosts, and this copy could not be suspended",
 			end->order.name);
-	for (size_t i = 0; i < end->order.n_pairs && !end->order.is_source; i++)
-		if (end->pairs[i].primary_missing && standby_path_up(end, i, e) < 0)
-			log_warn("%s: the standby's path is not whole: %s", end->order.name,
-				e->msg);
+	if (!end->order.is_source)
+		standby_carry_all(end, true, e);
 	return err_set(e, "%s runs on both hosts", end->order.name);
 }
 

@@ -8,10 +8,14 @@
 #include "core/uplink.h"
 #include "net/link.h"
 #include "net/monitor.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { POLL_MS = 250 };
+enum {
+	POLL_MS = 250,
+	CLOSED_MS = 5000, /* a link that comes and goes is no reason to send the guest back */
+};
 
 /*
  * Theory of operation: libvirt creates the tap when it prepares the incoming domain, seconds
@@ -27,6 +31,8 @@ struct arrival {
 	struct end *end;
 	bool *joined;      /* owned; by pair: its tap is a port of the bridge */
 	struct link *taps; /* owned; by pair */
+	bool *pointed;     /* owned; by pair: the entries were set */
+	int64_t open;      /* when all uplinks were last seen up */
 	uint64_t mark;
 };
 
@@ -53,7 +59,21 @@ static int look_for_taps(struct arrival *x, struct err *e)
 	return all;
 }
 
-/* Each pair's, whatever becomes of the others'; the first error. */
+/* As long as the guest has not left its source, it stays there rather than come to a dead network. */
+static int look_whether_open(struct arrival *x, struct err *e)
+{
+	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
+		if (uplink_check_open(x->end, i, e) == 0)
+			continue;
+		if (clock_ms() < x->open + CLOSED_MS)
+			return 0;
+		return err_prefix(e, "the guest would be cut off here");
+	}
+	x->open = clock_ms();
+	return 0;
+}
+
+/* Each pair's whose tap is there, whatever becomes of the others'; the first error. */
 static int point_at_standbys(struct arrival *x, struct err *e)
 {
 	struct end *end = x->end;
@@ -61,6 +81,9 @@ static int point_at_standbys(struct arrival *x, struct err *e)
 	int r = 1;
 
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		if (!x->joined[i] || x->pointed[i])
+			continue;
+		x->pointed[i] = true;
 		if (uplink_entry_set_or_warn(end, i, &now) == 0 &&
 			(tap_is_macvtap(end, i) ||
 				tap_entry_set_on(end, i, &x->taps[i], &now) == 0))
@@ -78,12 +101,12 @@ static int look_for_guest(void *arg, struct err *e)
 	struct end *end = x->end;
 	int joined = look_for_taps(x, e);
 
-	if (joined <= 0)
-		return joined;
+	if (joined < 0)
+		return -1;
 	if (!end_is_switching(end) &&
 		!virt_event_seen(end->virt, x->mark, VIRT_EVENT_RESUMED, end->order.uuid, NULL))
-		return 0;
-	return point_at_standbys(x, e);
+		return look_whether_open(x, e);
+	return point_at_standbys(x, e) < 0 ? -1 : joined;
 }
 
 /* A VF that QEMU gives the guest on its arrival is one that was given, and is not proved. */
@@ -98,10 +121,13 @@ static int expect_vf(struct end *end, size_t i, struct err *e)
 int arrival_wait(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
+	CLEANUP_FREE bool *pointed = mem_new(end->order.n_pairs * sizeof(*pointed));
 	CLEANUP_FREE struct link *taps = mem_new(end->order.n_pairs * sizeof(*taps));
 	struct arrival x = { .end = end,
 		.joined = joined,
 		.taps = taps,
+		.pointed = pointed,
+		.open = clock_ms(),
 		.mark = virt_event_mark(end->virt) };
 	struct link_monitor *monitor;
 	int r;

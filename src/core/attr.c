@@ -229,7 +229,10 @@ void attr_before_attach(struct end *end, size_t i)
 
 void attr_after_attach(struct end *end, size_t i)
 {
-	set_around_attach(end, i, KINDS(all_kinds), true);
+	/* A network of VFs has its own VLAN on each host, as libvirt has set it. */
+	bool by_network = form_by_name(end->order.pairs[i].form)->libvirt_picks_vf;
+
+	set_around_attach(end, i, by_network ? KINDS(all_but_vlan) : KINDS(all_kinds), true);
 }
 
 /* ---- the VF that the guest has left ---- */

@@ -83,6 +83,9 @@ extern const struct check checks[];
 extern const size_t n_checks;
 
 /* Makes the checks of SCOPE. */
+/* nic_filter_limit of an uplink on F. */
+int check_filter_limit(const struct host_facts *f, const struct uplink_fact *u);
+
 void check_run(enum check_scope scope, struct check_view *v);
 
 /* "error", "warning", "advice" */

@@ -240,9 +240,14 @@ void check_machine(const struct check_view *v)
 			"%s", v->peer->misfit);
 }
 
+/*
+ * What QEMU has switched on by itself (topoext, on AMD) is missing everywhere by libvirt's measure: also
+ * here, where the guest runs with it.
+ */
 void check_cpu(const struct check_view *v)
 {
-	if (v->peer && v->peer->fit == VIRT_FIT_NO_CPU)
+	if (v->peer && v->peer->fit == VIRT_FIT_NO_CPU &&
+		!(v->host->fit == VIRT_FIT_NO_CPU && str_equal(v->host->misfit, v->peer->misfit)))
 		check_found(v, v->peer,
 			"See virsh hypervisor-cpu-baseline for a CPU that both have.", "%s",
 			v->peer->misfit);
@@ -279,6 +284,40 @@ void check_memory_free(const struct check_view *v)
 		check_found(v, v->peer, "With a VF none of it can be swapped out.",
 			"the guest has %lld MiB of memory, and %lld MiB are free there",
 			(long long)needed / 1024, (long long)v->peer->memory_available / 1024);
+}
+
+static bool disks_are_copied(const struct options *o)
+{
+	return o->copy_storage_all || o->copy_storage_inc;
+}
+
+/* qemuMigrationSrcIsSafe in libvirt's src/qemu/qemu_migration.c, which is asked when the VF is gone. */
+void check_shared(const struct check_view *v)
+{
+	for (size_t i = 0; v->peer && i < v->host->domain.n_files; i++) {
+		const struct file_fact *f = &v->host->domain.files[i];
+
+		if (f->is_written && f->own_fs && !disks_are_copied(v->options) &&
+			!v->options->unsafe)
+			check_found(v, v->host,
+				"Put it on storage that both hosts share, or have it copied: "
+				"--copy-storage-all.",
+				"%s, %s, is on a file system of this host alone (%s)", f->what,
+				f->path, f->own_fs);
+	}
+}
+
+/* A disk that is copied may be made there by libvirt. */
+void check_files(const struct check_view *v)
+{
+	for (size_t i = 0; v->peer && i < v->host->domain.n_files; i++) {
+		const struct file_fact *f = &v->host->domain.files[i];
+
+		if (f->is_missing_there && !(f->is_written && disks_are_copied(v->options)))
+			check_found(v, v->peer, "The domain needs it there under the same name.",
+				"%s of domain %s, %s, is not there", f->what, v->host->domain.name,
+				f->path);
+	}
 }
 
 /* libvirt finds that out only when it is told to migrate, and the VF is gone by then. */

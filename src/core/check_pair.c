@@ -95,7 +95,7 @@ static void find_pf_down(const struct check_view *v, const char *pf)
 
 void check_pf_up(const struct check_view *v)
 {
-	if (!v->pf || !v->pf->up)
+	if (!v->uplink->spare && (!v->pf || !v->pf->up))
 		find_pf_down(v, v->uplink->pf);
 }
 
@@ -128,17 +128,14 @@ static void find_switchdev(const struct check_view *v)
 
 void check_switchdev(const struct check_view *v)
 {
-	if (v->pf && v->pf->is_switchdev)
+	if (v->pf && v->pf->is_switchdev && !v->uplink->spare)
 		find_switchdev(v);
 }
 
 /* The VF that is the uplink; NULL when it is the PF itself, or when the PF does not tell. */
 static const struct vf_fact *uplink_vf(const struct check_view *v)
 {
-	for (size_t i = 0; v->pf && i < v->pf->n_vfs; i++)
-		if (v->pf->vfs[i].index == v->uplink->vf_index)
-			return &v->pf->vfs[i];
-	return NULL;
+	return facts_vf_of(v->host, v->uplink->pf, v->uplink->vf_index);
 }
 
 static char *trust_hint(const struct check_view *v)
@@ -210,10 +207,18 @@ static size_t count_planned(const struct check_view *v)
 	return n;
 }
 
+int check_filter_limit(const struct host_facts *f, const struct uplink_fact *u)
+{
+	const struct vf_fact *vf = facts_vf_of(f, u->pf, u->vf_index);
+
+	return nic_filter_limit(u->driver, u->vf_index >= 0,
+		vf && vf->has_attr && vf->attr.trust == 1);
+}
+
 /* Beyond its limit the driver agrees and drops the guest's frames. */
 void check_filters(const struct check_view *v)
 {
-	int limit = nic_filter_limit(v->uplink->driver);
+	int limit = check_filter_limit(v->host, v->uplink);
 	size_t used = count_words(v->uplink->filters) + count_planned(v);
 
 	/* A guest that stays here, on its VF, needs none. */
@@ -222,8 +227,9 @@ void check_filters(const struct check_view *v)
 	if (limit < 0 || str_list_has(v->uplink->filters, v->order->mac) || used < (size_t)limit)
 		return;
 	check_found(v, v->host,
-		"Each guest that is on its standby takes one: give them their VFs back with "
-		"reattach.",
+		limit ? "Each guest that is on its standby takes one: give them their VFs back with "
+			"reattach."
+		      : "Is its VF trusted? Else it takes another uplink, as the PF itself.",
 		"uplink %s (driver %s) takes %d MACs besides its own, and has %zu: %s",
 		v->uplink->name, v->uplink->driver, limit, used, v->uplink->filters);
 }
@@ -259,22 +265,30 @@ void check_vf_mac(const struct check_view *v)
 		o->standby_alias, o->mac, v->vf->address, v->vf->mac);
 }
 
-/* A bond stands on several. */
-static bool is_below_uplink(const struct check_view *v)
+/* Where the uplink stands on the VF's PF; NULL: it does not. A bond stands on several. */
+static const struct uplink_fact *uplink_on_pf(const struct check_view *v)
 {
 	for (size_t i = 0; i < v->host->n_devices; i++)
 		if (str_equal(v->host->devices[i].name, v->uplink->name) &&
 			str_equal(v->host->devices[i].pf, v->pf->name))
-			return true;
-	return false;
+			return &v->host->devices[i];
+	return NULL;
 }
+
+#define HINT_OTHER_PORT "The standby's frames leave by another port than the VF's."
 
 void check_other_pf(const struct check_view *v)
 {
-	if (!is_below_uplink(v))
-		check_found(v, v->host, "The standby's frames leave by another port than the VF's.",
+	const struct uplink_fact *u = uplink_on_pf(v);
+
+	if (!u)
+		check_found(v, v->host, HINT_OTHER_PORT,
 			"VF %s is of %s, but the uplink %s is of %s", v->vf->address, v->pf->name,
 			v->uplink->name, v->uplink->pf);
+	else if (u->spare)
+		check_found(v, v->host, HINT_OTHER_PORT,
+			"VF %s is of %s, which %s does not use as long as %s works", v->vf->address,
+			v->pf->name, v->uplink->name, v->uplink->pf);
 }
 
 /* The VF that the guest is to get is of a PF that nobody has looked at with the uplink. */
@@ -300,7 +314,7 @@ static bool is_always_on(const struct check_view *v)
 {
 	const struct vf_attr *attr = v->order->has_attr ? &v->order->attr : &v->vf->attr;
 
-	return attr->link_state == IFLA_VF_LINK_STATE_ENABLE && is_below_uplink(v);
+	return attr->link_state == IFLA_VF_LINK_STATE_ENABLE && uplink_on_pf(v);
 }
 
 /* libvirt takes what it likes of a network's VFs. */
@@ -391,6 +405,19 @@ void check_mac_of_domain(const struct check_view *v)
 	}
 }
 
+/* A VF takes no larger frames than its PF; some drivers stop it altogether (ixgbe_set_vf_lpe). */
+static void check_pf_mtu(const struct check_view *v)
+{
+	const struct pf_fact *here = facts_pf(v->host, v->order->pf);
+	const struct pf_fact *there = facts_pf(v->peer, v->peer_order->pf);
+
+	if (here && there && here->mtu > there->mtu && there->mtu)
+		check_found(v, v->peer,
+			"A guest that uses large frames loses them on its VF there, or gets none.",
+			"PF %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name, there->mtu,
+			here->name, v->host->hostname, here->mtu);
+}
+
 void check_mtu(const struct check_view *v)
 {
 	const struct bridge_fact *here = facts_bridge(v->host, v->order->bridge);
@@ -401,6 +428,7 @@ void check_mtu(const struct check_view *v)
 			"Large frames can be lost while the guest is on its standby.",
 			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name,
 			there->mtu, here->name, v->host->hostname, here->mtu);
+	check_pf_mtu(v);
 }
 
 /* The standby's tap joins when the migration begins. */

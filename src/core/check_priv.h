@@ -18,14 +18,14 @@ check_fn check_journal_readable, check_journal_open, check_other_devices;
 check_fn check_name, check_uuid, check_incoming, check_runs_twice;
 check_fn check_versions, check_libvirt, check_qemu, check_older, check_clocks;
 check_fn check_memory_total, check_memory_free, check_cpu, check_machine;
-check_fn check_agent, check_guest;
+check_fn check_agent, check_guest, check_snapshots, check_shared, check_files;
 
 /* ---- check_pair.c: a pair, and what it stands on ---- */
 
 check_fn check_standby_model, check_vhost, check_alias, check_alias_returns, check_port,
 	check_native;
 check_fn check_bridge_up, check_pf_up, check_uplink_up, check_forwarding;
-check_fn check_vf_pf_up, check_vf_pf_switchdev, check_snapshots;
+check_fn check_vf_pf_up, check_vf_pf_switchdev;
 check_fn check_switchdev, check_filters, check_mac_used, check_mac_left, check_mac_of_domain;
 check_fn check_trust, check_spoofchk, check_filter_leak, check_nic_known;
 check_fn check_pf_carrier, check_vf_up, check_other_pf, check_vf_mac, check_mtu, check_stp,

@@ -30,6 +30,15 @@ static const struct uplink_fact *named_uplink(const struct bridge_fact *b, const
 	return NULL;
 }
 
+/* What is named may be meant for the other bridges of the host. */
+static bool names_a_device(const struct host_facts *f, const char *names)
+{
+	for (size_t i = 0; i < f->n_devices; i++)
+		if (str_list_has(names, f->devices[i].name))
+			return true;
+	return false;
+}
+
 static char *list_uplinks(const struct bridge_fact *b)
 {
 	struct str_buf list = { 0 };
@@ -44,13 +53,19 @@ static const struct uplink_fact *choose_uplink(const struct check_view *v, const
 	const char *option)
 {
 	const struct bridge_fact *b = v->bridge;
-	const struct uplink_fact *u = names ? named_uplink(b, names) : only_uplink(b);
+	const struct uplink_fact *u = names ? named_uplink(b, names) : NULL;
 	CLEANUP_FREE char *all = list_uplinks(b);
 	CLEANUP_FREE char *hint = str_printf("Name the one to use with %s.", option);
 
+	if (!u && (!names || names_a_device(v->host, names)))
+		u = only_uplink(b);
 	if (u)
 		return u;
-	if (b->n_uplinks == 0)
+	if (b->n_uplinks == 0 && b->without_vfs)
+		problem_add(v->problems, "no-uplink", v->host,
+			"Were they made at boot? See sriov_numvfs of the device in sysfs.",
+			"the NIC of %s, a port of bridge %s, has no VFs", b->without_vfs, b->name);
+	else if (b->n_uplinks == 0)
 		problem_add(v->problems, "no-uplink", v->host,
 			"A VF of the guest's NIC, or its PF, must be a port of the bridge.",
 			"bridge %s has no port that belongs to an SR-IOV NIC", b->name);
@@ -90,7 +105,7 @@ static bool use_uplink(struct check_view *v, const struct uplink_fact *u, struct
 	str_set(&o->uplink_pf, v->pf->name);
 	o->uplink_vf = u->vf_index;
 	str_set(&o->rule, nic_rule_name(nic_rule_of(v->pf->driver, &known)));
-	o->filter_limit = nic_filter_limit(u->driver);
+	o->filter_limit = check_filter_limit(v->host, u);
 	return true;
 }
 
@@ -130,9 +145,33 @@ static bool driver_fits(const struct vf_fact *vf, bool managed)
 	return pci_driver_is_vfio(vf->driver) != managed;
 }
 
-static bool vf_is_usable(const struct order *o, const struct vf_fact *vf, bool managed)
+/* Before the first macvtap stands on a VF nothing on the host shows that it is an uplink. */
+static bool is_of_uplink(const struct check_view *v, const struct vf_fact *vf)
 {
-	return str_is_empty(vf->user) && !vf_is_taken_by_plan(o, vf->address) &&
+	const struct pf_fact *pf = NULL;
+
+	if (!v->uplink || !facts_vf(v->host, vf->address, &pf))
+		return false;
+	for (size_t i = 0; i < v->host->n_devices; i++) {
+		const struct uplink_fact *d = &v->host->devices[i];
+
+		if (d->vf_index == vf->index && str_equal(d->pf, pf->name) &&
+			str_equal(d->name, v->uplink->name))
+			return true;
+	}
+	return false;
+}
+
+/* Why a VF is not free, as text that lasts as long as the facts do; "" when it is. */
+static const char *user_of(const struct check_view *v, const struct vf_fact *vf)
+{
+	return str_is_empty(vf->user) && is_of_uplink(v, vf) ? "it is the uplink" : vf->user;
+}
+
+static bool vf_is_usable(const struct check_view *v, const struct order *o,
+	const struct vf_fact *vf, bool managed)
+{
+	return str_is_empty(user_of(v, vf)) && !vf_is_taken_by_plan(o, vf->address) &&
 	       driver_fits(vf, managed);
 }
 
@@ -140,15 +179,15 @@ static bool vf_is_usable(const struct order *o, const struct vf_fact *vf, bool m
  * The one this domain is defined with, else the same number as on the source, else the first; rather
  * one whose network device is down than one that the host may use in a way that does not show.
  */
-static const struct vf_fact *pick_vf(const struct order *o, const struct pf_fact *pf, int64_t like,
-	bool managed)
+static const struct vf_fact *pick_vf(const struct check_view *v, const struct order *o,
+	const struct pf_fact *pf, int64_t like, bool managed)
 {
 	const struct vf_fact *same = NULL, *first = NULL;
 
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
 
-		if (!vf_is_usable(o, vf, managed))
+		if (!vf_is_usable(v, o, vf, managed))
 			continue;
 		if (vf->own)
 			return vf;
@@ -175,9 +214,9 @@ static const struct vf_fact *named_vf(const struct check_view *v, const char *na
 	vf = facts_vf(v->host, canonical, NULL);
 	if (!vf)
 		problem_add(v->problems, "bad-vf", v->host, "", "there is no VF %s", canonical);
-	else if (!str_is_empty(vf->user))
+	else if (!str_is_empty(user_of(v, vf)))
 		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is not free: %s",
-			canonical, vf->user);
+			canonical, user_of(v, vf));
 	else if (vf_is_taken_by_plan(taken, canonical))
 		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is named for two pairs",
 			canonical);
@@ -192,13 +231,13 @@ static const struct vf_fact *named_vf(const struct check_view *v, const char *na
 	return NULL;
 }
 
-static char *why_none_is_free(const struct pf_fact *pf, bool managed)
+static char *why_none_is_free(const struct check_view *v, const struct pf_fact *pf, bool managed)
 {
 	struct str_buf why = { 0 };
 
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
-		const char *user = vf->user;
+		const char *user = user_of(v, vf);
 
 		if (str_is_empty(user) && !driver_fits(vf, managed))
 			user = managed ? "bound to vfio-pci by somebody else"
@@ -221,7 +260,7 @@ static const struct vf_fact *pick_below(const struct check_view *v, const struct
 		const struct vf_fact *vf = NULL;
 
 		if (pf && str_equal(d->name, v->uplink->name))
-			vf = pick_vf(taken, pf, like, managed);
+			vf = pick_vf(v, taken, pf, like, managed);
 		if (vf && !pf->no_carrier)
 			return vf;
 		dead = dead ? dead : vf;
@@ -282,11 +321,11 @@ static void check_pool(const struct check_view *v, const struct network_fact *n)
 	for (size_t k = 0; k < count_vfs_of_network(v->host, n); k++) {
 		const struct vf_fact *vf = vf_of_network(v->host, n, k);
 
-		if (vf && vf->host_uses)
+		if (vf && (vf->host_uses || is_of_uplink(v, vf)))
 			problem_add(v->problems, "pool-vf-in-use", v->host,
 				"Take it out of the network: list the others in it.",
 				"libvirt may take VF %s of network \"%s\", but it is not free: %s",
-				vf->address, n->name, vf->user);
+				vf->address, n->name, user_of(v, vf));
 	}
 }
 
@@ -298,11 +337,11 @@ static const struct vf_fact *pick_from_pool(const struct check_view *v,
 	for (size_t k = 0; k < count_vfs_of_network(v->host, n); k++) {
 		const struct vf_fact *vf = vf_of_network(v->host, n, k);
 
-		if (vf && vf_is_usable(taken, vf, n->managed))
+		if (vf && vf_is_usable(v, taken, vf, n->managed))
 			return vf;
 		if (vf)
 			str_buf_add(&why, "%s%s: %s", why.s ? "; " : "", vf->address,
-				!str_is_empty(vf->user)        ? vf->user
+				!str_is_empty(user_of(v, vf))  ? user_of(v, vf)
 				: !driver_fits(vf, n->managed) ? "wrong driver"
 							       : "taken by another pair");
 	}
@@ -358,7 +397,7 @@ bool choose_vf(struct check_view *v, const struct order *taken, const char *want
 	else
 		vf = pick_below(v, taken, like, o->managed);
 	if (!vf && !wanted && !from_pool) {
-		CLEANUP_FREE char *why = why_none_is_free(pf, o->managed);
+		CLEANUP_FREE char *why = why_none_is_free(v, pf, o->managed);
 
 		problem_add(v->problems, "no-free-vf", v->host,
 			"Free a VF there, or name another with --vf.", "no VF of %s is free (%s)",

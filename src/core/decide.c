@@ -25,8 +25,8 @@ static bool is_doubtful(enum settle_verdict v)
 static bool look(const struct decide *d, struct settle_view view[2])
 {
 	const struct sides *s = d->sides;
-	int src = driver_look(s->d, s->ends[SOURCE], d->uuid, &view[SOURCE]);
-	int dst = driver_look(s->d, s->ends[DESTINATION], d->uuid, &view[DESTINATION]);
+	int src = driver_look(s->d, s->agents[SOURCE], d->uuid, &view[SOURCE]);
+	int dst = driver_look(s->d, s->agents[DESTINATION], d->uuid, &view[DESTINATION]);
 
 	return src == 0 && dst == 0;
 }
@@ -37,7 +37,7 @@ static void heed_fence(const struct decide *d, struct settle_view view[2])
 	int other = 1 - d->alone;
 
 	/* Whatever answers there, be it to say no, is no host that is off. */
-	if (!d->sides->d->options->fenced || d->alone < 0 || d->sides->ends[other] ||
+	if (!d->sides->d->options->fenced || d->alone < 0 || d->sides->agents[other] ||
 		!d->sides->d->peer_is_silent)
 		return;
 	view[other] = (struct settle_view){ .reachable = true, .state = VIRT_ABSENT };

@@ -389,17 +389,23 @@ int driver_discover(struct driver *d, const char *domain, const char *dest_uri, 
 	return r;
 }
 
-/* NULL: there is nothing to compare. */
+static json_t *paths_of(const struct domain_fact *f)
+{
+	json_t *paths = json_array();
+
+	for (size_t i = 0; i < f->n_files; i++)
+		json_array_append_new(paths, json_text(f->files[i].path));
+	return paths;
+}
+
 static json_t *fit_args(const struct host_facts *here, const struct xml_needs *needs)
 {
 	/* What the host has goes into the guest as it is. */
 	bool host = needs->cpu_mode && !str_equal(needs->cpu_mode, "custom");
-	const char *cpu = host ? here->cpu : needs->cpu;
-	json_t *args;
+	const char *cpu = host ? here->cpu : needs->cpu; /* NULL: there is nothing to compare */
+	json_t *args = json_object();
 
-	if (!cpu)
-		return NULL;
-	args = json_object();
+	json_object_set_new(args, "files", paths_of(&here->domain));
 	json_object_set_new(args, "arch", json_text(needs->arch));
 	json_object_set_new(args, "machine", json_text(needs->machine));
 	json_object_set_new(args, "emulator", json_text(needs->emulator));
@@ -409,30 +415,44 @@ static json_t *fit_args(const struct host_facts *here, const struct xml_needs *n
 	return args;
 }
 
+static void take_fit(const json_t *result, struct host_facts *f)
+{
+	f->fit = json_integer_value(json_object_get(result, "fit"));
+	str_set(&f->misfit, json_string_value(json_object_get(result, "reason")));
+}
+
+static void take_missing(const json_t *result, struct domain_fact *f)
+{
+	const json_t *missing = json_object_get(result, "missing");
+
+	for (size_t i = 0; i < f->n_files; i++)
+		f->files[i].is_missing_there = json_is_true(json_array_get(missing, i));
+}
+
 int driver_ask_fit(struct driver *d, struct err *e)
 {
+	struct client *clients[2] = { d->here, d->there };
+	struct host_facts *facts[2] = { &d->facts_here, &d->facts_there };
 	CLEANUP_NEEDS struct xml_needs needs = { 0 };
-	struct call call = { 0 };
+	struct call calls[2] = { 0 };
 	struct err ignored;
-	json_t *args;
 	int r;
 
 	if (!d->facts_here.domain.live ||
 		xml_needs_read(d->facts_here.domain.live, &needs, &ignored) < 0)
 		return 0;
-	args = fit_args(&d->facts_here, &needs);
-	if (!args)
-		return 0;
-	call_start(&call, d->there, "fit", args, driver_request_ms(d));
-	r = finish_calls(d, &call, 1, e);
-	/* An agent that cannot say is no reason to stop; one that is gone is noticed next time. */
-	if (r < 0 && e->kind != ERR_CANCELLED) {
-		r = 0;
-	} else if (r == 0) {
-		d->facts_there.fit = json_integer_value(json_object_get(call.result, "fit"));
-		str_set(&d->facts_there.misfit,
-			json_string_value(json_object_get(call.result, "reason")));
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		call_start(&calls[i], clients[i], "fit", fit_args(&d->facts_here, &needs),
+			driver_request_ms(d));
+	r = finish_calls(d, calls, ARRAY_SIZE(calls), e);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		if (calls[i].done && !calls[i].failed)
+			take_fit(calls[i].result, facts[i]);
 	}
-	call_free(&call);
-	return r;
+	if (calls[1].done && !calls[1].failed)
+		take_missing(calls[1].result, &d->facts_here.domain);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		call_free(&calls[i]);
+	/* An agent that cannot say is no reason to stop; one that is gone is noticed next time. */
+	return r < 0 && e->kind == ERR_CANCELLED ? -1 : 0;
 }

@@ -67,8 +67,10 @@ int driver_look(struct driver *d, struct client *client, const char *uuid, struc
 int driver_discover(struct driver *d, const char *domain, const char *dest_uri, struct err *e);
 
 /*
- * Asks the destination whether it has the CPU and the machine that the domain runs on here, as far
- * as that can be known: facts_there.fit. What cannot be asked stays unknown.
+ * Asks the destination whether it has the CPU, the machine and the files that the domain runs on
+ * here, as far as that can be known: facts_there.fit, and file_fact.is_missing_there of this host's
+ * facts. This host is asked as well, to know what the answer is worth. What cannot be asked stays
+ * unknown.
  */
 int driver_ask_fit(struct driver *d, struct err *e);
 

@@ -31,25 +31,30 @@ struct found_entry {
 	bool local, sticky;
 };
 
-/* What this end found before it changed a pair, and what it did to it; kept in the journal. */
+/*
+ * What this end found before it changed a pair, and what it did to it. The journal keeps it, but for
+ * what stands behind the line; `begun` has lines of its own there.
+ */
 struct pair_state {
 	struct found_entry *found; /* owned */
 	size_t n_found;
-	bool self_added;      /* our entry is on the uplink; false if it was there before */
-	bool refused;         /* and the NIC did not take it: nothing comes by the uplink */
+	bool self_added; /* our entry is on the uplink; false if it was there before */
+	bool refused; /* nothing comes by the uplink all the same: the NIC refused, or it is down */
 	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
 	bool given;           /* a VF was attached for it, and not seen to be used yet */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */
-	int64_t vf_failed_at; /* when it was last given its VF in vain, 0: never */
-	bool attr_noted;      /* what the VF had before, see attr.h: */
+	int64_t vf_failed_at; /* when a VF was last given in vain and that cost the guest its network, 0: never */
+	bool attr_noted; /* what the VF had before, see attr.h: */
 	struct vf_attr attr_found;
-	int64_t attr_pf, attr_vf;  /* ifindex and number: which VF that is */
-	bool had_mac;              /* the guest's, before the guest had the VF */
-	unsigned int attr_told;    /* kinds of attributes that were warned of, as bits */
-	const char *evidence;      /* what proved that the guest drives the VF */
-	struct lock *vf_lock;      /* owned */
-	struct lock *room_lock;    /* owned; keeps room on the uplink */
+	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */
+	bool had_mac;             /* the guest's, before the guest had the VF */
+	/* ---- */
+	bool asked;             /* the NIC for the MAC on the uplink, since the VF let go of it */
+	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
+	const char *evidence;   /* what proved that the guest drives the VF */
+	struct lock *vf_lock;   /* owned */
+	struct lock *room_lock; /* owned; keeps room on the uplink */
 	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */
 };
 

@@ -25,6 +25,7 @@ static const struct field pf_fact_fields[] = {
 	RECORD_STR(pf_fact, driver),
 	RECORD_BOOL(pf_fact, up),
 	RECORD_BOOL(pf_fact, no_carrier),
+	RECORD_INT(pf_fact, mtu),
 	RECORD_BOOL(pf_fact, is_switchdev),
 	RECORD_LIST(pf_fact, vfs, &vf_fact_record),
 };
@@ -37,6 +38,7 @@ static const struct field uplink_fact_fields[] = {
 	RECORD_BOOL(uplink_fact, up),
 	RECORD_BOOL(uplink_fact, running),
 	RECORD_BOOL(uplink_fact, forwarding),
+	RECORD_BOOL(uplink_fact, spare),
 	RECORD_STR(uplink_fact, driver),
 	RECORD_STR(uplink_fact, filters),
 };
@@ -47,6 +49,7 @@ static const struct field bridge_fact_fields[] = {
 	RECORD_BOOL(bridge_fact, up),
 	RECORD_INT(bridge_fact, mtu),
 	RECORD_INT(bridge_fact, join_ms),
+	RECORD_STR(bridge_fact, without_vfs),
 	RECORD_LIST(bridge_fact, uplinks, &uplink_fact_record),
 };
 static RECORD_DEFINE(bridge_fact_record, bridge_fact);
@@ -85,6 +88,14 @@ static const struct field other_device_fields[] = {
 };
 static RECORD_DEFINE(other_device_record, other_device);
 
+static const struct field file_fact_fields[] = {
+	RECORD_STR(file_fact, what),
+	RECORD_STR(file_fact, path),
+	RECORD_BOOL(file_fact, is_written),
+	RECORD_STR(file_fact, own_fs),
+};
+static RECORD_DEFINE(file_fact_record, file_fact);
+
 static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, name),
 	RECORD_STR(domain_fact, uuid),
@@ -96,6 +107,7 @@ static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, migratable),
 	RECORD_STR(domain_fact, inactive),
 	RECORD_LIST(domain_fact, others, &other_device_record),
+	RECORD_LIST(domain_fact, files, &file_fact_record),
 	RECORD_INT(domain_fact, n_snapshots),
 	RECORD_STR(domain_fact, lock_owner),
 	RECORD_BOOL(domain_fact, agent),
@@ -224,6 +236,16 @@ const struct pf_fact *facts_pf(const struct host_facts *f, const char *name)
 	for (size_t i = 0; i < f->n_pfs; i++)
 		if (name && str_equal(f->pfs[i].name, name))
 			return &f->pfs[i];
+	return NULL;
+}
+
+const struct vf_fact *facts_vf_of(const struct host_facts *f, const char *name, int64_t index)
+{
+	const struct pf_fact *pf = facts_pf(f, name);
+
+	for (size_t k = 0; pf && k < pf->n_vfs; k++)
+		if (pf->vfs[k].index == index)
+			return &pf->vfs[k];
 	return NULL;
 }
 

@@ -30,6 +30,7 @@ struct vf_fact {
 struct pf_fact {
 	char *name, *address, *driver;
 	bool up, no_carrier;
+	int64_t mtu;
 	bool is_switchdev; /* its embedded switch is run by the host; false: not, or unknown */
 	struct vf_fact *vfs;
 	size_t n_vfs;
@@ -37,7 +38,7 @@ struct pf_fact {
 
 /*
  * A network device that belongs to an SR-IOV NIC, or stands above one that does (VLAN, macvtap).
- * Above several, as a bond does, it is there once for each.
+ * Above several, as a bond does, it is there once for each; for the one that a bond is using first.
  */
 struct uplink_fact {
 	char *name;
@@ -45,8 +46,9 @@ struct uplink_fact {
 	int64_t vf_index; /* -1: the PF itself */
 	bool up, running;
 	bool forwarding; /* as a bridge port */
-	char *driver;    /* of the function itself */
-	char *filters;   /* MACs that it has to accept besides its own, separated by commas */
+	bool spare;   /* a bond between has this function for the case that its active port fails */
+	char *driver; /* of the function itself */
+	char *filters; /* MACs that it has to accept besides its own, separated by commas */
 };
 
 struct bridge_fact {
@@ -56,6 +58,7 @@ struct bridge_fact {
 	int64_t join_ms; /* until a new port forwards, with STP; 0 without */
 	struct uplink_fact *uplinks;
 	size_t n_uplinks;
+	char *without_vfs; /* a port of it whose NIC could have VFs and has none; NULL: none is */
 };
 
 struct pool_vf {
@@ -84,6 +87,14 @@ struct other_device {
 	char *address, *driver;
 };
 
+/* A file that the domain needs, see xml_file. */
+struct file_fact {
+	char *what, *path;
+	bool is_written;
+	char *own_fs; /* type of the file system of this host alone that it is on; NULL: none known */
+	bool is_missing_there; /* as the destination says, see driver_ask_fit */
+};
+
 /* How many of the guest's network devices have a pair's MAC, as the guest agent counts them. */
 struct guest_nic {
 	char *mac;
@@ -99,6 +110,8 @@ struct domain_fact {
 	char *inactive;   /* XML; NULL unless persistent */
 	struct other_device *others;
 	size_t n_others;
+	struct file_fact *files;
+	size_t n_files;
 	int64_t n_snapshots;          /* that libvirt knows of */
 	char *lock_owner;             /* NULL: no run holds it */
 	bool agent;                   /* a guest agent is connected */
@@ -161,6 +174,8 @@ const struct uplink_fact *facts_device(const struct host_facts *f, const char *n
 const struct network_fact *facts_network(const struct host_facts *f, const char *name);
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name);
 /* By host PCI address; *ret_pf (may be NULL) gets its PF. */
+/* The VF of that number; NULL: there is none, or the PF is not known. */
+const struct vf_fact *facts_vf_of(const struct host_facts *f, const char *pf, int64_t index);
 const struct vf_fact *facts_vf(const struct host_facts *f, const char *address,
 	const struct pf_fact **ret_pf);
 

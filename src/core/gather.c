@@ -118,7 +118,7 @@ static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool 
 {
 	if (active && (virt_domain_xml(d, VIRT_XML_LIVE, &f->live, e) < 0 ||
 			      virt_domain_xml(d, VIRT_XML_MIGRATABLE, &f->migratable, e) < 0 ||
-			      gather_other_devices(f, e) < 0))
+			      gather_other_devices(f, e) < 0 || gather_files(f, e) < 0))
 		return -1;
 	if (!f->persistent)
 		return 0;
@@ -158,10 +158,12 @@ static int gather_domain(struct virt *v, const char *key, struct host_facts *f, 
 
 	if (virt_domain_find(v, key, &d, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (virt_state_get(v, virt_domain_uuid(d), &state, &f->domain.job, e) < 0)
+	if (virt_state_get(v, virt_domain_uuid(d), &state, NULL, e) < 0)
 		return -1;
 	if (state == VIRT_ABSENT)
 		return 0;
+	if (virt_state_is_active(state) && virt_domain_has_job(d, &f->domain.job, e) < 0)
+		return -1;
 	f->has_domain = true;
 	f->domain.name = str_dup(virt_domain_name(d));
 	f->domain.uuid = str_dup(virt_domain_uuid(d));

@@ -10,4 +10,7 @@
 int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_facts *ret,
 	struct err *e);
 
+/* Whether there is surely nothing of that name on this host. */
+bool gather_file_is_missing(const char *path);
+
 #endif

@@ -126,6 +126,17 @@ static void judge_lock(struct vf_fact *f)
 		mark_used(f, str_printf("reserved by another run (%s)", owner ? owner : "?"));
 }
 
+/* What a domain of libvirt's has open is told by that domain's name. */
+static void judge_hidden_user(const struct pci_vf *vf, struct vf_fact *f)
+{
+	char *user = str_is_empty(f->user) ? pci_hidden_user(&vf->address) : NULL;
+
+	if (!user)
+		return;
+	f->host_uses = true;
+	mark_used(f, user);
+}
+
 static void gather_vf(const struct net_view *net, const struct users *users,
 	const struct pci_vf *vf, const struct vf_list *infos, struct vf_fact *f)
 {
@@ -148,6 +159,7 @@ static void gather_vf(const struct net_view *net, const struct users *users,
 	f->host_uses = !str_is_empty(f->user);
 	judge_domains(&users->uses, users->own, f);
 	judge_lock(f);
+	judge_hidden_user(vf, f);
 }
 
 static int gather_pf(struct nl *nl, const struct net_view *net, const struct users *users,
@@ -163,6 +175,7 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 	f->driver = str_dup(pf->driver);
 	f->up = l && l->up;
 	f->no_carrier = l && l->up && !l->running;
+	f->mtu = l ? l->mtu : 0;
 	f->is_switchdev = devlink_eswitch_mode(&pf->address) == ESWITCH_SWITCHDEV;
 	if (l && vf_list_get(nl, l->ifindex, &infos, e) < 0)
 		return err_prefix(e, "%s", pf->netdev);
@@ -197,6 +210,26 @@ struct uplink_list {
 	size_t n;
 };
 
+static void add_functions(const struct net_view *net, const struct link *top, const struct link *l,
+	int depth, struct uplink_list *list);
+
+/* Adds TOP for what is below L: of a bond the port that it is using, or its SPARE ones. */
+static void add_below(const struct net_view *net, const struct link *top, const struct link *l,
+	int depth, bool spare, struct uplink_list *list)
+{
+	size_t first = list->n;
+
+	for (size_t i = 0; i < net->links.n; i++) {
+		const struct link *below = &net->links.v[i];
+		bool is_spare = l->active_port && l->active_port != below->ifindex;
+
+		if (stands_on(l, below) && is_spare == spare)
+			add_functions(net, top, below, depth - 1, list);
+	}
+	for (; spare && first < list->n; first++)
+		list->v[first].spare = true;
+}
+
 /* Adds TOP once for each SR-IOV function that L is, or stands on. */
 static void add_functions(const struct net_view *net, const struct link *top, const struct link *l,
 	int depth, struct uplink_list *list)
@@ -218,9 +251,8 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 			};
 		return;
 	}
-	for (size_t i = 0; depth > 0 && i < net->links.n; i++)
-		if (stands_on(l, &net->links.v[i]))
-			add_functions(net, top, &net->links.v[i], depth - 1, list);
+	for (int spare = 0; depth > 0 && spare <= 1; spare++)
+		add_below(net, top, l, depth, spare, list);
 }
 
 static void gather_bridge(const struct net_view *net, const struct link *bridge,
@@ -233,8 +265,11 @@ static void gather_bridge(const struct net_view *net, const struct link *bridge,
 	f->mtu = bridge->mtu;
 	f->join_ms = bridge->join_ms;
 	for (size_t i = 0; i < net->links.n; i++)
-		if (net->links.v[i].master == bridge->ifindex)
+		if (net->links.v[i].master == bridge->ifindex) {
 			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+			if (pci_lacks_vfs(net->links.v[i].name))
+				str_set(&f->without_vfs, net->links.v[i].name);
+		}
 	f->uplinks = list.v;
 	f->n_uplinks = list.n;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Between gather.c (libvirt and the host) and gather_net.c (NICs and bridges). */
+/* Between gather.c (libvirt and the host), gather_net.c (NICs and bridges) and gather_files.c. */
 #ifndef CORE_GATHER_PRIV_H
 #define CORE_GATHER_PRIV_H
 
@@ -27,5 +27,8 @@ struct users {
 
 /* Fills in PFs, bridges and devices. */
 int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, struct err *e);
+
+/* Fills in the files that the domain, whose live XML is known, needs. */
+int gather_files(struct domain_fact *f, struct err *e);
 
 #endif

@@ -41,8 +41,8 @@ static int look_whether_unplug_is_over(void *arg, struct err *e)
 	struct unplug *x = arg;
 	bool attached;
 
-	if (primary_is_attached(x->end, x->i, &attached, e) < 0)
-		return -1;
+	if (virt_ensure(x->end->virt, e) < 0 || primary_is_attached(x->end, x->i, &attached, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? -1 : 0; /* libvirt may be starting anew */
 	if (!attached)
 		x->end->pairs[x->i].unplug_asked = 0;
 	return !attached || clock_ms() >= x->asked + PRIMARY_UNPLUG_GRACE_MS;
@@ -70,6 +70,18 @@ static int ask_to_attach(struct end *end, size_t i, struct err *e)
 	return virt_device_attach(d, p->primary_xml, e);
 }
 
+/* Where the VF gets nothing while the uplink's entry stands. */
+static bool yields_first(const struct end *end, size_t i)
+{
+	return nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+}
+
+/* From here on the guest has no path there until its driver has the VF. */
+static int yield_to_vf(struct end *end, size_t i, struct err *e)
+{
+	return yields_first(end, i) ? uplink_entry_yield(end, i, e) : 0;
+}
+
 /* What the domain has now; libvirt may just be starting anew. */
 struct look {
 	struct end *end;
@@ -81,8 +93,25 @@ static int look_again(void *arg, struct err *e)
 {
 	struct look *x = arg;
 
-	return virt_ensure(x->end->virt, e) == 0 &&
-	       primary_find(x->end, x->i, &x->alias, &x->vf, e) == 0;
+	if (virt_ensure(x->end->virt, e) == 0 &&
+		primary_find(x->end, x->i, &x->alias, &x->vf, e) == 0)
+		return 1;
+	return e->kind == ERR_NOT_FOUND ? -1 : 0; /* the guest is gone, or nobody could say */
+}
+
+/* Not being able to ask is no evidence. *ret_alias, *ret_vf: as of primary_find. */
+static int find_patiently(struct end *end, size_t i, char **ret_alias, char **ret_vf, struct err *e)
+{
+	struct look x = { .end = end, .i = i };
+	int r = look_again(&x, e);
+
+	if (r == 0)
+		r = cancel_wait(end->cancel, LOOK_AGAIN_MS, POLL_MS, "libvirt", look_again, &x, e);
+	if (r < 0)
+		return -1;
+	*ret_alias = x.alias;
+	*ret_vf = x.vf;
+	return 0;
 }
 
 /*
@@ -92,24 +121,24 @@ static int look_again(void *arg, struct err *e)
 static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	struct look x = { .end = end, .i = i };
 	bool failed = ask_to_attach(end, i, e) < 0;
 	struct err now;
 
-	if (look_again(&x, &now) != 1 && cancel_wait(end->cancel, LOOK_AGAIN_MS, POLL_MS, "libvirt",
-						 look_again, &x, &now) < 0) {
+	/* Where libvirt hangs it may be long until it can be asked: the standby carries the guest. */
+	if (failed && yields_first(end, i))
+		uplink_entry_set(end, i, &now);
+	if (find_patiently(end, i, ret_alias, ret_vf, &now) < 0) {
 		if (!failed)
 			*e = now;
 		return -1;
 	}
-	*ret_alias = x.alias;
-	*ret_vf = x.vf;
-	if (x.alias) {
-		if (failed)
-			log_warn("%s: VF %s is attached, although that failed: %s", end->order.name,
-				x.vf, e->msg);
-		return 0;
+	if (*ret_alias && failed) {
+		log_warn("%s: VF %s is attached, although that failed: %s", end->order.name,
+			*ret_vf, e->msg);
+		return yield_to_vf(end, i, e);
 	}
+	if (*ret_alias)
+		return 0;
 	if (!form_by_name(p->form)->libvirt_sets_mac && pair_vf_clear_mac(end, i, &now) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name, p->vf, now.msg);
 	return failed ? -1
@@ -166,9 +195,9 @@ static int attach_and_verify(struct end *end, size_t i, bool *ret_had, struct er
 			attr_before_attach(end, i);
 		end->pairs[i].given = true;
 		end_note_state_of_need(end, i, e);
-		if (attach(end, i, &alias, &vf, e) < 0)
-			return -1;
 	}
+	if (yield_to_vf(end, i, e) < 0 || (!alias && attach(end, i, &alias, &vf, e) < 0))
+		return -1;
 	if (accept_vf(end, i, vf, *ret_had, e) < 0)
 		return -1;
 	attr_after_attach(end, i);
@@ -182,7 +211,7 @@ static void take_back(struct end *end, size_t i)
 	CLEANUP_FREE char *vf = NULL;
 	struct err e;
 
-	if (primary_find(end, i, &alias, &vf, &e) < 0 || !alias)
+	if (find_patiently(end, i, &alias, &vf, &e) < 0 || !alias)
 		return;
 	if (primary_detach_alias(end, i, alias, TAKE_BACK_MS, &e) < 0 ||
 		pair_vf_clear_mac(end, i, &e) < 0)
@@ -214,11 +243,12 @@ static int let_vf_hear(struct end *end, size_t i, struct err *e)
 /* An unplug under way can end at any time, without a word from the guest. */
 static int still_attached(struct end *end, size_t i, struct err *e)
 {
-	bool attached;
+	CLEANUP_FREE char *alias = NULL;
+	CLEANUP_FREE char *vf = NULL;
 
-	if (primary_is_attached(end, i, &attached, e) < 0)
+	if (find_patiently(end, i, &alias, &vf, e) < 0)
 		return -1;
-	return attached ? 0 : err_set(e, "the VF left the guest again");
+	return alias ? 0 : err_set(e, "the VF left the guest again");
 }
 
 /* One try to give a VF. */
@@ -244,8 +274,7 @@ static int see_it_used(struct end *end, size_t i, struct giving *g, struct err *
 {
 	g->driven = proof_wait_for_driver(end, i, e) == 0;
 	if (!g->driven) {
-		g->cost = e->kind == ERR_TIMEOUT &&
-			  nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+		g->cost = e->kind == ERR_TIMEOUT && yields_first(end, i);
 		return -1;
 	}
 	if (let_vf_hear(end, i, e) < 0)
@@ -259,6 +288,8 @@ static int see_it_used(struct end *end, size_t i, struct giving *g, struct err *
 static int attach_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (attach_and_verify(end, i, &g->had, e) < 0) {
+		if (!g->had && yields_first(end, i))
+			end->pairs[i].vf_failed_at = clock_ms();
 		leave_vf_as_found(end, i);
 		return -1;
 	}
@@ -287,15 +318,12 @@ static int check_not_lent(struct end *end, size_t i, struct err *e)
 	return attached ? 0 : pair_vf_check_address_unused(end, p->vf, e);
 }
 
-static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct err *e)
+static int attach_what_is_ours(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (check_not_lent(end, i, e) < 0) {
 		leave_vf_as_found(end, i);
 		return -1;
 	}
-	if (nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST &&
-		uplink_entry_yield(end, i, e) < 0)
-		return -1;
 	end->pairs[i].primary_missing = true;
 	return attach_and_prove(end, i, g, e);
 }
@@ -304,14 +332,10 @@ static int yield_and_prove(struct end *end, size_t i, struct giving *g, struct e
 static void put_standby_back(struct end *end, size_t i, const struct giving *g, struct err *e)
 {
 	struct err now;
-	bool failed;
 
 	if (is_guests_own(end, i, g) && g->driven && still_attached(end, i, &now) == 0)
 		return;
-	/* First what needs no libvirt, and each whatever becomes of the other. */
-	failed = uplink_entry_set(end, i, &now) < 0;
-	failed = standby_path_up(end, i, &now) < 0 || failed;
-	if (failed)
+	if (standby_path_up(end, i, &now) < 0)
 		err_prefix(e, "the standby's path could not be put back either (%s)", now.msg);
 }
 
@@ -328,7 +352,7 @@ static int give_or_put_back(struct end *end, size_t i, struct giving *g, struct 
 {
 	struct err now;
 
-	if (yield_and_prove(end, i, g, e) < 0) {
+	if (attach_what_is_ours(end, i, g, e) < 0) {
 		put_standby_back(end, i, g, e);
 		hint_at_qemu(end, i, g, e);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);

@@ -6,7 +6,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { DESTINATION_GRACE_MS = 5000 };
+enum { DESTINATION_GRACE_MS = 5000, LEAVE_LIMIT_MS = 15000 };
 
 static int64_t limit_of(const struct sides *s, const struct step *step)
 {
@@ -15,6 +15,9 @@ static int64_t limit_of(const struct sides *s, const struct step *step)
 	/* An agent stops at that limit by itself, unless its libvirt does not answer. */
 	if (str_equal(step->name, step_migrate))
 		return move_ms ? move_ms + driver_request_ms(s->d) : MOVE_LIMIT_MS;
+	/* The guest waits for its VF on the other host meanwhile. */
+	if (str_equal(step->name, step_leave_source))
+		return LEAVE_LIMIT_MS;
 	return driver_step_ms(s->d, s->order[DESTINATION]->n_pairs);
 }
 
@@ -36,7 +39,7 @@ static bool is_stopped(const struct sides *s)
 static void start(struct sides *s, const struct step *step, int side, struct call *call)
 {
 	s->d->ready = false;
-	call_start(call, s->ends[side], "apply", step_args(step), limit_of(s, step));
+	call_start(call, s->agents[side], "apply", step_args(step), limit_of(s, step));
 	s->d->under_way[side] = call;
 	/* A signal may have come just before there was something to cancel. */
 	if (is_stopped(s))
@@ -133,19 +136,23 @@ static int begin_there(struct sides *s, const struct step *step, struct call *ds
 	return 0;
 }
 
-static void follow_here(struct sides *s, const struct step *step, struct call *src,
+/* Whether the destination is why the source did not do it. */
+static bool follow_here(struct sides *s, const struct step *step, struct call *src,
 	struct call *dst)
 {
 	struct call *both[] = { dst, src };
+	bool stopped;
 
 	start(s, step, SOURCE, src);
 	call_wait_any(&s->d->group, both, ARRAY_SIZE(both));
 	/* A destination that cannot do its part (or is gone) stops the source. */
-	if (!src->done && dst->failed)
+	stopped = !src->done && dst->failed;
+	if (stopped)
 		call_cancel(src);
 	call_wait(&s->d->group, both, ARRAY_SIZE(both), &src->done);
 	s->d->under_way[SOURCE] = NULL;
 	end_waiting(s, dst, src->failed);
+	return stopped && src->failed;
 }
 
 static int apply_both(struct sides *s, const struct step *step, struct err *e)
@@ -160,7 +167,8 @@ static int apply_both(struct sides *s, const struct step *step, struct err *e)
 	s->d->under_way[DESTINATION] = NULL;
 	if (begun < 0)
 		return -1;
-	follow_here(s, step, &src, &dst);
+	if (follow_here(s, step, &src, &dst))
+		return result_of(&dst, e);
 	if (result_of(&src, e) < 0)
 		return -1;
 	s->not_ready = result_of(&dst, &dst_err) < 0;
@@ -195,10 +203,15 @@ bool halves_can_undo(const struct sides *s, const struct step *step, int side)
 static int undo_once(struct sides *s, const struct step *step, int side, bool guest_gone,
 	struct err *e)
 {
-	json_t *args = step_args(step);
+	json_t *args = step_args(step), *reply = NULL;
+	int r;
 
 	json_object_set_new(args, "guest_gone", json_boolean(guest_gone));
-	return call_once(&s->d->group, s->ends[side], "undo", args, limit_of(s, step), NULL, e);
+	r = call_once(&s->d->group, s->agents[side], "undo", args, limit_of(s, step), &reply, e);
+	if (r == 0 && json_is_true(json_object_get(reply, "put_off")))
+		r = UNDO_PUT_OFF;
+	json_decref(reply);
+	return r;
 }
 
 int halves_undo(struct sides *s, const struct step *step, int side, bool guest_gone, struct err *e)
@@ -206,7 +219,7 @@ int halves_undo(struct sides *s, const struct step *step, int side, bool guest_g
 	struct err ignored;
 	int got = undo_once(s, step, side, guest_gone, e);
 
-	if (got == 0 || e->kind != ERR_LOST || sides_revive(s, side, &ignored) < 0)
+	if (got >= 0 || e->kind != ERR_LOST || sides_revive(s, side, &ignored) < 0)
 		return got;
 	return s->opened[side] ? undo_once(s, step, side, guest_gone, e) : 0;
 }

@@ -19,7 +19,8 @@ bool halves_can_undo(const struct sides *s, const struct step *step, int side);
 
 /*
  * Undoes one host's half. GUEST_GONE: nothing is done for the guest any more. 0 as well when
- * the agent was lost and has undone everything by itself.
+ * the agent was lost and has undone everything by itself; UNDO_PUT_OFF when something of it stays
+ * for now.
  */
 int halves_undo(struct sides *s, const struct step *step, int side, bool guest_gone, struct err *e);
 

@@ -80,6 +80,7 @@ int domain_migrate(struct end *end, struct err *e)
 		.client_driven = o->client_driven,
 		.undefine_source = o->undefine_source,
 		.auto_converge = o->auto_converge,
+		.unsafe = o->unsafe,
 		.tls = o->tls,
 		.compressed = o->compressed,
 		.copy_storage_all = o->copy_storage_all,

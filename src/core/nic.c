@@ -83,10 +83,28 @@ bool nic_leaks_filters(const char *pf_driver)
 	return nic && nic->leaks_filters;
 }
 
-/* IGBVF_MAX_MAC_FILTERS in drivers/net/ethernet/intel/igbvf/igbvf.h (Linux 6.12). */
-int nic_filter_limit(const char *driver)
+/*
+ * IGBVF_MAX_MAC_FILTERS in drivers/net/ethernet/intel/igbvf/igbvf.h (Linux 6.12). The others as the authors
+ * of sriov-mac-sync found (docs/driver-limits.md there): a bnx2x VF never programs its list, qede's
+ * PF takes none of a VF's that is not trusted, and bnxt_en programs none at all beyond its third.
+ */
+static const struct {
+	const char *driver;
+	int limit;
+	bool of_untrusted; /* only then */
+} limits[] = {
+	{ "igbvf", 3, false },
+	{ "bnx2x", 0, false },
+	{ "qede", 0, true },
+	{ "bnxt_en", 3, true },
+};
+
+int nic_filter_limit(const char *driver, bool is_vf, bool is_trusted)
 {
-	return driver && str_equal(driver, "igbvf") ? 3 : -1;
+	for (size_t i = 0; is_vf && i < ARRAY_SIZE(limits); i++)
+		if (str_equal(driver, limits[i].driver) && !(limits[i].of_untrusted && is_trusted))
+			return limits[i].limit;
+	return -1;
 }
 
 const char *nic_rule_name(enum nic_rule rule)

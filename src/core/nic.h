@@ -27,7 +27,7 @@ _Bool nic_leaks_filters(const char *pf_driver);
  * How many MACs besides its own an uplink takes, by its own driver (not the PF's), before it drops
  * frames without a word; -1: not known, or it does not.
  */
-int nic_filter_limit(const char *driver);
+int nic_filter_limit(const char *driver, _Bool is_vf, _Bool is_trusted);
 
 const char *nic_rule_name(enum nic_rule rule);
 enum nic_rule nic_rule_from_name(const char *name); /* unknown: NIC_DROP_FIRST */

@@ -53,6 +53,8 @@ const struct option_desc option_table[] = {
 		"copy disks that are not shared", NULL },
 	{ "copy-storage-inc", 0, OPTION_FLAG, OPT(copy_storage_inc), "migration", NULL,
 		"copy only the top layer of such disks", NULL },
+	{ "unsafe", 0, OPTION_FLAG, OPT(unsafe), "migration", NULL,
+		"migrate although libvirt thinks that disks could be damaged", NULL },
 	{ "migrate-uri", 0, OPTION_TEXT, OPT(migrate_uri), "migration", "URI",
 		"where the destination's QEMU listens", NULL },
 	{ "timeout", 0, OPTION_SECONDS, OPT(timeout_ms), "migration", "SECONDS",

@@ -27,7 +27,7 @@ struct options {
 
 	/* how to migrate */
 	int64_t unplug; /* enum unplug_by */
-	bool client_driven, undefine_source, auto_converge, tls, compressed;
+	bool client_driven, undefine_source, auto_converge, tls, compressed, unsafe;
 	bool copy_storage_all, copy_storage_inc, strict;
 	int64_t parallel, bandwidth, reattach_retries;
 	int64_t timeout_ms; /* 0: none */

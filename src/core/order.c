@@ -52,6 +52,7 @@ static const struct field migration_order_fields[] = {
 	RECORD_BOOL(migration_order, client_driven),
 	RECORD_BOOL(migration_order, undefine_source),
 	RECORD_BOOL(migration_order, auto_converge),
+	RECORD_BOOL(migration_order, unsafe),
 	RECORD_BOOL(migration_order, tls),
 	RECORD_BOOL(migration_order, compressed),
 	RECORD_BOOL(migration_order, copy_storage_all),

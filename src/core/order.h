@@ -47,7 +47,7 @@ struct pair_order {
 struct migration_order {
 	char *dest_uri, *migrate_uri;
 	char *persist_xml; /* NULL: the domain is transient */
-	bool client_driven, undefine_source, auto_converge, tls, compressed;
+	bool client_driven, undefine_source, auto_converge, tls, compressed, unsafe;
 	bool copy_storage_all, copy_storage_inc;
 	int64_t parallel, bandwidth;
 	int64_t timeout_ms; /* 0: none */

@@ -300,6 +300,7 @@ static void fill_migration(struct migration_order *m, const struct plan_request 
 	m->client_driven = o->client_driven;
 	m->undefine_source = o->undefine_source;
 	m->auto_converge = o->auto_converge;
+	m->unsafe = o->unsafe;
 	m->tls = o->tls;
 	m->compressed = o->compressed;
 	m->copy_storage_all = o->copy_storage_all;

@@ -44,7 +44,7 @@ static enum peer is_peer_of(struct driver *d, struct client *client, const json_
 static bool is_about(const json_t *journal, const char *domain)
 {
 	return str_equal(json_string_value(json_object_get(journal, "name")), domain) ||
-	       str_equal(json_string_value(json_object_get(journal, "uuid")), domain);
+	       str_is_same_uuid(json_string_value(json_object_get(journal, "uuid")), domain);
 }
 
 static json_t *with_text(const char *key, const char *value)
@@ -136,8 +136,8 @@ static void recover_domain(struct driver *d, struct client *client, struct clien
 		return;
 	d->rolling_back = true; /* a signal does not stop it half-way */
 	by.may_arrive = by.may_arrive && !peer;
-	sides.ends[here] = client;
-	sides.ends[1 - here] = peer;
+	sides.agents[here] = client;
+	sides.agents[1 - here] = peer;
 	v = decide(&by, view);
 	if (!d->options->dry_run) {
 		act(d, client, v, name, journal, ret);

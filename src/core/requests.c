@@ -10,6 +10,7 @@
 #include "agent/lock.h"
 #include "agent/wire.h"
 #include "core/act.h"
+#include "core/apply.h"
 #include "core/alone.h"
 #include "core/facts.h"
 #include "core/gather.h"
@@ -109,6 +110,20 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return r;
 }
 
+/* For each path whether there is nothing by that name. */
+static json_t *missing_files(const json_t *paths)
+{
+	json_t *missing = json_array();
+	const json_t *path;
+	size_t i;
+
+	json_array_foreach(paths, i, path) {
+		json_array_append_new(missing,
+			json_boolean(gather_file_is_missing(json_string_value(path))));
+	}
+	return missing;
+}
+
 static int op_fit(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct virt_cpu cpu = {
@@ -129,6 +144,7 @@ static int op_fit(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	*ret = json_object();
 	json_object_set_new(*ret, "fit", json_integer(fit));
 	json_object_set_new(*ret, "reason", json_text(reason));
+	json_object_set_new(*ret, "missing", missing_files(json_object_get(args, "files")));
 	return 0;
 }
 
@@ -185,8 +201,15 @@ static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	const struct step *step = step_of(args, e);
 	struct agent *a = ctx;
 
+	int r;
+
 	a->end.guest_gone = json_is_true(json_object_get(args, "guest_gone"));
-	return step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
+	r = step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
+	if (r < 0)
+		return -1;
+	*ret = json_object();
+	json_object_set_new(*ret, "put_off", json_boolean(r == UNDO_PUT_OFF));
+	return 0;
 }
 
 static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct err *e)
@@ -217,34 +240,21 @@ static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static int op_carry(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
-	struct err now;
-	int r = 0;
 
-	if (need_order(a, e) < 0)
-		return -1;
-	for (size_t i = 0; i < a->end.order.n_pairs; i++) {
-		if (standby_path_up(&a->end, i, &now) == 0)
-			continue;
-		if (r == 0)
-			*e = now;
-		r = -1;
-	}
-	return r;
+	return need_order(a, e) < 0 ? -1 : standby_carry_all(&a->end, false, e);
 }
 
 static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
-	struct virt_completed figures;
 	struct agent *a = ctx;
+	int64_t downtime_ms;
 
 	if (need_order(a, e) < 0 || end_domain(&a->end, &d, e) < 0 ||
-		virt_completed_get(d, &figures, e) < 0)
+		virt_downtime_get(d, &downtime_ms, e) < 0)
 		return -1;
 	*ret = json_object();
-	json_object_set_new(*ret, "total_ms", json_integer(figures.total_ms));
-	json_object_set_new(*ret, "downtime_ms", json_integer(figures.downtime_ms));
-	json_object_set_new(*ret, "downtime_net_ms", json_integer(figures.downtime_net_ms));
+	json_object_set_new(*ret, "downtime_net_ms", json_integer(downtime_ms));
 	return 0;
 }
 

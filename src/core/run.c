@@ -49,7 +49,7 @@ static const struct parties *parties(struct run *r)
 	const struct sides *s = &r->sides;
 
 	r->parties = (struct parties){ .domain = r->plan->destination.name,
-		.source = s->ends[SOURCE] ? sides_host(s, SOURCE) : NULL,
+		.source = s->agents[SOURCE] ? sides_host(s, SOURCE) : NULL,
 		.destination = sides_host(s, DESTINATION) };
 	return &r->parties;
 }
@@ -62,7 +62,7 @@ static size_t place_of(const char *step)
 /* A request to the destination that takes no arguments; *RET (may be NULL): its answer. */
 static int ask_destination(struct run *r, const char *what, json_t **ret, struct err *e)
 {
-	return call_once(&driver(r)->group, r->sides.ends[DESTINATION], what, NULL,
+	return call_once(&driver(r)->group, r->sides.agents[DESTINATION], what, NULL,
 		driver_request_ms(driver(r)), ret, e);
 }
 
@@ -87,10 +87,14 @@ static void undo_half(struct run *r, const struct step *step, int side)
 {
 	int64_t start = clock_ms();
 	struct err e;
+	int got;
 
 	if (!halves_can_undo(&r->sides, step, side))
 		return;
-	if (halves_undo(&r->sides, step, side, r->guest_gone, &e) == 0) {
+	got = halves_undo(&r->sides, step, side, r->guest_gone, &e);
+	if (got == UNDO_PUT_OFF)
+		return;
+	if (got == 0) {
 		report_step(driver(r)->report, sides_host(&r->sides, side), step->name, step->title,
 			clock_ms() - start, true);
 		return;
@@ -238,10 +242,10 @@ static size_t describe_pairs(struct run *r)
 		n += !json_is_true(json_object_get(pair, "proved"));
 		if (json_is_true(json_object_get(pair, "cut_off")))
 			err_set(&r->forward_err,
-				"the NIC of %s does not take %s on the uplink, and the guest has no VF "
+				"nothing for %s comes in by the uplink of %s, and the guest has no VF "
 				"for it: it is cut off",
-				sides_host(&r->sides, DESTINATION),
-				json_string_value(json_object_get(pair, "mac")));
+				json_string_value(json_object_get(pair, "mac")),
+				sides_host(&r->sides, DESTINATION));
 	}
 	return n;
 }
@@ -434,7 +438,7 @@ static bool guest_has_ended(struct run *r, int side)
 {
 	struct settle_view view;
 
-	driver_look(driver(r), r->sides.ends[side], r->sides.order[side]->uuid, &view);
+	driver_look(driver(r), r->sides.agents[side], r->sides.order[side]->uuid, &view);
 	return view.reachable && !virt_state_is_active(view.state);
 }
 
@@ -506,7 +510,7 @@ static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
 
 void run_migration(struct driver *d, const struct plan *p, struct outcome *ret)
 {
-	struct run r = { .sides = { .d = d, .ends = { d->here, d->there } },
+	struct run r = { .sides = { .d = d, .agents = { d->here, d->there } },
 		.plan = p,
 		.out = ret };
 
@@ -532,7 +536,7 @@ static void reattach_opened(struct run *r, int64_t start)
 void run_reattach(struct driver *d, const struct plan *p, struct client *client,
 	struct outcome *ret)
 {
-	struct run r = { .sides = { .d = d, .ends = { NULL, client } }, .plan = p, .out = ret };
+	struct run r = { .sides = { .d = d, .agents = { NULL, client } }, .plan = p, .out = ret };
 
 	run(&r, reattach_opened);
 }

@@ -6,22 +6,22 @@
 
 const char *sides_host(const struct sides *s, int side)
 {
-	return client_label(s->ends[side]);
+	return client_label(s->agents[side]);
 }
 
 bool sides_have_part(const struct sides *s, const struct step *step, int side)
 {
-	return s->ends[side] && step_concerns(step, s->order[side], side == SOURCE);
+	return s->agents[side] && step_concerns(step, s->order[side], side == SOURCE);
 }
 
 int sides_open(struct sides *s, int side, struct err *e)
 {
 	json_t *order;
 
-	if (!s->ends[side])
+	if (!s->agents[side])
 		return 0;
 	order = record_encode(&order_record, s->order[side]);
-	if (call_once(&s->d->group, s->ends[side], "open", order, driver_request_ms(s->d), NULL,
+	if (call_once(&s->d->group, s->agents[side], "open", order, driver_request_ms(s->d), NULL,
 		    e) < 0)
 		return -1;
 	s->ordered[side] = s->opened[side] = true;
@@ -34,21 +34,21 @@ static int reopen(struct sides *s, int side, struct err *e)
 
 	json_object_set_new(args, "uuid", json_text(s->order[side]->uuid));
 	json_object_set_new(args, "owner", json_text(s->d->owner));
-	return call_once(&s->d->group, s->ends[side], "reopen", args, driver_request_ms(s->d), NULL,
-		e);
+	return call_once(&s->d->group, s->agents[side], "reopen", args, driver_request_ms(s->d),
+		NULL, e);
 }
 
 int sides_revive(struct sides *s, int side, struct err *e)
 {
-	struct client **client = s->ends[side] == s->d->here ? &s->d->here : &s->d->there;
+	struct client **client = s->agents[side] == s->d->here ? &s->d->here : &s->d->there;
 	int got;
 
-	if (!s->ends[side] || !client_is_lost(s->ends[side]))
+	if (!s->agents[side] || !client_is_lost(s->agents[side]))
 		return 0;
 	s->opened[side] = false;
 	log_debug("%s: the agent was lost, starting another", sides_host(s, side));
 	got = driver_reconnect(s->d, client, e);
-	s->ends[side] = *client;
+	s->agents[side] = *client;
 	if (got < 0 || !s->ordered[side])
 		return got;
 	if (reopen(s, side, e) == 0) {
@@ -59,7 +59,7 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	}
 	if (e->kind == ERR_NOT_FOUND)
 		return 0;
-	client_give_up(s->ends[side]); /* still lost, as far as this run is concerned */
+	client_give_up(s->agents[side]); /* still lost, as far as this run is concerned */
 	return -1;
 }
 
@@ -90,7 +90,7 @@ int sides_act(struct sides *s, int side, const char *what, struct err *e)
 	json_t *args = json_object();
 
 	json_object_set_new(args, "what", json_string(what));
-	return call_once(&s->d->group, s->ends[side], "act", args, driver_request_ms(s->d), NULL,
+	return call_once(&s->d->group, s->agents[side], "act", args, driver_request_ms(s->d), NULL,
 		e);
 }
 
@@ -99,14 +99,14 @@ int sides_settle(struct sides *s, int side, enum settle_verdict v, struct err *e
 	json_t *args = json_object();
 
 	json_object_set_new(args, "verdict", json_string(settle_verdict_name(v)));
-	return call_once(&s->d->group, s->ends[side], "settle", args,
+	return call_once(&s->d->group, s->agents[side], "settle", args,
 		driver_step_ms(s->d, s->order[side]->n_pairs), NULL, e);
 }
 
 static void close_one(struct sides *s, int side)
 {
 	if (s->opened[side])
-		driver_close_order(s->d, s->ends[side], !s->unsettled[side]);
+		driver_close_order(s->d, s->agents[side], !s->unsettled[side]);
 	s->opened[side] = false;
 }
 
@@ -118,7 +118,7 @@ void sides_close(struct sides *s)
 		struct err e;
 
 		close_one(s, side);
-		if (open && client_is_lost(s->ends[side]) && sides_revive(s, side, &e) == 0)
+		if (open && client_is_lost(s->agents[side]) && sides_revive(s, side, &e) == 0)
 			close_one(s, side);
 	}
 }

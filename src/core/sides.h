@@ -18,7 +18,7 @@ enum { SOURCE, DESTINATION };
 struct sides {
 	struct driver *d;             /* borrowed */
 	const struct order *order[2]; /* borrowed; by SOURCE, DESTINATION */
-	struct client *ends[2];       /* borrowed; NULL: has no part */
+	struct client *agents[2];     /* borrowed; NULL: has no part */
 	bool ordered[2];              /* an agent there has been given the order … */
 	bool opened[2];               /* … and the present one carries it out */
 	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */

@@ -3,6 +3,7 @@
 
 #include "core/tap.h"
 #include "core/uplink.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "xml/pair.h"
 #include "xml/rewrite.h"
@@ -55,7 +56,37 @@ int standby_link_rest(struct end *end, size_t i, struct err *e)
 
 int standby_path_up(struct end *end, size_t i, struct err *e)
 {
-	if (standby_link_up(end, i, e) < 0 || tap_entry_set(end, i, e) < 0)
-		return -1;
-	return uplink_entry_set(end, i, e);
+	/* First what needs no libvirt. */
+	static int (*const parts[])(struct end *, size_t, struct err *) = { uplink_entry_set,
+		tap_entry_set, standby_link_up };
+	int r = 0;
+
+	for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
+		struct err now;
+
+		if (parts[k](end, i, &now) == 0)
+			continue;
+		if (r == 0)
+			*e = now;
+		r = -1;
+	}
+	return r;
+}
+
+int standby_carry_all(struct end *end, bool only_missing, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		struct err now;
+
+		if ((only_missing && !end->pairs[i].primary_missing) ||
+			standby_path_up(end, i, &now) == 0)
+			continue;
+		log_warn("%s: the standby's path is not whole: %s", end->order.name, now.msg);
+		if (r == 0)
+			*e = now;
+		r = -1;
+	}
+	return r;
 }

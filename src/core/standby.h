@@ -13,7 +13,9 @@ int standby_link_up(struct end *end, size_t i, struct err *e);
 /* As it rests: only ever called once the primary is proved. */
 int standby_link_rest(struct end *end, size_t i, struct err *e);
 
-/* All three: whatever comes next, the standby carries the guest. */
+/* All three, each whatever becomes of the others: whatever comes next, the standby carries the guest. */
 int standby_path_up(struct end *end, size_t i, struct err *e);
+/* The same for every pair, or for those that have no proved VF; what fails is logged as well. */
+int standby_carry_all(struct end *end, bool only_missing, struct err *e);
 
 #endif

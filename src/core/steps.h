@@ -53,10 +53,4 @@ bool step_concerns(const struct step *step, const struct order *o, bool is_sourc
 /* Whether a reattach takes it: the VF is reserved, and then all that stands behind the move is done. */
 bool step_is_of_reattach(const struct step *step);
 
-/* Carries out this end's half. Forward steps go on with the other pairs after a failure; the
- * pairs that failed are listed in *ret_failed (new array, never NULL on success). */
-int step_apply(struct end *end, const struct step *step, json_t **ret_failed, struct err *e);
-/* Undoes what this end began of the step. */
-int step_undo(struct end *end, const struct step *step, struct err *e);
-
 #endif

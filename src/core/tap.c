@@ -95,7 +95,7 @@ static int verify_tap_entry(struct end *end, const struct mac *mac, const struct
 {
 	CLEANUP_FDB struct fdb_list now = { 0 };
 
-	if (fdb_find(end->nl, mac, &now, e) < 0)
+	if (fdb_find_on(end->nl, tap->ifindex, mac, &now, e) < 0)
 		return -1;
 	for (size_t v = 0; v < vlans->n; v++) {
 		bool found = false;
@@ -157,7 +157,7 @@ static int delete_tap_entries(struct end *end, const struct mac *mac, const stru
 	CLEANUP_FDB struct fdb_list found = { 0 };
 	int r = 0;
 
-	if (fdb_find(end->nl, mac, &found, e) < 0)
+	if (fdb_find_on(end->nl, tap->ifindex, mac, &found, e) < 0)
 		return -1;
 	for (size_t k = 0; k < found.n && r == 0; k++)
 		if (found.v[k].bridge && found.v[k].port == tap->ifindex &&
@@ -171,7 +171,7 @@ static int verify_tap_entry_gone(struct end *end, const struct mac *mac, const s
 {
 	CLEANUP_FDB struct fdb_list now = { 0 };
 
-	if (fdb_find(end->nl, mac, &now, e) < 0)
+	if (fdb_find_on(end->nl, tap->ifindex, mac, &now, e) < 0)
 		return -1;
 	for (size_t k = 0; k < now.n; k++)
 		if (now.v[k].bridge && now.v[k].port == tap->ifindex && now.v[k].sticky)

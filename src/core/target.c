@@ -75,6 +75,11 @@ static int fill_ssh(struct target *t, const char *destination, const char *port,
 	add_arg(t, str_printf("-oConnectTimeout=%" PRId64, (o->connect_ms + 999) / 1000));
 	add_arg(t, str_dup("-oServerAliveInterval=2"));
 	add_arg(t, str_dup("-oServerAliveCountMax=5"));
+	/* A connection of its own, whose end is seen, for nothing but the agent. */
+	add_arg(t, str_dup("-oControlMaster=no"));
+	add_arg(t, str_dup("-oControlPath=none"));
+	add_arg(t, str_dup("-oClearAllForwardings=yes"));
+	add_arg(t, str_dup("-oRemoteCommand=none"));
 	add_arg(t, str_dup("-T"));
 	if (port)
 		add_arg(t, str_printf("-p%s", port));

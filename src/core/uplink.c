@@ -8,14 +8,18 @@
 #include "net/kmsg.h"
 #include "net/link.h"
 #include "net/pci.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/str.h"
+
+enum { LATE_ANSWER_MS = 2500, LATE_ANSWER_POLL_MS = 100 };
 
 static int has_self_entry(struct end *end, const struct mac *mac, int dev, bool *ret, struct err *e)
 {
 	CLEANUP_FDB struct fdb_list found = { 0 };
 
-	if (fdb_find(end->nl, mac, &found, e) < 0)
+	if (fdb_find_on(end->nl, dev, mac, &found, e) < 0)
 		return -1;
 	*ret = false;
 	for (size_t k = 0; k < found.n; k++)
@@ -63,10 +67,19 @@ static int verify_macvtap(struct end *end, size_t i, struct err *e)
 				 p->mac);
 }
 
-/* Where the second one to ask for a MAC gets nothing, a macvtap that rests up has to ask anew. */
+/*
+ * Where the second one to ask for a MAC gets nothing, who has asked before the VF let go of it (a macvtap
+ * that rests up, a bridge with an entry of its own, an administrator) has to ask anew, once.
+ */
+static bool has_to_ask_anew(const struct end *end, size_t i)
+{
+	return nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST &&
+	       !end->pairs[i].asked;
+}
+
 static int raise_macvtap(struct end *end, size_t i, struct err *e)
 {
-	bool ask_anew = nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
+	bool ask_anew = has_to_ask_anew(end, i);
 	struct link tap;
 
 	if (tap_find(end, i, &tap, e) < 0)
@@ -75,6 +88,7 @@ static int raise_macvtap(struct end *end, size_t i, struct err *e)
 		return -1;
 	if ((!tap.up || ask_anew) && link_set_up(end->nl, tap.name, true, e) < 0)
 		return -1;
+	end->pairs[i].asked = true;
 	return verify_macvtap(end, i, e);
 }
 
@@ -89,82 +103,152 @@ static int set_macvtap(struct end *end, size_t i, bool up, struct err *e)
 	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
 }
 
+/* iavf asks its PF by itself, some time later (iavf_set_rx_mode only makes a note of it). */
+static bool is_asked_later(const struct pair_order *p)
+{
+	char text[PCI_TEXT_SIZE], driver[32] = "";
+	struct pci_address address;
+	struct err ignored;
+
+	if (pci_of_netdev(p->uplink, text, &ignored) == 0 && pci_parse(text, &address) == 0)
+		pci_driver(&address, driver, sizeof(driver));
+	return str_equal(driver, "iavf");
+}
+
 /*
  * What the PF's driver has said since the mark about a filter that the pair's uplink was refused,
- * or NULL. Caller frees. Drivers that answer a VF later are not waited for.
+ * or NULL. Caller frees. WAIT: also if the answer takes a while.
  */
-static char *complaint_since(const struct pair_order *p, int mark)
+static char *complaint_since(const struct pair_order *p, int mark, bool wait)
 {
+	int64_t end = clock_ms() + (wait && is_asked_later(p) ? LATE_ANSWER_MS : 0);
 	struct kmsg_about about = { .pf = p->uplink_pf ? p->uplink_pf : p->pf,
 		.vf = (int)p->uplink_vf };
 	struct err ignored;
 
 	if (pci_of_netdev(about.pf, about.pf_address, &ignored) < 0)
 		return NULL;
-	return kmsg_find_complaint(mark, &about);
+	for (;;) {
+		char *complaint = kmsg_find_complaint(mark, &about);
+
+		if (complaint || clock_ms() >= end)
+			return complaint;
+		clock_sleep_ms(LATE_ANSWER_POLL_MS);
+	}
 }
 
-/* *RET_COMPLAINT: what the NIC's driver has against it; caller frees. */
-static int set_uplink_entry(struct end *end, size_t i, char **ret_complaint, struct err *e)
+/* Why no frame comes by the uplink, whatever is listed; NULL: nothing is known. Caller frees. */
+static char *why_closed(struct end *end, size_t i)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct link uplink, bridge = { .up = true };
+	struct err ignored;
+
+	if (link_get(end->nl, p->uplink, &uplink, &ignored) < 0)
+		return str_printf("there is no uplink %s", p->uplink);
+	if (!uplink.up || !uplink.running)
+		return str_printf("uplink %s %s", p->uplink,
+			uplink.up ? "has no carrier" : "is down");
+	if (p->bridge && link_get(end->nl, p->bridge, &bridge, &ignored) == 0 && !bridge.up)
+		return str_printf("bridge %s is down", p->bridge);
+	return NULL;
+}
+
+int uplink_check_open(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *why = why_closed(end, i);
+
+	return why ? err_set(e, "%s", why) : 0;
+}
+
+/* Adds the entry of the bridge's uplink. *RET_WHY: what the NIC's driver has against it. */
+static int add_entry(struct end *end, size_t i, const struct link *uplink, char **ret_why,
+	struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
-	CLEANUP_CLOSE int log = -1;
+	CLEANUP_CLOSE int log = kmsg_open();
+	CLEANUP_FREE char *complaint = NULL;
+	struct mac mac;
+	bool present;
+
+	if (end_pair_mac(end, i, &mac, e) < 0 ||
+		fdb_add_self(end->nl, uplink->ifindex, &mac, e) < 0)
+		return -1;
+	s->asked = true;
+	/* As long as the guest has its VF, waiting costs it nothing. */
+	complaint = complaint_since(&end->order.pairs[i], log, !s->primary_missing);
+	if (complaint)
+		*ret_why = str_printf(
+			"the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
+			uplink->name, complaint);
+	if (has_self_entry(end, &mac, uplink->ifindex, &present, e) < 0)
+		return -1;
+	return present ? 0
+		       : err_set(e, "%s does not list %s after it was added", uplink->name,
+				 end->order.pairs[i].mac);
+}
+
+static int set_entry(struct end *end, size_t i, char **ret_why, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
 	struct link uplink;
 	struct mac mac;
 	bool present;
 
-	if (tap_is_macvtap(end, i))
-		return raise_macvtap(end, i, e);
 	if (end_pair_mac(end, i, &mac, e) < 0 ||
 		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
 		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
-	/* What was refused is asked for anew: there may be room by now. */
-	if (present && s->refused && fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0)
-		return -1;
-	if (present && !s->refused) {
-		s->self_added = s->self_added || end->order.pairs[i].adopt;
+	if (!present)
+		return claim_self_entry(end, i, e) < 0 ? -1
+						       : add_entry(end, i, &uplink, ret_why, e);
+	s->self_added = s->self_added || end->order.pairs[i].adopt;
+	/* What was refused is asked for anew as well: there may be room by now. */
+	if (!s->refused && !has_to_ask_anew(end, i))
 		return 0;
-	}
-	log = kmsg_open();
-	if (claim_self_entry(end, i, e) < 0 || fdb_add_self(end->nl, uplink.ifindex, &mac, e) < 0)
+	if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0)
 		return -1;
-	*ret_complaint = complaint_since(&end->order.pairs[i], log);
-	s->refused = *ret_complaint;
-	if (s->refused && end_note_state_of_need(end, i, e) < 0)
+	return add_entry(end, i, &uplink, ret_why, e);
+}
+
+/* *RET_WHY: why the guest hears nothing all the same; caller frees. */
+static int set_uplink(struct end *end, size_t i, char **ret_why, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	bool was_refused = s->refused;
+
+	if (tap_is_macvtap(end, i) ? raise_macvtap(end, i, e) < 0
+				   : set_entry(end, i, ret_why, e) < 0)
 		return -1;
-	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
-		return -1;
-	return present ? 0
-		       : err_set(e, "%s does not list %s after it was added", uplink.name,
-				 end->order.pairs[i].mac);
+	if (!*ret_why)
+		*ret_why = why_closed(end, i);
+	s->refused = *ret_why;
+	return s->refused != was_refused ? end_note_state_of_need(end, i, e) : 0;
 }
 
 int uplink_entry_set(struct end *end, size_t i, struct err *e)
 {
-	CLEANUP_FREE char *complaint = NULL;
+	CLEANUP_FREE char *why = NULL;
 
-	if (set_uplink_entry(end, i, &complaint, e) < 0)
+	if (set_uplink(end, i, &why, e) < 0)
 		return -1;
-	if (!complaint)
+	if (!why)
 		return 0;
-	err_set(e, "the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",
-		end->order.pairs[i].uplink, complaint);
+	err_set(e, "%s", why);
 	return err_hint(e,
-		"Is the uplink's VF trusted? Are there too many guests on their standby?");
+		"Is the uplink up, and its VF trusted? Are there too many guests on their "
+		"standby?");
 }
 
 int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e)
 {
-	CLEANUP_FREE char *complaint = NULL;
+	CLEANUP_FREE char *why = NULL;
 
-	if (set_uplink_entry(end, i, &complaint, e) < 0)
+	if (set_uplink(end, i, &why, e) < 0)
 		return -1;
-	if (complaint)
-		log_warn(
-			"%s: the NIC refuses uplink %s the guest's MAC, frames for it may be lost until "
-			"it has its VF; the kernel says \"%s\"",
-			end->order.name, end->order.pairs[i].uplink, complaint);
+	if (why)
+		log_warn("%s: frames for the guest may be lost until it has its VF: %s",
+			end->order.name, why);
 	return 0;
 }
 
@@ -199,6 +283,7 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	struct link uplink;
 	struct mac mac;
 
+	s->asked = false;
 	if (tap_is_macvtap(end, i))
 		return set_macvtap(end, i, end->order.pairs[i].macvtap_was_up, e);
 	if (!s->self_added && !end->order.pairs[i].adopt)
@@ -224,11 +309,15 @@ int uplink_entry_yield(struct end *end, size_t i, struct err *e)
 	struct link uplink;
 	struct mac mac;
 
+	end->pairs[i].asked = false;
 	if (tap_is_macvtap(end, i))
 		return set_macvtap(end, i, false, e);
-	if (uplink_entry_remove(end, i, e) < 0 || end_pair_mac(end, i, &mac, e) < 0 ||
-		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
-		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+	if (uplink_entry_remove(end, i, e) < 0 || end_pair_mac(end, i, &mac, e) < 0)
+		return -1;
+	/* An uplink that is gone has nothing in the VF's way. */
+	if (link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
 		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
 		return -1;
 	return bridges ? tap_entry_remove(end, i, e) : 0;

@@ -13,12 +13,15 @@
 #include "core/end.h"
 
 /*
- * An error, too, if the kernel log tells of the PF's driver refusing it, where that is said at once;
- * the next call asks anew.
+ * An error, too, if nothing comes by it all the same: the uplink or its bridge is down, or the kernel
+ * log tells of the PF's driver refusing it, where that is said at once. The entry stands then, and the
+ * next call asks anew.
  */
 int uplink_entry_set(struct end *end, size_t i, struct err *e);
-/* The guest is on its way and nothing can be refused any more: such a refusal is a warning. */
+/* The guest is on its way and nothing can be refused any more: that is a warning. */
 int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e);
+/* An error when the uplink or its bridge is down, or gone. */
+int uplink_check_open(struct end *end, size_t i, struct err *e);
 /* The journal's part of setting it, to be done before every millisecond counts. */
 int uplink_entry_claim(struct end *end, size_t i, struct err *e);
 

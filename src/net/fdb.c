@@ -74,25 +74,36 @@ static void reset(void *arg)
 	fdb_list_free(&c->list);
 }
 
-int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct err *e)
+/*
+ * A dump without strict checking starts with an ifinfomsg (net/core/rtnetlink.c, valid_fdb_dump_legacy).
+ * The kernel goes through a bridge's whole table once for each port, but for one device only once.
+ */
+static int find(struct nl *nl, int dev, const struct mac *mac, struct fdb_list *ret, struct err *e)
 {
 	struct fdb_collect c = { .mac = mac };
-	/*
-	 * A dump without strict checking starts with an ifinfomsg (net/core/rtnetlink.c,
-	 * valid_fdb_dump_legacy); no filter is asked for, it would be ignored there.
-	 */
 	struct ifinfomsg *ifi;
 	char buf[NL_BUF_SIZE];
 	struct nlmsghdr *msg =
 		nl_message(buf, RTM_GETNEIGH, NLM_F_DUMP, sizeof(*ifi), (void **)&ifi);
 
 	ifi->ifi_family = AF_BRIDGE;
+	ifi->ifi_index = dev;
 	if (nl_dump(nl, msg, fdb_collect_entry, reset, &c, "forwarding entries", e) < 0) {
 		fdb_list_free(&c.list);
 		return -1;
 	}
 	*ret = c.list;
 	return 0;
+}
+
+int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct err *e)
+{
+	return find(nl, 0, mac, ret, e);
+}
+
+int fdb_find_on(struct nl *nl, int dev, const struct mac *mac, struct fdb_list *ret, struct err *e)
+{
+	return find(nl, dev, mac, ret, e);
 }
 
 static int change(struct nl *nl, uint16_t type, uint16_t flags, const struct fdb_entry *entry,

@@ -39,6 +39,11 @@ void fdb_list_free(struct fdb_list *l);
 
 /* Every entry for MAC (NULL: every one) on this host, on whichever port, of either sort. */
 int fdb_find(struct nl *nl, const struct mac *mac, struct fdb_list *ret, struct err *e);
+/*
+ * At least those that stand on DEV, in its own list or as a port of its bridge; much less work for the
+ * kernel where there are many ports.
+ */
+int fdb_find_on(struct nl *nl, int dev, const struct mac *mac, struct fdb_list *ret, struct err *e);
 
 /*
  * Puts a static, sticky entry for MAC on bridge port PORT, in place of whatever the bridge has

@@ -15,19 +15,25 @@ enum { RECORD_SIZE = 8192 };
 /*
  * In the words of Linux 6.12: igb_set_vf_mac_filter in igb_main.c and ixgbe_set_vf_macvlan_msg in
  * ixgbe_sriov.c (the first two), i40e_check_vf_permission in i40e_virtchnl_pf.c, and the like in
- * ice. igbvf itself names no device (igbvf_set_uni).
+ * ice (the next two).
  */
-static const char *const complaints[] = {
+static const char *const of_pf[] = {
 	"administratively denied",
 	"no space for it",
 	"add more MAC addresses",
-	"Too many unicast filters",
+	"override administratively set",
 };
 
-static bool has_complaint(const char *line)
+/* A VF's own driver: igbvf_set_uni names no device, iavf_virtchnl_completion its own. */
+static const char *const of_vf[] = {
+	"Too many unicast filters",
+	"Failed to add MAC filter",
+};
+
+static bool has_one_of(const char *line, const char *const *words, size_t n)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(complaints); i++)
-		if (strstr(line, complaints[i]))
+	for (size_t i = 0; i < n; i++)
+		if (strstr(line, words[i]))
 			return true;
 	return false;
 }
@@ -50,11 +56,10 @@ static bool is_of_vf(const char *line, int vf)
 
 bool kmsg_is_complaint(const char *line, const struct kmsg_about *about)
 {
-	if (!has_complaint(line))
-		return false;
-	if (strstr(line, complaints[ARRAY_SIZE(complaints) - 1]))
+	if (has_one_of(line, of_vf, ARRAY_SIZE(of_vf)))
 		return true;
-	return strstr(line, about->pf_address) && is_of_vf(line, about->vf);
+	return has_one_of(line, of_pf, ARRAY_SIZE(of_pf)) && strstr(line, about->pf_address) &&
+	       is_of_vf(line, about->vf);
 }
 
 int kmsg_open(void)

@@ -63,6 +63,16 @@ static void parse_bridge(const struct nlattr *data, struct link *l)
 	l->join_ms = stp ? (int64_t)delay * 2 * 10 : 0;
 }
 
+/* Told in the modes that have one only (drivers/net/bonding, bond_option_active_slave_get_ifindex). */
+static void parse_bond(const struct nlattr *data, struct link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data)
+		if (mnl_attr_get_type(a) == IFLA_BOND_ACTIVE_SLAVE)
+			l->active_port = (int)nl_attr_u32(a);
+}
+
 static void parse_info(const struct nlattr *info, struct link *l)
 {
 	const struct nlattr *data = NULL, *port = NULL, *a;
@@ -85,6 +95,8 @@ static void parse_info(const struct nlattr *info, struct link *l)
 	}
 	if (data && str_equal(l->kind, "bridge"))
 		parse_bridge(data, l);
+	if (data && str_equal(l->kind, "bond"))
+		parse_bond(data, l);
 	if (port && str_equal(l->port_kind, "bridge"))
 		parse_bridge_port(port, l);
 }

@@ -21,6 +21,7 @@ struct link {
 	uint32_t mtu;
 	int master;          /* ifindex of the bridge, bond or team above, 0 for none */
 	int lower;           /* ifindex of the device below (VLAN, macvlan), 0 for none */
+	int active_port;     /* bonds that use one port at a time: its ifindex; 0 for all others */
 	char kind[16];       /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
 	char port_kind[16];  /* what it is a port of: "bridge", "bond"; "" for none */
 	uint8_t port_state;  /* bridge ports: BR_STATE_FORWARDING (3) is the good one */

@@ -33,7 +33,7 @@ static int open_socket(int protocol, struct nl **ret, struct err *e)
 		return err_set_sys(e, errno, "netlink socket");
 	if (mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0)
 		return err_set_sys(e, errno, "netlink bind");
-	/* Only comfort (error texts, filtered dumps): older kernels refuse it. */
+	/* Only comfort (error texts): older kernels refuse it. */
 	mnl_socket_setsockopt(nl->sock, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(mnl_socket_get_fd(nl->sock), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	nl->seq = (uint32_t)time(NULL);

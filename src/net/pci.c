@@ -274,6 +274,44 @@ char *pci_group_trouble(const struct pci_address *address)
 	return why;
 }
 
+/* Nobody else can open a group that is open (drivers/vfio/group.c, vfio_group_fops_open). */
+static char *vfio_user(const char *device)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_CLOSE int fd = -1;
+	char group[32];
+
+	if (!read_link_name(device, "iommu_group", group, sizeof(group)))
+		return NULL;
+	path = str_printf("/dev/vfio/%s", group);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 && errno == EBUSY ? str_printf("a program has %s open", path) : NULL;
+}
+
+static char *vdpa_user(const char *device)
+{
+	CLEANUP_FREE char *path = str_printf(PCI_DEVICES "/%s", device);
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+	char *user = NULL;
+
+	while (dir && !user && (entry = readdir(dir)))
+		if (str_starts(entry->d_name, "vdpa"))
+			user = str_printf("it carries the vDPA device %s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	return user;
+}
+
+char *pci_hidden_user(const struct pci_address *address)
+{
+	char text[PCI_TEXT_SIZE], driver[32] = "";
+
+	pci_format(address, text);
+	read_link_name(text, "driver", driver, sizeof(driver));
+	return pci_driver_is_vfio(driver) ? vfio_user(text) : vdpa_user(text);
+}
+
 /* ---- network devices ---- */
 
 static bool read_device_name(const char *netdev, const char *name, char *ret, size_t size)
@@ -297,4 +335,12 @@ int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e)
 		return err_set_kind(e, ERR_NOT_FOUND, "%s is no PCI device", netdev);
 	pci_format(&address, ret);
 	return 0;
+}
+
+bool pci_lacks_vfs(const char *netdev)
+{
+	CLEANUP_FREE char *total = str_printf("/sys/class/net/%s/device/sriov_totalvfs", netdev);
+	CLEANUP_FREE char *first = str_printf("/sys/class/net/%s/device/virtfn0", netdev);
+
+	return access(total, F_OK) == 0 && access(first, F_OK) < 0;
 }

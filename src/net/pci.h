@@ -58,6 +58,15 @@ void pci_driver(const struct pci_address *address, char *ret, size_t size);
 char *pci_group_trouble(const struct pci_address *address);
 
 /*
+ * Which program has a function that no network device shows to be used: it is open by vfio, or a vDPA
+ * device stands on it. NULL: none. Caller frees.
+ */
+char *pci_hidden_user(const struct pci_address *address);
+
+/* Whether a network device's NIC could have VFs and has none. */
+bool pci_lacks_vfs(const char *netdev);
+
+/*
  * Whether a driver hands its device to a guest: vfio-pci, or one made for a NIC (mlx5_vfio_pci,
  * ...), which libvirt prefers where there is one (since 10.0). They all are named so.
  */

@@ -54,6 +54,29 @@ bool str_equal(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* The digits of a UUID, in small letters; false: S is none. */
+static bool uuid_digits(const char *s, char ret[33])
+{
+	size_t n = 0;
+
+	for (; s && *s; s++) {
+		if (*s == '-')
+			continue;
+		if (n == 32 || !isxdigit((unsigned char)*s))
+			return false;
+		ret[n++] = (char)tolower((unsigned char)*s);
+	}
+	ret[n] = '\0';
+	return n == 32;
+}
+
+bool str_is_same_uuid(const char *a, const char *b)
+{
+	char one[33], other[33];
+
+	return uuid_digits(a, one) && uuid_digits(b, other) && str_equal(one, other);
+}
+
 bool str_starts(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;

@@ -47,10 +47,19 @@ static void be_silent(void *arg, virErrorPtr error)
 {
 }
 
+/* Names and passwords come from libvirt's auth.conf, as its daemon takes them for a migration. */
+virConnectPtr virt_connect(const char *uri)
+{
+	static int from_file[] = { VIR_CRED_AUTHNAME, VIR_CRED_PASSPHRASE };
+	virConnectAuth auth = { .credtype = from_file, .ncredtype = ARRAY_SIZE(from_file) };
+
+	return virConnectOpenAuth(uri, &auth, 0);
+}
+
 static int connect_libvirt(struct virt *v, const char *uri, struct err *e)
 {
 	log_debug("libvirt: connect to %s", uri);
-	v->conn = virConnectOpen(uri);
+	v->conn = virt_connect(uri);
 	if (!v->conn) {
 		virt_err(e, "connection to %s", uri);
 		return err_hint(e, "Is libvirtd (or virtqemud) running, and may this user use it?");
@@ -139,7 +148,7 @@ int virt_can_reach(const char *uri, bool as_daemon, struct err *e)
 	if (as_daemon)
 		hide_operator(kept);
 	log_debug("libvirt: try %s", uri);
-	conn = virConnectOpen(ssh ? silent : uri);
+	conn = virt_connect(ssh ? silent : uri);
 	if (as_daemon)
 		bring_back_operator(kept);
 	if (!conn)

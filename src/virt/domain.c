@@ -175,15 +175,35 @@ static int absent_or_error(const char *uuid, enum virt_state *ret, struct err *e
 	return 0;
 }
 
-static bool has_job(virDomainPtr dom)
+/* *RET_MIGRATES: it is a migration, from here or to here. */
+static int look_at_job(struct virt *v, virDomainPtr dom, bool *ret_runs, bool *ret_migrates,
+	struct err *e)
 {
-	virDomainJobInfo job;
+	int type, n = 0, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+	virTypedParameterPtr params = NULL;
 
-	if (virDomainGetJobInfo(dom, &job) < 0) {
-		virResetLastError();
-		return false;
+	*ret_runs = *ret_migrates = false;
+	if (virDomainGetJobStats(dom, &type, &params, &n, 0) < 0) {
+		const virError *last = virGetLastError();
+		bool is_unknown = last && last->code == VIR_ERR_OPERATION_TIMEOUT;
+
+		/* Else the domain does not run (any more), or comes in, which its state shows. */
+		virt_err(e, "job of %s", virDomainGetName(dom));
+		return is_unknown || virConnectIsAlive(v->conn) != 1 ? -1 : 0;
 	}
-	return job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED;
+	virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation);
+	virTypedParamsFree(params, n);
+	*ret_runs = type == VIR_DOMAIN_JOB_BOUNDED || type == VIR_DOMAIN_JOB_UNBOUNDED;
+	*ret_migrates = *ret_runs && (operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT ||
+					     operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN);
+	return 0;
+}
+
+int virt_domain_has_job(struct virt_domain *d, bool *ret, struct err *e)
+{
+	bool ignored;
+
+	return look_at_job(d->virt, d->dom, ret, &ignored, e);
 }
 
 int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
@@ -191,6 +211,7 @@ int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool 
 {
 	virDomainPtr dom = virDomainLookupByUUIDString(v->conn, uuid);
 	int state, reason = 0, r;
+	bool any;
 
 	if (ret_job)
 		*ret_job = false;
@@ -202,7 +223,7 @@ int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool 
 	} else {
 		*ret = classify(state, reason);
 		if (ret_job)
-			*ret_job = has_job(dom);
+			r = look_at_job(v, dom, &any, ret_job, e);
 	}
 	virDomainFree(dom);
 	return r < 0 ? -1 : 0;
@@ -333,24 +354,6 @@ int virt_device_update(struct virt_domain *d, const char *device_xml, struct err
 	log_debug("libvirt: update a device of %s, live: %s", d->name, device_xml);
 	if (virDomainUpdateDeviceFlags(d->dom, device_xml, VIR_DOMAIN_AFFECT_LIVE) < 0)
 		return virt_err(e, "update of the standby");
-	return 0;
-}
-
-int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err *e)
-{
-	virDomainInterfacePtr *nics = NULL;
-	int n = virDomainInterfaceAddresses(d->dom, &nics, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
-		0);
-	int found = 0;
-
-	if (n < 0)
-		return virt_err(e, "the guest agent of %s", d->name);
-	for (int i = 0; i < n; i++) {
-		found += nics[i]->hwaddr && strcasecmp(nics[i]->hwaddr, mac) == 0;
-		virDomainInterfaceFree(nics[i]);
-	}
-	free(nics);
-	*ret = found;
 	return 0;
 }
 

@@ -53,6 +53,7 @@ static unsigned int flags_of(const struct virt_migration *m)
 	flags |= m->persist_xml ? VIR_MIGRATE_PERSIST_DEST : 0;
 	flags |= m->undefine_source ? VIR_MIGRATE_UNDEFINE_SOURCE : 0;
 	flags |= m->auto_converge ? VIR_MIGRATE_AUTO_CONVERGE : 0;
+	flags |= m->unsafe ? VIR_MIGRATE_UNSAFE : 0;
 	flags |= m->tls ? VIR_MIGRATE_TLS : 0;
 	flags |= m->compressed ? VIR_MIGRATE_COMPRESSED : 0;
 	flags |= m->copy_storage_all ? VIR_MIGRATE_NON_SHARED_DISK : 0;
@@ -64,7 +65,7 @@ static unsigned int flags_of(const struct virt_migration *m)
 static int migrate_by_client(struct virt_domain *d, const char *dest_uri, struct params *p,
 	unsigned int flags, struct err *e)
 {
-	virConnectPtr dest = virConnectOpen(dest_uri);
+	virConnectPtr dest = virt_connect(dest_uri);
 	virDomainPtr there;
 
 	if (!dest)
@@ -323,7 +324,7 @@ int virt_migration_abort(struct virt_domain *d, struct err *e)
 					     : 0;
 }
 
-int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct err *e)
+int virt_downtime_get(struct virt_domain *d, int64_t *ret_ms, struct err *e)
 {
 	virTypedParameterPtr v = NULL;
 	int type, n = 0;
@@ -335,11 +336,7 @@ int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct
 		virTypedParamsFree(v, n);
 		return err_set_kind(e, ERR_NOT_FOUND, "libvirt has no figures of the migration");
 	}
-	*ret = (struct virt_completed){
-		.total_ms = stat_of(v, n, VIR_DOMAIN_JOB_TIME_ELAPSED, -1),
-		.downtime_ms = stat_of(v, n, VIR_DOMAIN_JOB_DOWNTIME, -1),
-		.downtime_net_ms = stat_of(v, n, VIR_DOMAIN_JOB_DOWNTIME_NET, -1),
-	};
+	*ret_ms = stat_of(v, n, VIR_DOMAIN_JOB_DOWNTIME_NET, -1);
 	virTypedParamsFree(v, n);
 	return 0;
 }

@@ -46,6 +46,8 @@ struct virt_domain {
 
 /* Fills E from libvirt's last error of this thread; returns -1. */
 int virt_err(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* NULL: libvirt's last error tells why. */
+virConnectPtr virt_connect(const char *uri);
 int virt_events_watch(struct virt *v, struct err *e);
 void virt_events_unwatch(struct virt *v);
 /* QEMU's own word on migrations (the last two events); a number for virt_qemu_unwatch. */

@@ -123,11 +123,15 @@ const char *virt_domain_name(const struct virt_domain *d);
 const char *virt_domain_uuid(const struct virt_domain *d);
 
 /*
- * State of the domain with this UUID; an absent one is an answer, not an error. RET_JOB: NULL where it
- * does not matter; libvirt may take 30 s for the answer while QEMU does not answer.
+ * State of the domain with this UUID; an absent one is an answer, not an error. *RET_JOB: a migration runs,
+ * from here or to here; NULL where it does not matter. libvirt may take 30 s for that while QEMU does not
+ * answer, and then it is an error: what is not known is not "none".
  */
 int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
 	struct err *e);
+
+/* Whether libvirt has a job of whatever sort for it: a migration, a backup, a dump. */
+int virt_domain_has_job(struct virt_domain *d, bool *ret, struct err *e);
 
 /* How many snapshots libvirt knows of; 0 where its driver has none. */
 int virt_domain_snapshots(const struct virt_domain *d);
@@ -179,8 +183,8 @@ int virt_device_attach(struct virt_domain *d, const char *device_xml, struct err
 int virt_device_update(struct virt_domain *d, const char *device_xml, struct err *e);
 
 /*
- * How many network interfaces with MAC the guest agent reports. Bounded by libvirt's own
- * agent timeout (5 s) where the agent is connected but dead.
+ * How many network interfaces with MAC the guest agent reports. ERR_TIMEOUT after 8 s; where the agent
+ * is dead libvirt itself gives up after 5.
  */
 int virt_guest_nics(struct virt_domain *d, const char *mac, int *ret, struct err *e);
 
@@ -194,6 +198,7 @@ struct virt_migration {
 	bool client_driven;
 	bool undefine_source;
 	bool auto_converge;
+	bool unsafe; /* although libvirt thinks that disks could be damaged */
 	bool tls;
 	bool compressed;
 	bool copy_storage_all;
@@ -236,14 +241,11 @@ int virt_migrate(struct virt_domain *d, const struct virt_migration *m,
  */
 int virt_migration_abort(struct virt_domain *d, struct err *e);
 
-struct virt_completed {
-	int64_t total_ms;
-	int64_t downtime_ms;     /* compares the clocks of two hosts */
-	int64_t downtime_net_ms; /* without the network's share: the honest one; -1: not told */
-};
-
-/* Of the last migration that came in; ERR_NOT_FOUND where libvirt has forgotten it. */
-int virt_completed_get(struct virt_domain *d, struct virt_completed *ret, struct err *e);
+/*
+ * How long the guest stood still in the last migration that came in, without the network's share, which
+ * compares the clocks of two hosts; -1: not told. ERR_NOT_FOUND where libvirt has forgotten it.
+ */
+int virt_downtime_get(struct virt_domain *d, int64_t *ret_ms, struct err *e);
 
 /* ---- life and death, for settling ---- */
 

@@ -54,6 +54,57 @@ int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e)
 	return 0;
 }
 
+void xml_file_list_free(struct xml_file_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->v[i].what);
+		free(l->v[i].path);
+	}
+	free(l->v);
+	*l = (struct xml_file_list){ 0 };
+}
+
+/* Takes over both texts. */
+static void add_file(struct xml_file_list *l, char *what, char *path, bool is_written)
+{
+	if (str_is_empty(path)) {
+		free(what);
+		free(path);
+		return;
+	}
+	*(struct xml_file *)mem_append(&l->v, &l->n, sizeof(*l->v)) =
+		(struct xml_file){ what, path, is_written };
+}
+
+static void add_disk(struct xml_file_list *l, xmlNode *disk)
+{
+	xmlNode *source = tree_child(disk, "source");
+	CLEANUP_FREE char *target = tree_attr(tree_child(disk, "target"), "dev");
+	CLEANUP_FREE char *policy = tree_attr(source, "startupPolicy");
+
+	if (!tree_attr_is(disk, "type", "file") || (policy && !str_equal(policy, "mandatory")))
+		return;
+	add_file(l, str_printf("disk %s", target ? target : "?"), tree_attr(source, "file"),
+		!tree_child(disk, "readonly") && !tree_attr_is(disk, "device", "cdrom"));
+}
+
+int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e)
+{
+	static const char *const of_boot[] = { "loader", "kernel", "initrd", "dtb" };
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	xmlNode *os;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	*ret = (struct xml_file_list){ 0 };
+	os = tree_child(xmlDocGetRootElement(doc), "os");
+	for (size_t i = 0; i < ARRAY_SIZE(of_boot); i++)
+		add_file(ret, str_dup(of_boot[i]), tree_text(tree_child(os, of_boot[i])), false);
+	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk"))
+		add_disk(ret, d);
+	return 0;
+}
+
 static xmlNode *pci_controller(xmlNode *devices, uint64_t bus)
 {
 	for (xmlNode *c = tree_child(devices, "controller"); c; c = tree_next(c, "controller")) {

@@ -4,6 +4,7 @@
 #define XML_DOMAIN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -22,6 +23,26 @@ struct xml_needs {
 void xml_needs_free(struct xml_needs *n);
 #define CLEANUP_NEEDS __attribute__((cleanup(xml_needs_free)))
 int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e);
+
+/*
+ * A file of the host's that QEMU opens when it starts the domain. Not a block device: a hook of libvirt's
+ * may make it appear when the domain comes.
+ */
+struct xml_file {
+	char *what;      /* owned; "disk vda", "kernel", … */
+	char *path;      /* owned */
+	bool is_written; /* a disk that the guest may write: copied, where disks are to be copied */
+};
+
+struct xml_file_list {
+	struct xml_file *v; /* owned */
+	size_t n;
+};
+
+void xml_file_list_free(struct xml_file_list *l);
+#define CLEANUP_FILES __attribute__((cleanup(xml_file_list_free)))
+/* Without those that libvirt leaves out where they are missing (startupPolicy). */
+int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e);
 
 /*
  * Why the primary of this standby cannot be unplugged from where it is plugged in; NULL if it

@@ -33,7 +33,7 @@ static int check_modifiable(const struct dom *d)
 {
 	if (!dom_is_active(d))
 		return fail(VIR_ERR_OPERATION_INVALID, "domain is not running");
-	if (dom_job(d) != JOB_NONE)
+	if (dom_job(d) != JOB_NONE && dom_job(d) != JOB_BACKUP)
 		return fail(VIR_ERR_OPERATION_TIMEOUT,
 			"cannot acquire state change lock (held by "
 			"monitor=remoteDispatchDomainMigratePerform3Params)");

@@ -56,7 +56,7 @@ void dom_state(const struct dom *d, int *ret_state, int *ret_reason);
 void dom_set_state(const struct dom *d, int state, int reason);
 bool dom_autostart(const struct dom *d);
 
-enum { JOB_NONE, JOB_OUT, JOB_IN };
+enum { JOB_NONE, JOB_OUT, JOB_IN, JOB_BACKUP /* devices may come and go meanwhile */ };
 int dom_job(const struct dom *d);
 void dom_set_job(const struct dom *d, int job);
 

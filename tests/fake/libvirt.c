@@ -7,7 +7,7 @@
  * that was given back is an abort.
  *
  * Settings: connect=denied (no permission), reach=denied (the other host's libvirt cannot be
- * connected to from here), reach=key (but with an ssh-agent), agent=off|dead (the guest's agent), snapshots=N (of each domain).
+ * connected to from here), reach=key (but with an ssh-agent), agent=off|dead|stuck (the guest's agent), snapshots=N (of each domain).
  */
 #include <ctype.h>
 #include <libvirt/libvirt-qemu.h>
@@ -29,7 +29,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum { MAGIC_CONNECT = 0x636f6e6e, MAGIC_DOMAIN = 0x646f6d61, MAGIC_NETWORK = 0x6e657477 };
-enum { AGENT_DEAD_MS = 300, NAME_SIZE = 128 };
+enum { AGENT_DEAD_MS = 300, AGENT_STUCK_MS = 60000, NAME_SIZE = 128 };
 enum { EVENT_QEMU = -1 }; /* among libvirt's own numbers */
 
 struct _virConnect {
@@ -41,6 +41,7 @@ struct _virConnect {
 
 struct _virDomain {
 	unsigned int magic;
+	int refs;
 	virConnectPtr conn; /* owned, a reference */
 	struct dom dom;
 };
@@ -223,8 +224,8 @@ static virDomainPtr new_domain(virConnectPtr conn, const struct dom *dom)
 {
 	virDomainPtr d = calloc(1, sizeof(*d));
 
-	conn->refs++;
-	*d = (struct _virDomain){ MAGIC_DOMAIN, conn, *dom };
+	__atomic_add_fetch(&conn->refs, 1, __ATOMIC_SEQ_CST);
+	*d = (struct _virDomain){ MAGIC_DOMAIN, 1, conn, *dom };
 	return d;
 }
 
@@ -376,7 +377,7 @@ static int add_watcher(virConnectPtr conn, virDomainPtr dom, int event,
 				.free_arg = freecb };
 			if (dom)
 				strcpy(watchers[i].uuid, dom->dom.uuid);
-			conn->refs++;
+			__atomic_add_fetch(&conn->refs, 1, __ATOMIC_SEQ_CST);
 		}
 	pthread_mutex_unlock(&events_lock);
 	return id;
@@ -411,7 +412,7 @@ EXPORT int virConnectDomainEventDeregisterAny(virConnectPtr conn, int callbackID
 			if (watchers[i].free_arg)
 				watchers[i].free_arg(watchers[i].arg);
 			watchers[i] = (struct watcher){ 0 };
-			conn->refs--;
+			__atomic_sub_fetch(&conn->refs, 1, __ATOMIC_SEQ_CST);
 			r = 0;
 		}
 	pthread_mutex_unlock(&events_lock);
@@ -455,13 +456,14 @@ static long end_of_events(const char *host)
 	return events ? (long)strlen(events) : 0;
 }
 
-EXPORT virConnectPtr virConnectOpen(const char *name)
+EXPORT virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth,
+	unsigned int flags)
 {
 	const char *uri = name ? name : "qemu:///system";
 	CLEANUP_TEXT char *host = NULL;
 	virConnectPtr conn;
 
-	if (enter("virConnectOpen", NULL, "%s", uri) < 0)
+	if (enter("virConnectOpenAuth", NULL, "%s", uri) < 0)
 		return NULL;
 	host = host_of_uri(uri);
 	if (!host) {
@@ -491,7 +493,7 @@ EXPORT virConnectPtr virConnectOpen(const char *name)
 
 static void drop(virConnectPtr conn)
 {
-	if (--conn->refs > 0)
+	if (__atomic_sub_fetch(&conn->refs, 1, __ATOMIC_SEQ_CST) > 0)
 		return;
 	conn->magic = 0;
 	free(conn);
@@ -755,12 +757,16 @@ EXPORT virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *
 
 EXPORT int virDomainRef(virDomainPtr domain)
 {
-	abort(); /* handles here have one owner */
+	check(domain->magic, MAGIC_DOMAIN, "a domain");
+	__atomic_add_fetch(&domain->refs, 1, __ATOMIC_SEQ_CST);
+	return 0;
 }
 
 EXPORT int virDomainFree(virDomainPtr domain)
 {
 	check(domain->magic, MAGIC_DOMAIN, "a domain");
+	if (__atomic_sub_fetch(&domain->refs, 1, __ATOMIC_SEQ_CST) > 0)
+		return 0;
 	domain->magic = 0;
 	drop(domain->conn);
 	free(domain);
@@ -987,6 +993,8 @@ EXPORT int virDomainInterfaceAddresses(virDomainPtr dom, virDomainInterfacePtr *
 		return refuse(VIR_ERR_OPERATION_INVALID, "domain is not running");
 	if (!has_agent(live))
 		return refuse(VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+	if (world_is(dom->dom.host, "agent", "stuck"))
+		sleep_ms(AGENT_STUCK_MS);
 	if (world_is(dom->dom.host, "agent", "dead")) {
 		sleep_ms(AGENT_DEAD_MS);
 		return refuse(VIR_ERR_AGENT_UNRESPONSIVE, "guest agent command timed out");
@@ -1082,25 +1090,6 @@ static int refuse_incoming(const struct dom *d)
 	return 0;
 }
 
-EXPORT int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
-{
-	struct job_stats s;
-
-	if (enter_domain("virDomainGetJobInfo", domain, NULL, "") < 0 ||
-		refuse_incoming(&domain->dom) < 0)
-		return -1;
-	s = read_stats(&domain->dom);
-	*info = (virDomainJobInfo){
-		.type = dom_job(&domain->dom) == JOB_OUT ? VIR_DOMAIN_JOB_UNBOUNDED
-							 : VIR_DOMAIN_JOB_NONE,
-		.timeElapsed = (unsigned long long)s.elapsed,
-		.dataTotal = (unsigned long long)s.total,
-		.dataProcessed = (unsigned long long)s.processed,
-		.dataRemaining = (unsigned long long)s.remaining,
-	};
-	return 0;
-}
-
 static void add_number(virTypedParameterPtr *params, int *n, const char *name, long long value)
 {
 	virTypedParameterPtr p;
@@ -1154,9 +1143,13 @@ EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParamete
 	if (refuse_incoming(&domain->dom) < 0)
 		return -1;
 	*type = VIR_DOMAIN_JOB_NONE;
-	if (dom_job(&domain->dom) != JOB_OUT)
+	if (dom_job(&domain->dom) == JOB_NONE)
 		return 0;
 	*type = VIR_DOMAIN_JOB_UNBOUNDED;
+	if (dom_job(&domain->dom) == JOB_BACKUP) {
+		add_operation(params, nparams, VIR_DOMAIN_JOB_OPERATION_BACKUP);
+		return 0;
+	}
 	s = read_stats(&domain->dom);
 	add_operation(params, nparams, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
 	add_number(params, nparams, VIR_DOMAIN_JOB_TIME_ELAPSED, s.elapsed);

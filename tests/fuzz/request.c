@@ -126,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	s = server_new(ends[1], ends[1], -1, ops, ARRAY_SIZE(ops), on_switching, &switched,
 		&cancel);
 	must(server_run(s));
+	must(server_end(s, -1));
 	server_free(s);
 	close(ends[1]);
 	check_answers(ends[0], count_requests(data, size));

@@ -176,6 +176,92 @@ make_pool()
 	assert_untouched vm-06 host-a
 }
 
+# ---- bridges that filter VLANs, uplinks that are bonds
+
+@test "a guest on bridges that filter VLANs moves there and back" {
+	local host
+	start_form vm-01
+	for host in "${lab_hosts[@]}"; do
+		on "$host" "ip link set br0 type bridge vlan_filtering 1 && bridge vlan add dev pf0v0 vid 7"
+	done
+	on host-a bridge vlan add dev vmtap01 vid 7
+	round_trip vm-01
+	for host in "${lab_hosts[@]}"; do
+		on "$host" "bridge vlan del dev pf0v0 vid 7; ip link set br0 type bridge vlan_filtering 0"
+	done
+}
+
+# The bridge's VF into a bond with another one, the bond into the bridge in its place; and back.
+bond_uplink()
+{
+	on "$1" "ip link add bond0 type bond mode active-backup && ip link set pf0v0 nomaster &&
+		ip link set pf0v0 down && ip link set pf0v2 down &&
+		ip link set pf0v0 master bond0 && ip link set pf0v2 master bond0 &&
+		ip link set bond0 up && ip link set bond0 master br0"
+}
+
+unbond_uplink()
+{
+	on "$1" "ip link del bond0; ip link set pf0v2 down; ip link set pf0v0 up; ip link set pf0v0 master br0"
+}
+
+@test "a guest on bridges whose uplink is a bond moves there and back" {
+	start_form vm-01
+	bond_uplink host-a
+	bond_uplink host-b
+	wait_for 10 answers_to host-a-bridge "$(guest_address vm-01)"
+	round_trip vm-01
+	unbond_uplink host-a
+	unbond_uplink host-b
+}
+
+# ---- disks
+
+# Beside the guest's memory on each host; what is in it is different on each.
+disk=/var/lib/lab/vm-01.disk
+
+make_disk()
+{
+	on "$1" "dd if=/dev/urandom of=$disk bs=1M count=${2:-24} status=none"
+}
+
+sum_of_disk()
+{
+	on "$1" sha256sum "$disk"
+}
+
+@test "a guest with a disk on a host's own file system is refused, and moves with a copy of it" {
+	start_form vm-01
+	make_disk host-a
+	on host-a virsh -q attach-disk vm-01 "$disk" vda --targetbus virtio --persistent
+	take_look before
+	program host-a vm-01 host-b
+	assert_status 3
+	assert_untouched vm-01 host-a
+	grep -q 'disk vda of domain vm-01, .* is not there' "$messages"
+	make_disk host-b
+	program host-a --copy-storage-all vm-01 host-b
+	assert_status 0
+	[ "$(sum_of_disk host-a)" = "$(sum_of_disk host-b)" ]
+	guest_is_on_vf vm-01
+	program host-b --copy-storage-all vm-01 host-a
+	assert_status 0
+	guest_is_on_vf vm-01
+}
+
+# The copy of the disk is what fails, with the guest still running.
+@test "a guest whose disk cannot be copied stays as it was" {
+	ensure_form vm-01 host-a
+	make_disk host-b 1
+	take_look before
+	program host-a --copy-storage-all vm-01 host-b
+	assert_status 1
+	assert_untouched vm-01 host-a
+	lab guest stop vm-01
+	on host-a rm -f "$disk"
+	on host-b rm -f "$disk"
+}
+
 # ---- QEMU's own unplug
 
 @test "left to QEMU, vm-01 moves there and back" {

@@ -97,6 +97,62 @@ static void test_definitions(void)
 	is_found("vf-mac-differs", "a plain <hostdev> whose VF has another MAC");
 }
 
+/* The uplink is a bond of two PFs, of which it uses the second one, as the agent puts it first. */
+static void make_bond(struct host_facts *f, bool free_below_active)
+{
+	struct pf_fact *pf = mem_append(&f->pfs, &f->n_pfs, sizeof(*pf));
+
+	pf->name = str_dup("pf1");
+	pf->address = str_dup("0000:02:00.0");
+	pf->driver = str_dup("ixgbe");
+	pf->up = true;
+	if (free_below_active)
+		add_vf(pf, 1, "0000:02:10.2");
+	for (int spare = 0; spare <= 1; spare++) {
+		struct bridge_fact *b = &f->bridges[0];
+		struct uplink_fact *u =
+			spare ? mem_append(&b->uplinks, &b->n_uplinks, sizeof(*u)) : &b->uplinks[0];
+		struct uplink_fact *d =
+			spare ? mem_append(&f->devices, &f->n_devices, sizeof(*d)) : &f->devices[0];
+
+		for (int k = 0; k <= 1; k++) {
+			struct uplink_fact *both = k ? d : u;
+
+			str_set(&both->name, "bond0");
+			str_set(&both->pf, spare ? "pf0" : "pf1");
+			both->vf_index = -1;
+			both->up = both->running = both->forwarding = true;
+			both->spare = spare;
+		}
+	}
+}
+
+static void make_plan_to_bond(bool free_below_active)
+{
+	struct plan_request request = { .domain = "vm-01", .options = &options };
+	struct host_facts source = { 0 }, destination = { 0 };
+
+	make_host(&source, "host-a");
+	make_host(&destination, "host-b");
+	make_bond(&destination, free_below_active);
+	make_domain(&source, GOOD, GOOD);
+	plan_free(&plan);
+	plan_migration(&source, &destination, &request, &plan);
+	record_clear(&host_facts_record, &source);
+	record_clear(&host_facts_record, &destination);
+}
+
+static void test_bond(void)
+{
+	make_plan_to_bond(true);
+	ok(plan.problems.n == 0, "nothing stands against a bond");
+	is_text(plan.destination.pairs[0].vf, "0000:02:10.2", "the VF is of the port it uses");
+	is_text(plan.destination.pairs[0].uplink_pf, "pf1", "and so is what is known of the NIC");
+	make_plan_to_bond(false);
+	is_found("other-pf", "a VF of the port that waits for the other one to fail");
+	is_text(plan.destination.pairs[0].vf, "0000:01:10.2", "which is better than none");
+}
+
 static void test_table(void)
 {
 	bool unique = true, complete = true;
@@ -116,6 +172,7 @@ int main(void)
 	options_init(&options);
 	test_table();
 	test_definitions();
+	test_bond();
 	plan_free(&plan);
 	options_free(&options);
 	return tap_done();

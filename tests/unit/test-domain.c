@@ -81,8 +81,48 @@ static void test_macs(void)
 	is_text(none, "", "no definition has none");
 }
 
+static void is_file(const struct xml_file *f, const char *what, const char *path, bool is_written)
+{
+	is_text(f->what, what, "what it is");
+	is_text(f->path, path, "its path");
+	ok(f->is_written == is_written, "%s", is_written ? "written" : "read only");
+}
+
+static void test_files(void)
+{
+	CLEANUP_FILES struct xml_file_list f = { 0 };
+	struct err e;
+
+	if (tap_result(
+		    xml_files_find(
+			    "<domain><os><loader readonly='yes'>/fw.fd</loader><kernel>/linux</kernel></os>"
+			    "<devices>"
+			    "<disk type='file' device='disk'><source file='/a b.qcow2'/><target dev='vda'/></disk>"
+			    "<disk type='block' device='lun'><source dev='/dev/sdx'/><target dev='sda'/></disk>"
+			    "<disk type='file' device='disk'><source file='/ro.img'/><target dev='vdb'/>"
+			    "<readonly/></disk>"
+			    "<disk type='file' device='cdrom'><source file='/cd.iso'/><target dev='sdb'/></disk>"
+			    "<disk type='file' device='cdrom'><target dev='sdc'/></disk>"
+			    "<disk type='file' device='cdrom'><source file='/may.iso' "
+			    "startupPolicy='optional'/><target dev='sdd'/></disk>"
+			    "<disk type='network' device='disk'><source protocol='rbd' name='p/i'/>"
+			    "<target dev='vdc'/></disk>"
+			    "</devices></domain>",
+			    &f, &e) == 0 &&
+			    f.n == 5,
+		    "%s", "files a domain needs")) {
+		is_file(&f.v[0], "loader", "/fw.fd", false);
+		is_file(&f.v[1], "kernel", "/linux", false);
+		is_file(&f.v[2], "disk vda", "/a b.qcow2", true);
+		is_file(&f.v[3], "disk vdb", "/ro.img", false);
+		is_file(&f.v[4], "disk sdb", "/cd.iso", false);
+	}
+	ok(xml_files_find("<network/>", &f, &e) < 0, "what is no domain is an error");
+}
+
 int main(void)
 {
+	test_files();
 	test_ports();
 	test_needs();
 	test_macs();

@@ -27,6 +27,12 @@ int main(void)
 		"i40e 0000:3b:00.0: Cannot add more MAC addresses, VF is not trusted, switch the VF "
 		"to trusted to add more functionality",
 		1, true, "i40e: says of no VF in particular");
+	complains(
+		"i40e 0000:3b:00.0: VF attempting to override administratively set MAC address, bring "
+		"down and up the VF interface to resume normal operation",
+		1, true, "i40e: an administrator's MAC");
+	complains("iavf 0000:3b:02.1: Failed to add MAC filter, error IAVF_ERR_NVM", 1, true,
+		"iavf: names its own device");
 	complains("igbvf: Too many unicast filters - No Space", 1, true, "igbvf: names no device");
 	complains("igb 0000:3b:00.0: VF 2 attempted to set invalid MAC filter", 2, false,
 		"the filter that is not cleared is no refusal");

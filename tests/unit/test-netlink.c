@@ -165,6 +165,39 @@ static void test_links(void)
 	link_list_free(&l);
 }
 
+/* A link of KIND that says which port of a bond is in use. */
+static int active_port_of(const char *kind)
+{
+	struct link_list l = { 0 };
+	struct nlattr *info, *data;
+	struct ifinfomsg *ifi;
+	struct nlmsghdr *msg;
+	struct err e;
+	int port;
+
+	begin();
+	msg = start(RTM_NEWLINK, sizeof(*ifi), (void **)&ifi);
+	ifi->ifi_index = 9;
+	info = mnl_attr_nest_start(msg, IFLA_LINKINFO);
+	mnl_attr_put_strz(msg, IFLA_INFO_KIND, kind);
+	data = mnl_attr_nest_start(msg, IFLA_INFO_DATA);
+	mnl_attr_put_u8(msg, IFLA_BOND_MODE, 1);
+	mnl_attr_put_u32(msg, IFLA_BOND_ACTIVE_SLAVE, 4);
+	mnl_attr_nest_end(msg, data);
+	mnl_attr_nest_end(msg, info);
+	finish(msg);
+	answer(link_collect, &l, &e);
+	port = l.n == 1 ? l.v[0].active_port : -1;
+	link_list_free(&l);
+	return port;
+}
+
+static void test_bonds(void)
+{
+	ok(active_port_of("bond") == 4, "a bond tells which port it uses");
+	ok(active_port_of("bridge") == 0, "what others mean by that number is another matter");
+}
+
 static void put_vlan(struct nlmsghdr *msg, uint16_t flags, uint16_t vid)
 {
 	struct bridge_vlan_info info = { .flags = flags, .vid = vid };
@@ -260,6 +293,7 @@ int main(void)
 	test_interrupted();
 	test_explanations();
 	test_links();
+	test_bonds();
 	test_vlans();
 	test_entries();
 	test_vfs();

@@ -136,8 +136,21 @@ static void test_errors(void)
 	ok(err_kind_from_name("something new") == ERR_FAILED, "an unknown kind is a failure");
 }
 
+static void test_uuids(void)
+{
+	const char *usual = "7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101";
+
+	ok(str_is_same_uuid(usual, "7D0C1A34-5B1E-4F0A-9B53-1F4A3C2E0101"), "a UUID in capitals");
+	ok(str_is_same_uuid("7d0c1a345b1e4f0a9b531f4a3c2e0101", usual), "without its dashes");
+	ok(!str_is_same_uuid(usual, "7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0102"), "another one");
+	ok(!str_is_same_uuid("vm-01", "vm-01"), "what is no UUID is none");
+	ok(!str_is_same_uuid(NULL, usual) && !str_is_same_uuid("", ""), "nor is nothing");
+	ok(!str_is_same_uuid("7d0c1a345b1e4f0a9b531f4a3c2e01012", usual), "nor what is longer");
+}
+
 int main(void)
 {
+	test_uuids();
 	test_numbers();
 	test_seconds();
 	test_copies();

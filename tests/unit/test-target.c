@@ -39,16 +39,18 @@ static void target_is(const char *host, const char *uri, const char *ssh, const 
 static void test_argv(void)
 {
 	struct target t = { 0 };
-	bool ends = false, batch = false;
+	bool ends = false, batch = false, own = false;
 	struct err e;
 
 	ok(target_parse("host-b", &options, &t, &e) == 0, "a plain name");
 	for (size_t i = 0; i < t.n_argv; i++) {
+		own = own || str_equal(t.argv[i], "-oControlPath=none");
 		batch = batch || str_equal(t.argv[i], "-oBatchMode=yes");
 		ends = t.argv[i] == NULL;
 	}
 	is_text(t.argv[0], "ssh", "goes by ssh");
 	ok(batch, "which must not ask");
+	ok(own, "nor share a connection whose end it would not see");
 	ok(ends, "and the words end");
 	target_free(&t);
 }
