@@ -208,7 +208,8 @@ ignored_for() {
 	fake vf host-a pf0 1 "$MAC1"
 	start_guest vm-01
 	remember
-	hook detached "echo 1 >$FAKE_DIR/set/vf.deaf"
+	fault host-a virDomainDetachDeviceAlias 1 hook:deaf
+	hook deaf "echo 1 >$FAKE_DIR/set/vf.deaf"
 	run_sm vm-01 host-b
 	assert_exit 1
 	assert_state host-a vm-01 1
