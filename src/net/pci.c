@@ -274,18 +274,49 @@ char *pci_group_trouble(const struct pci_address *address)
 	return why;
 }
 
-/* Nobody else can open a group that is open (drivers/vfio/group.c, vfio_group_fops_open). */
+/* Whether one of the files that process PID has open is PATH. */
+static bool has_open(const char *pid, const char *path)
+{
+	CLEANUP_FREE char *name = str_printf("/proc/%s/fd", pid);
+	DIR *dir = opendir(name);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		char target[64];
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+		target[n > 0 ? n : 0] = '\0';
+		found = str_equal(target, path);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/*
+ * Opening the group would tell as well (EBUSY), but then so would whoever starts a guest with it at
+ * that moment be told.
+ */
 static char *vfio_user(const char *device)
 {
 	CLEANUP_FREE char *path = NULL;
-	CLEANUP_CLOSE int fd = -1;
+	struct dirent *entry;
+	char *user = NULL;
 	char group[32];
+	DIR *proc;
 
 	if (!read_link_name(device, "iommu_group", group, sizeof(group)))
 		return NULL;
 	path = str_printf("/dev/vfio/%s", group);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 && errno == EBUSY ? str_printf("a program has %s open", path) : NULL;
+	proc = opendir("/proc");
+	while (proc && !user && (entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+			has_open(entry->d_name, path))
+			user = str_printf("process %s has %s open", entry->d_name, path);
+	if (proc)
+		closedir(proc);
+	return user;
 }
 
 static char *vdpa_user(const char *device)
