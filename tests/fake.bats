@@ -12,12 +12,9 @@ teardown() {
 	teardown_hosts
 }
 
-@test "each libvirt function the program calls is faked, or known to be pure" {
+@test "each libvirt function the program calls is faked" {
 	nm -D --undefined-only "$program" | sed -n 's/.* U \(vir[A-Za-z0-9]*\).*/\1/p' | sort >"$FAKE_DIR/called"
-	{
-		nm -D --defined-only "$fake_libvirt" | sed -n 's/.* T \(vir.*\)/\1/p'
-		grep -v '^#' "$tests_dir/fake/passed-through"
-	} | sort >"$FAKE_DIR/answered"
+	nm -D --defined-only "$fake_libvirt" | sed -n 's/.* T \(vir[A-Za-z0-9]*\).*/\1/p' | sort >"$FAKE_DIR/answered"
 	[ -s "$FAKE_DIR/called" ]
 	run -0 comm -23 "$FAKE_DIR/called" "$FAKE_DIR/answered"
 	[ -z "$output" ]

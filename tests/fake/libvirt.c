@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libvirt's functions, as far as the program calls them, over the pretended hosts. Preloaded,
- * they come before the real library's. Those in "passed-through" are left to it.
+ * libvirt's functions, as far as the program calls them, over the pretended hosts. Preloaded
+ * under the real library's name, which then is not loaded at all.
  *
  * Handles are memory of their own, so that whoever forgets one shows in valgrind, and using one
  * that was given back is an abort.
  *
- * Settings: connect=denied (no permission), reach=denied (the other host's libvirt cannot be
+ * Settings: connect=denied (no permission) or away (its daemon is being started anew), reach=denied (the other host's libvirt cannot be
  * connected to from here), reach=key (but with an ssh-agent), agent=off|dead|stuck (the guest's agent), snapshots=N (of each domain).
  */
 #include <ctype.h>
@@ -478,6 +478,11 @@ EXPORT virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth
 					     "Connection reset by peer");
 		return NULL;
 	}
+	if (world_is(host, "connect", "away")) {
+		refuse(VIR_ERR_SYSTEM_ERROR, "Failed to connect socket to "
+					     "'/var/run/libvirt/libvirt-sock': Connection refused");
+		return NULL;
+	}
 	if (world_is(host, "connect", "denied")) {
 		refuse(VIR_ERR_AUTH_FAILED, "Failed to connect socket to "
 					    "'/var/run/libvirt/libvirt-sock': Permission denied");
@@ -520,14 +525,14 @@ EXPORT int virConnectIsAlive(virConnectPtr conn)
 {
 	check(conn->magic, MAGIC_CONNECT, "a connection");
 	virResetLastError();
-	return 1;
+	return !world_is(conn->host, "connect", "away");
 }
 
 EXPORT char *virConnectGetHostname(virConnectPtr conn)
 {
 	if (enter("virConnectGetHostname", NULL, "%s", "") < 0)
 		return NULL;
-	return strdup(conn->host);
+	return world_text(conn->host, "hostname", conn->host);
 }
 
 EXPORT int virConnectGetLibVersion(virConnectPtr conn, unsigned long *libVer)
@@ -1090,27 +1095,23 @@ static int refuse_incoming(const struct dom *d)
 	return 0;
 }
 
-static void add_number(virTypedParameterPtr *params, int *n, const char *name, long long value)
-{
-	virTypedParameterPtr p;
+/* What a job says of itself, as it is gathered. */
+struct job_params {
+	virTypedParameterPtr v;
+	int n, max;
+};
 
-	*params = realloc(*params, (size_t)(*n + 1) * sizeof(**params));
-	p = &(*params)[(*n)++];
-	memset(p, 0, sizeof(*p));
-	snprintf(p->field, sizeof(p->field), "%s", name);
-	p->type = VIR_TYPED_PARAM_ULLONG;
-	p->value.ul = (unsigned long long)value;
+static void add_number(struct job_params *p, const char *name, long long value)
+{
+	virTypedParamsAddULLong(&p->v, &p->n, &p->max, name, (unsigned long long)value);
 }
 
-static void add_operation(virTypedParameterPtr *params, int *n, int value)
+static void add_operation(struct job_params *p, int value)
 {
-	add_number(params, n, VIR_DOMAIN_JOB_OPERATION, 0);
-	(*params)[*n - 1].type = VIR_TYPED_PARAM_INT;
-	(*params)[*n - 1].value.i = value;
+	virTypedParamsAddInt(&p->v, &p->n, &p->max, VIR_DOMAIN_JOB_OPERATION, value);
 }
 
-static int completed_stats(const struct dom *d, int *type, virTypedParameterPtr *params, int *n,
-	bool keep)
+static int completed_stats(const struct dom *d, int *type, struct job_params *p, bool keep)
 {
 	CLEANUP_TEXT char *line = dom_read(d, "completed");
 	long long total, downtime, net;
@@ -1119,47 +1120,56 @@ static int completed_stats(const struct dom *d, int *type, virTypedParameterPtr 
 	if (!line || sscanf(line, "%lld %lld %lld", &total, &downtime, &net) != 3)
 		return 0;
 	*type = VIR_DOMAIN_JOB_COMPLETED;
-	add_number(params, n, VIR_DOMAIN_JOB_TIME_ELAPSED, total);
-	add_number(params, n, VIR_DOMAIN_JOB_DOWNTIME, downtime);
-	add_number(params, n, VIR_DOMAIN_JOB_DOWNTIME_NET, net);
+	add_number(p, VIR_DOMAIN_JOB_TIME_ELAPSED, total);
+	add_number(p, VIR_DOMAIN_JOB_DOWNTIME, downtime);
+	add_number(p, VIR_DOMAIN_JOB_DOWNTIME_NET, net);
 	if (!keep)
 		dom_remove(d, "completed");
+	return 0;
+}
+
+static int running_stats(const struct dom *d, int *type, struct job_params *p)
+{
+	struct job_stats s;
+
+	if (refuse_incoming(d) < 0)
+		return -1;
+	*type = VIR_DOMAIN_JOB_NONE;
+	if (dom_job(d) == JOB_NONE)
+		return 0;
+	*type = VIR_DOMAIN_JOB_UNBOUNDED;
+	if (dom_job(d) == JOB_BACKUP) {
+		add_operation(p, VIR_DOMAIN_JOB_OPERATION_BACKUP);
+		return 0;
+	}
+	s = read_stats(d);
+	add_operation(p, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
+	add_number(p, VIR_DOMAIN_JOB_TIME_ELAPSED, s.elapsed);
+	add_number(p, VIR_DOMAIN_JOB_DATA_TOTAL, s.total);
+	add_number(p, VIR_DOMAIN_JOB_DATA_PROCESSED, s.processed);
+	add_number(p, VIR_DOMAIN_JOB_MEMORY_PROCESSED, s.processed);
+	add_number(p, VIR_DOMAIN_JOB_DATA_REMAINING, s.remaining);
+	add_number(p, VIR_DOMAIN_JOB_MEMORY_BPS, 1024 * 1024 * 100);
+	add_number(p, VIR_DOMAIN_JOB_MEMORY_ITERATION, s.iteration);
 	return 0;
 }
 
 EXPORT int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params,
 	int *nparams, unsigned int flags)
 {
-	struct job_stats s;
+	bool completed = flags & VIR_DOMAIN_JOB_STATS_COMPLETED;
+	struct job_params p = { 0 };
+	int ret;
 
-	*params = NULL;
-	*nparams = 0;
-	if (enter_domain("virDomainGetJobStats", domain, NULL,
-		    flags & VIR_DOMAIN_JOB_STATS_COMPLETED ? "completed" : "") < 0)
-		return -1;
-	if (flags & VIR_DOMAIN_JOB_STATS_COMPLETED)
-		return completed_stats(&domain->dom, type, params, nparams,
+	ret = enter_domain("virDomainGetJobStats", domain, NULL, completed ? "completed" : "");
+	if (ret == 0 && completed)
+		ret = completed_stats(&domain->dom, type, &p,
 			flags & VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED);
-	if (refuse_incoming(&domain->dom) < 0)
-		return -1;
-	*type = VIR_DOMAIN_JOB_NONE;
-	if (dom_job(&domain->dom) == JOB_NONE)
-		return 0;
-	*type = VIR_DOMAIN_JOB_UNBOUNDED;
-	if (dom_job(&domain->dom) == JOB_BACKUP) {
-		add_operation(params, nparams, VIR_DOMAIN_JOB_OPERATION_BACKUP);
-		return 0;
-	}
-	s = read_stats(&domain->dom);
-	add_operation(params, nparams, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
-	add_number(params, nparams, VIR_DOMAIN_JOB_TIME_ELAPSED, s.elapsed);
-	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_TOTAL, s.total);
-	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_PROCESSED, s.processed);
-	add_number(params, nparams, VIR_DOMAIN_JOB_MEMORY_PROCESSED, s.processed);
-	add_number(params, nparams, VIR_DOMAIN_JOB_DATA_REMAINING, s.remaining);
-	add_number(params, nparams, VIR_DOMAIN_JOB_MEMORY_BPS, 1024 * 1024 * 100);
-	add_number(params, nparams, VIR_DOMAIN_JOB_MEMORY_ITERATION, s.iteration);
-	return 0;
+	else if (ret == 0)
+		ret = running_stats(&domain->dom, type, &p);
+	*params = p.v;
+	*nparams = p.n;
+	return ret;
 }
 
 EXPORT int virDomainAbortJob(virDomainPtr domain)

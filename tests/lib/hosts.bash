@@ -173,7 +173,7 @@ make_switch() {
 }
 
 make_programs() {
-	local preload=$fake_libvirt asan=''
+	local preload="$fake_libvirt ${fake_libvirt%.so}-qemu.so" asan=''
 	! grep -q libasan "$program" ||
 		asan=$(ldd "$program" | sed -n 's/.*libasan[^ ]* => \([^ ]*\).*/\1/p')
 	# What valgrind and sanitizers have to say goes into files: nobody looks at an agent's exit.
