@@ -164,6 +164,43 @@ bridge_is_down() {
 	assert_refused pf-down 'enp65s0'
 }
 
+lead_nowhere() {
+	on switch ip link set up-0a down
+	on switch ip link set pf-0a down
+	await 5 has_no_carrier host-a pf0
+	await 5 has_no_carrier host-a uplink0
+}
+
+@test "a guest that is cut off here may leave" {
+	lead_nowhere
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	assert_says '"event":"warning".*"code":"cut-off".*uplink0 of br0 has no carrier'
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a guest that is cut off here and has no VF may leave" {
+	run_sm vm-01 host-b
+	fake detach host-b vm-01 hostdev0
+	on host-b ip link set wan0 down
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	assert_state host-a vm-01 1
+	assert_hears host-a vm-01 "$MAC1"
+}
+
+@test "a guest without a VF gets one although its uplink is down" {
+	run_sm vm-01 host-b
+	fake detach host-b vm-01 hostdev0
+	on host-b ip link set wan0 down
+	run_sm_on host-b --json reattach vm-01
+	assert_exit 0
+	assert_says '"event":"warning".*"code":"cut-off".*wan0'
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "bridge missing there" {
 	on host-b ip link del br0
 	assert_refused no-bridge 'br0'
@@ -528,6 +565,56 @@ with_disk() {
 	assert_exit 0
 }
 
+@test "the libvirt of another host than the agent's" {
+	assert_refused libvirt-elsewhere 'qemu\+ssh://local-host/system leads to another host than host-b' \
+		--agent-host host-b vm-01 qemu+ssh://local-host/system
+}
+
+@test "two hosts of one name" {
+	set_fake host-b.hostname host-a
+	assert_refused same-hostname 'both hosts are named host-a'
+}
+
+@test "a URI that libvirt takes for its own host" {
+	echo localhost >>"$FAKE_DIR/host-b/names"
+	assert_refused libvirt-unreachable 'qemu\+ssh://localhost:2222/system for the source itself' \
+		--agent-host host-b vm-01 qemu+ssh://localhost:2222/system
+	run_sm check --client-driven --agent-host host-b vm-01 qemu+ssh://localhost:2222/system
+	assert_exit 0
+}
+
+@test "a destination of which the source knows no address: a warning" {
+	set_fake host-a.resolver blind
+	assert_warned unknown-address 'no address is known for host-b'
+	run_sm check --migrate-uri tcp://10.0.0.2 vm-01 host-b
+	assert_exit 0
+	refute_says 'no address'
+	rm "$FAKE_DIR/set/host-a.resolver"
+	set_fake host-b.hostname localhost.localdomain
+	assert_warned unknown-address 'calls itself localhost'
+}
+
+@test "an emulator that is not there" {
+	restart_changed "s|<devices>|<devices><emulator>$FAKE_DIR/qemu</emulator>|"
+	assert_refused file-missing "emulator of domain vm-01, $FAKE_DIR/qemu, is not there"
+}
+
+@test "domain with a block job, a transient disk, an invariant TSC" {
+	restart_changed "s|<devices>|<devices><disk type='block'><target dev='vda'/><mirror type='block'/></disk>|"
+	assert_refused unmovable-domain 'a block job on disk vda'
+	restart_changed "s|<devices>|<devices><disk type='block'><target dev='vdb'/><transient/></disk>|"
+	assert_refused unmovable-domain 'the transient disk vdb'
+	restart_changed "s|<devices>|<cpu mode='host-passthrough'><feature policy='require' name='invtsc'/></cpu>&|"
+	assert_refused unmovable-domain 'invtsc'
+}
+
+@test "a PCI device in the definition alone: a warning" {
+	sed "s|</devices>|<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x0000' bus='0x65' slot='0x00' function='0x0'/></source></hostdev>&|" \
+		"$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	fake define host-a "$FAKE_DIR/changed.xml"
+	assert_warned defined-device '0000:65:00.0, without which it runs'
+}
+
 @test "domain with snapshots" {
 	set_fake snapshots 2
 	assert_refused snapshots '2 snapshots'
@@ -643,7 +730,7 @@ with_cpu() {
 }
 
 @test "a machine type that only the domain's own emulator has is no obstacle" {
-	sed -i "s/machine=.q35./machine='pc-q35-11.2'/; s,<devices>,<devices><emulator>/opt/qemu/bin/qemu</emulator>," \
+	sed -i "s/machine=.q35./machine='pc-q35-11.2'/; s,<devices>,<devices><emulator>$FAKE_PROGRAM</emulator>," \
 		"$(live_file vm-01)"
 	set_fake host-b.machine.lacks pc-q35-11.2
 	run_sm check vm-01 host-b

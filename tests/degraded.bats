@@ -46,6 +46,29 @@ give_in_vain() {
 	rm "$FAKE_DIR/set/host-b.drive"
 }
 
+journal_size() {
+	on host-b sh -c 'cat /var/lib/sriov-migrate/*.journal | wc -c'
+}
+
+@test "a journal that recover has added to for long is shortened, and tells the same" {
+	set_fake host-b.drive never
+	run_sm --proof-timeout 1 --reattach-retries 0 vm-01 host-b
+	assert_exit 4
+	# shellcheck disable=SC2016
+	on host-b sh -c 'f=$(echo /var/lib/sriov-migrate/*.journal)
+		tail -n +2 "$f" >/tmp/lines.$$
+		while [ "$(wc -c <"$f")" -lt 200000 ]; do cat /tmp/lines.$$ >>"$f"; done
+		rm /tmp/lines.$$'
+	run_sm_on host-b recover
+	assert_exit 4
+	[ "$(journal_size)" -lt 65536 ]
+	assert_degraded vm-01 "$MAC1"
+	rm "$FAKE_DIR/set/host-b.drive"
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "a try that cost the guest nothing is made again, by whomever" {
 	give_in_vain
 	run_sm_on host-b recover

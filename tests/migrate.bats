@@ -488,3 +488,32 @@ teardown() {
 	assert_moved vm-01 "$MAC1"
 	assert_moved vm-02 "$MAC2"
 }
+
+# libvirt_is_away_at HOST CALL NTH: from then on, for two seconds
+libvirt_is_away_at() {
+	fault "$1" "$2" "$3" hook:away
+	hook away "echo away >$FAKE_DIR/set/$1.connect
+		(sleep 2; rm $FAKE_DIR/set/$1.connect) </dev/null >/dev/null 2>&1 &"
+}
+
+@test "libvirt here is started anew while the VF is not taken yet: it is waited for" {
+	libvirt_is_away_at host-a nl.fdb-add 1
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "libvirt there is started anew behind the move: it is waited for" {
+	libvirt_is_away_at host-b nl.fdb-add 1
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "libvirt here is started anew while all is rolled back: it is waited for" {
+	set_fake migrate error
+	libvirt_is_away_at host-a nl.fdb-add 1
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_unchanged
+}

@@ -125,6 +125,12 @@ shut_down_at() {
 	[ -z "$(show_files host-a)$(show_files host-b)" ]
 }
 
+@test "the guest ends while it is given its VF back: said so, exit 1" {
+	set_fake migrate error
+	set_fake host-a.drive never
+	shut_down_at host-a 'host-a virDomainAttachDevice'
+}
+
 @test "the guest shuts down while it is to give up its VF: said so, exit 1" {
 	set_fake detach.ms 1500
 	shut_down_at host-a 'host-a virDomainDetachDeviceAlias'

@@ -41,8 +41,8 @@ void client_set_label(struct client *c, const char *label);
 struct call {
 	struct client *client; /* borrowed */
 	int64_t id;
-	int64_t deadline;
-	const char *op; /* borrowed */
+	int64_t deadline; /* clock_ms() */
+	const char *op;   /* borrowed */
 	bool done;
 	bool failed;
 	struct err err; /* when failed; names the host */

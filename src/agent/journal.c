@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/record.h"
 #include "util/clock.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -138,6 +137,91 @@ int journal_write(struct journal *j, json_t *line, struct err *e)
 	return append(j, full, strlen(full), e);
 }
 
+static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struct err *e)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct stat st;
+	size_t len = 0;
+
+	if (fstat(fd, &st) < 0)
+		return err_set_sys(e, errno, "%s", path);
+	if (!S_ISREG(st.st_mode) || st.st_size > JOURNAL_SIZE_MAX)
+		return err_set(e, "%s is no journal: wrong type or size", path);
+	text = mem_new((size_t)st.st_size + 1);
+	while (len < (size_t)st.st_size) {
+		ssize_t n = pread(fd, text + len, (size_t)st.st_size - len, (off_t)len);
+
+		if (n < 0)
+			return err_set_sys(e, errno, "%s", path);
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*ret = TAKE_PTR(text);
+	*ret_len = len;
+	return 0;
+}
+
+static int read_first_line(const struct journal *j, struct str_buf *ret, struct err *e)
+{
+	CLEANUP_CLOSE int fd = open(j->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP_FREE char *text = NULL;
+	size_t len;
+
+	if (fd < 0)
+		return err_set_sys(e, errno, "%s", j->path);
+	if (read_all(fd, j->path, &text, &len, e) < 0)
+		return -1;
+	text[strcspn(text, "\n")] = '\0';
+	str_buf_add(ret, "%s\n", text);
+	return 0;
+}
+
+static int write_anew(const char *path, const struct str_buf *text, struct journal **ret,
+	struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set_sys(e, errno, "%s", path);
+	*ret = wrap(path, fd);
+	if (append(*ret, text->s, text->len, e) == 0)
+		return 0;
+	journal_remove(*ret);
+	return -1;
+}
+
+int journal_rewrite(struct journal *j, const json_t *lines, struct err *e)
+{
+	CLEANUP_FREE char *path = str_printf("%s.new", j->path);
+	CLEANUP_STR_BUF struct str_buf text = { 0 };
+	struct journal *new = NULL;
+	const json_t *line;
+	size_t i;
+
+	if (read_first_line(j, &text, e) < 0)
+		return -1;
+	json_array_foreach(lines, i, line) {
+		CLEANUP_FREE char *one = json_dumps(line, JSON_COMPACT);
+
+		str_buf_add(&text, "%s\n", one);
+	}
+	if (write_anew(path, &text, &new, e) < 0)
+		return -1;
+	if (rename(path, j->path) < 0) {
+		err_set_sys(e, errno, "%s", path);
+		journal_remove(new);
+		return -1;
+	}
+	sync_directory();
+	close(j->fd);
+	j->fd = TAKE_FD(new->fd);
+	j->size = new->size;
+	j->torn = false;
+	journal_close(new);
+	return 0;
+}
+
 static int refuse_second(const char *path, struct err *e)
 {
 	err_set_kind(e, ERR_REFUSED, "an interrupted run left a journal here: %s", path);
@@ -181,31 +265,6 @@ static int create(const char *path, const json_t *head, struct journal **ret, st
 	}
 	journal_close(j);
 	return errno == EEXIST ? refuse_second(path, e) : create_by_name(path, head, ret, e);
-}
-
-static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struct err *e)
-{
-	CLEANUP_FREE char *text = NULL;
-	struct stat st;
-	size_t len = 0;
-
-	if (fstat(fd, &st) < 0)
-		return err_set_sys(e, errno, "%s", path);
-	if (!S_ISREG(st.st_mode) || st.st_size > JOURNAL_SIZE_MAX)
-		return err_set(e, "%s is no journal: wrong type or size", path);
-	text = mem_new((size_t)st.st_size + 1);
-	while (len < (size_t)st.st_size) {
-		ssize_t n = pread(fd, text + len, (size_t)st.st_size - len, (off_t)len);
-
-		if (n < 0)
-			return err_set_sys(e, errno, "%s", path);
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	*ret = TAKE_PTR(text);
-	*ret_len = len;
-	return 0;
 }
 
 int journal_hint_by_hand(struct err *e)

@@ -60,6 +60,12 @@ char *journal_boot_id(void);
 /* Adds a line and waits until it is on disk. Takes the reference. */
 int journal_write(struct journal *j, json_t *line, struct err *e);
 
+/*
+ * Puts LINES (borrowed; an array of objects) in the place of those it has; the first stays. Either the old file
+ * or the new one is there at any time.
+ */
+int journal_rewrite(struct journal *j, const json_t *lines, struct err *e);
+
 /* Leaves the file for later. Accepts NULL. */
 void journal_close(struct journal *j);
 /* Nothing is left to do: removes the file. Accepts NULL. */

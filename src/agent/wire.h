@@ -8,7 +8,7 @@
  *                     {"op": "switching"}                      the source has stopped the guest
  *   agent to driver   {"id": 7, "result": {…}}  or
  *                     {"id": 7, "error": {"kind": …, "message": …, "hint": …}}
- *                     {"event": "progress", "data": {…}}
+ *                     {"event": …, "data": {…}}      progress, switching, ready, log, warning
  */
 #ifndef AGENT_WIRE_H
 #define AGENT_WIRE_H

@@ -5,8 +5,6 @@
 #include "core/driver.h"
 #include "core/recover.h"
 #include "core/run.h"
-#include "core/steps.h"
-#include "util/mem.h"
 
 enum mode { MIGRATE, CHECK };
 

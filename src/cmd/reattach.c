@@ -3,7 +3,6 @@
 #include "core/driver.h"
 #include "core/recover.h"
 #include "core/run.h"
-#include "util/mem.h"
 
 static int with_driver(struct driver *d, const char *domain, struct err *e)
 {

@@ -5,8 +5,6 @@
 #include "cmd/cmd.h"
 #include "core/driver.h"
 #include "core/recover.h"
-#include "util/log.h"
-#include "util/mem.h"
 #include "util/str.h"
 
 /* A run that goes on is waited for only where its domain is named. */

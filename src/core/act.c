@@ -110,8 +110,8 @@ static int finish(struct end *end, struct err *e)
  */
 static int undo_but_the_move(struct end *end, struct err *e)
 {
-	bool *kept[] = { &end->begun[step_find(step_autostart_off) - steps],
-		&end->begun[step_find(step_migrate) - steps] };
+	bool *kept[] = { end_begun(end, step_find(step_autostart_off), END_DOMAIN),
+		end_begun(end, step_find(step_migrate), END_DOMAIN) };
 	bool was[ARRAY_SIZE(kept)];
 	int r;
 
@@ -146,30 +146,50 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 		virt_state_name(state));
 }
 
-/* The source's copy has to stand still, the other one has its standby until somebody chose. */
+#define TWICE "%s runs on both hosts"
+
+/* The destination's copy has its standby until somebody chose. */
 static int settle_twice(struct end *end, struct err *e)
 {
-	if (end->order.is_source && act_on_domain(end, ACT_SUSPEND, e) < 0)
-		return err_prefix(e, "%s runs on both hosts, and this copy could not be suspended",
-			end->order.name);
 	if (!end->order.is_source)
 		standby_carry_all(end, true, e);
-	return err_set(e, "%s runs on both hosts", end->order.name);
+	return err_set(e, TWICE, end->order.name);
+}
+
+const char *act_for(enum settle_verdict v, enum settle_verdict *ret_then)
+{
+	static const struct {
+		enum settle_verdict verdict, then;
+		const char *act;
+	} verdict_acts[] = {
+		{ SETTLE_RESUME, SETTLE_BACKWARD, ACT_RESUME },
+		{ SETTLE_DESTROY_STALE, SETTLE_FORWARD, ACT_DESTROY_STALE },
+		{ SETTLE_TWICE, SETTLE_TWICE, ACT_SUSPEND },
+	};
+
+	*ret_then = v;
+	for (size_t i = 0; i < ARRAY_SIZE(verdict_acts); i++) {
+		if (verdict_acts[i].verdict != v)
+			continue;
+		*ret_then = verdict_acts[i].then;
+		return verdict_acts[i].act;
+	}
+	return NULL;
 }
 
 int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 {
-	switch (v) {
-	case SETTLE_RESUME:
-		if (end->order.is_source && act_on_domain(end, ACT_RESUME, e) < 0)
-			return -1;
-		return undo_all(end, e);
+	enum settle_verdict then;
+	const char *act = act_for(v, &then);
+
+	if (act && end->order.is_source && act_on_domain(end, act, e) < 0)
+		return v == SETTLE_TWICE
+			       ? err_prefix(e, TWICE ", and this copy could not be suspended",
+					 end->order.name)
+			       : -1;
+	switch (then) {
 	case SETTLE_BACKWARD:
 		return undo_all(end, e);
-	case SETTLE_DESTROY_STALE:
-		if (end->order.is_source && act_on_domain(end, ACT_DESTROY_STALE, e) < 0)
-			return -1;
-		return finish(end, e);
 	case SETTLE_FORWARD:
 		return finish(end, e);
 	case SETTLE_UNVERIFIED:
@@ -180,6 +200,8 @@ int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 		return settle_twice(end, e);
 	case SETTLE_WAIT:
 	case SETTLE_IN_DOUBT:
+	case SETTLE_RESUME: /* these two were acted on */
+	case SETTLE_DESTROY_STALE:
 		break;
 	}
 	return err_set(e, "%s: %s", end->order.name, settle_verdict_name(v));

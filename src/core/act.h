@@ -20,6 +20,12 @@
  */
 int act_on_domain(struct end *end, const char *name, struct err *e);
 
+/*
+ * What V has done to the domain on the source before anything else (one of the above; NULL: nothing),
+ * and the verdict by which it goes on behind that.
+ */
+const char *act_for(enum settle_verdict v, enum settle_verdict *ret_then);
+
 /* Carries out this end's share of a verdict. -1: something is left to do; E names the first. */
 int act_settle(struct end *end, enum settle_verdict v, struct err *e);
 

@@ -6,7 +6,6 @@
 #include "core/settle.h"
 #include "util/clock.h"
 #include "util/log.h"
-#include "util/mem.h"
 
 enum {
 	POLL_MS = 100,

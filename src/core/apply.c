@@ -6,7 +6,6 @@
 #include "agent/record.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/str.h"
 #include "xml/pair.h"
 
 static const struct step_half *half_of(const struct end *end, const struct step *step)
@@ -32,7 +31,7 @@ static int apply_to_pairs(struct end *end, const struct step *step, json_t *fail
 
 		if (step->when && !step->when(p))
 			continue;
-		end->pairs[i].begun[step - steps] = true;
+		*end_begun(end, step, (int)i) = true;
 		if (end_note(end, step->name, (int)i, true, e) < 0 && !step->forward)
 			return -1;
 		if (half_of(end, step)->pair(end, i, e) == 0)
@@ -47,7 +46,7 @@ static int apply_to_pairs(struct end *end, const struct step *step, json_t *fail
 
 static int apply_to_domain(struct end *end, const struct step *step, json_t *failed, struct err *e)
 {
-	end->begun[step - steps] = true;
+	*end_begun(end, step, END_DOMAIN) = true;
 	if (end_note(end, step->name, END_DOMAIN, true, e) < 0 && !step->forward)
 		return -1;
 	if (half_of(end, step)->domain(end, e) == 0)
@@ -88,11 +87,11 @@ static void keep_first(int r, int *ret, const struct err *now, struct err *e)
 }
 
 /* What is undone, but not noted as undone, is undone once more by whoever reads the journal. */
-static void forget(struct end *end, const struct step *step, int i, bool *begun)
+static void forget(struct end *end, const struct step *step, int i)
 {
 	struct err e;
 
-	*begun = false;
+	*end_begun(end, step, i) = false;
 	if (end_note(end, step->name, i, false, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
@@ -124,7 +123,7 @@ static void undo_pairs(struct end *end, const struct step *step, bool *put_off, 
 	struct err *e)
 {
 	/* A domain-wide apply (the taps of the incoming domain) can have an undo for each pair. */
-	bool all = end->begun[step - steps];
+	bool all = *end_begun(end, step, END_DOMAIN);
 	CLEANUP_FREE size_t *places = mem_new(end->order.n_pairs * sizeof(*places));
 
 	undo_order(&end->order, places);
@@ -133,13 +132,13 @@ static void undo_pairs(struct end *end, const struct step *step, bool *put_off, 
 		struct err now;
 		int r;
 
-		if (!all && !end->pairs[i].begun[step - steps])
+		if (!all && !*end_begun(end, step, (int)i))
 			continue;
 		r = half_of(end, step)->undo_pair(end, i, &now);
 		if (r < 0)
 			err_prefix(&now, "undo \"%s\" (%s)", step->title, end->order.pairs[i].mac);
 		else if (r == 0)
-			forget(end, step, (int)i, &end->pairs[i].begun[step - steps]);
+			forget(end, step, (int)i);
 		*put_off = *put_off || r == UNDO_PUT_OFF;
 		keep_first(r, ret, &now, e);
 	}
@@ -153,7 +152,7 @@ int step_undo(struct end *end, const struct step *step, struct err *e)
 	int ret = 0;
 
 	log_debug("undo step %s", step->name);
-	if (half->undo_domain && end->begun[step - steps]) {
+	if (half->undo_domain && *end_begun(end, step, END_DOMAIN)) {
 		int r = half->undo_domain(end, &now);
 
 		if (r < 0)
@@ -162,7 +161,7 @@ int step_undo(struct end *end, const struct step *step, struct err *e)
 	}
 	if (half->undo_pair)
 		undo_pairs(end, step, &put_off, &ret, e);
-	if (ret == 0 && end->begun[step - steps])
-		forget(end, step, END_DOMAIN, &end->begun[step - steps]);
+	if (ret == 0 && *end_begun(end, step, END_DOMAIN))
+		forget(end, step, END_DOMAIN);
 	return ret == 0 && put_off ? UNDO_PUT_OFF : ret;
 }

@@ -59,6 +59,8 @@ enum check_scope {
 struct check_view {
 	const struct host_facts *host, *peer; /* borrowed; no peer for a reattach */
 	const struct options *options;
+	const char
+		*dest_uri; /* the destination's libvirt, as the source opens it; NULL: a reattach */
 	const struct xml_pair *pair, *defined; /* DEFINED: in the definition; NULL: not there */
 	const struct bridge_fact *bridge;
 	const struct uplink_fact *uplink;
@@ -82,10 +84,16 @@ struct check {
 extern const struct check checks[];
 extern const size_t n_checks;
 
-/* Makes the checks of SCOPE. */
+/*
+ * Whether the guest has no path on V's host as it is: its VF's PF leads nowhere, or it has none. That its
+ * uplink leads nowhere either is then no reason to leave it there, or without a VF.
+ */
+bool check_is_cut_off(const struct check_view *v);
+
 /* nic_filter_limit of an uplink on F. */
 int check_filter_limit(const struct host_facts *f, const struct uplink_fact *u);
 
+/* Makes the checks of SCOPE. */
 void check_run(enum check_scope scope, struct check_view *v);
 
 /* "error", "warning", "advice" */

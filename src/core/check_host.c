@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Checks of the hosts, and of the domain as a whole. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/check_priv.h"
 #include "util/mem.h"
@@ -16,6 +17,16 @@ void check_same_host(const struct check_view *v)
 			"If it is not, both boards have one UUID: set host_uuid in libvirt's "
 			"configuration.",
 			"the destination, %s, is this host", v->peer->hostname);
+}
+
+/* libvirt compares names (qemuMigrationCookieXMLParse in src/qemu/qemu_migration_cookie.c). */
+void check_same_hostname(const struct check_view *v)
+{
+	if (str_equal(v->host->hostname, v->peer->hostname) &&
+		!str_equal(v->host->uuid, v->peer->uuid))
+		check_found(v, NULL, "Give one of them another name, and restart libvirt there.",
+			"both hosts are named %s, which libvirt takes for one host",
+			v->peer->hostname);
 }
 
 void check_permission(const struct check_view *v)
@@ -148,17 +159,75 @@ void check_journal_open(const struct check_view *v)
 	}
 }
 
+static bool is_localhost(const char *name)
+{
+	return str_starts(name, "localhost");
+}
+
+static const char *host_in_uri(const char *uri)
+{
+	const char *host = strstr(uri, "://"), *user;
+
+	host = host ? host + 3 : "";
+	user = strpbrk(host, "@/");
+	return user && *user == '@' ? user + 1 : host;
+}
+
 void check_reach(const struct check_view *v)
 {
 	CLEANUP_FREE char *hint = NULL;
+	const char *how;
 
+	/* virDomainMigrateCheckNotLocal in libvirt's src/libvirt-domain.c */
+	if (v->peer && !v->options->client_driven && is_localhost(host_in_uri(v->dest_uri)))
+		check_found(v, v->host,
+			"Give it by another name or address, or migrate with --client-driven.",
+			"libvirt takes %s for the source itself, and does not migrate there",
+			v->dest_uri);
 	if (!v->peer || !v->host->unreachable)
 		return;
+	how = v->dest_uri && !strstr(v->dest_uri, "+ssh:")
+		      ? "see to it that libvirt listens there and takes its certificate or password"
+		      : "let root there log in by ssh without being asked";
 	hint = str_printf(
-		"libvirt on %s opens a connection of its own to %s: let root there log in by "
-		"ssh without being asked, or give another URI.",
-		v->host->hostname, v->peer->hostname);
+		v->options->client_driven
+			? "%s opens a connection of its own to %s: %s, or give another URI."
+			: "libvirt on %s opens a connection of its own to %s: %s, or give another URI.",
+		v->host->hostname, v->peer->hostname, how);
 	check_found(v, v->host, hint, "%s", v->host->unreachable);
+}
+
+/* The guest would go to the one host, and its VF be waiting on the other. */
+void check_reached(const struct check_view *v)
+{
+	if (v->peer && v->host->reached && !str_equal(v->host->reached, v->peer->uuid))
+		check_found(v, v->host,
+			"Is an --agent-host given, or does root there know the name by another "
+			"address?",
+			"%s leads to another host than %s, where the agent is (libvirt's host "
+			"UUIDs are %s and %s)",
+			v->dest_uri, v->peer->hostname, v->host->reached, v->peer->uuid);
+}
+
+/*
+ * Without a migration URI the destination's libvirt tells the source's the host's own name, or
+ * migration_host of its qemu.conf, which cannot be seen from here. A name beginning with localhost it does not
+ * (qemuMigrationDstPrepareDirect).
+ */
+void check_address(const struct check_view *v)
+{
+	static const char hint[] = "Name the address with --migrate-uri tcp://ADDRESS, unless "
+				   "migration_host in libvirt's qemu.conf there does.";
+
+	if (!v->peer || v->options->migrate_uri)
+		return;
+	if (is_localhost(v->peer->hostname))
+		check_found(v, v->peer, hint, "the host calls itself %s", v->peer->hostname);
+	else if (v->host->peer_unresolved)
+		check_found(v, v->host, hint,
+			"no address is known for %s, by which libvirt will have QEMU look for the "
+			"destination",
+			v->peer->hostname);
 }
 
 void check_job(const struct check_view *v)
@@ -178,6 +247,14 @@ static bool may_be_stale(const struct check_view *v, enum virt_state state)
 		       virt_state_is_active(virt_state_from_name(there->domain.state)));
 }
 
+static const char *how_to_wake(enum virt_state state)
+{
+	return state == VIRT_CRASHED
+		       ? "A guest that has crashed cannot give up its VF: virsh reset starts it anew."
+		       : "Resume it first (virsh resume, or dompmwakeup where it sleeps): a guest that "
+			 "stands still cannot give up its VF.";
+}
+
 void check_state(const struct check_view *v)
 {
 	const struct domain_fact *d = &v->host->domain;
@@ -190,7 +267,7 @@ void check_state(const struct check_view *v)
 			may_be_stale(v, state)
 				? "It may run on the other host, so do not resume it unseen: sriov-migrate "
 				  "recover settles what an interrupted run left."
-				: "Resume it first: a guest that stands still cannot give up its VF.",
+				: how_to_wake(state),
 			"domain %s is %s", d->name, d->state);
 }
 
@@ -335,7 +412,53 @@ void check_other_devices(const struct check_view *v)
 	}
 }
 
-/* Neither does it migrate a domain with snapshots (src/qemu/qemu_migration.c, IsAllowed). */
+static bool runs_with(const struct domain_fact *d, const char *address,
+	const struct xml_pair_list *live)
+{
+	for (size_t i = 0; i < d->n_others; i++)
+		if (str_equal(d->others[i].address, address))
+			return true;
+	for (size_t i = 0; i < live->n; i++)
+		if (str_equal(live->v[i].primary.address, address))
+			return true;
+	return false;
+}
+
+/* What is found there at the next start goes to the guest, whatever it is. */
+void check_defined_devices(const struct check_view *v)
+{
+	const struct domain_fact *d = &v->host->domain;
+	CLEANUP_PAIRS struct xml_pair_list live = { 0 };
+	CLEANUP_STRINGS struct xml_strings defined = { 0 };
+	struct err ignored;
+
+	if (!v->peer || !d->live || !d->inactive || xml_pairs_find(d->live, &live, &ignored) < 0 ||
+		xml_other_devices(d->inactive, &defined, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < defined.n; i++)
+		if (!runs_with(d, defined.v[i], &live))
+			check_found(v, v->host,
+				"At its next start there libvirt gives the guest what has this "
+				"address on the destination: see virsh detach-device --config.",
+				"the definition of %s has the PCI device %s, without which it runs",
+				d->name, defined.v[i]);
+}
+
+/* Nor that a domain is as it does not migrate it (src/qemu/qemu_migration.c, IsAllowed). */
+void check_movable(const struct check_view *v)
+{
+	const struct domain_fact *d = &v->host->domain;
+	CLEANUP_STRINGS struct xml_strings reasons = { 0 };
+	struct err ignored;
+
+	if (!v->peer || !d->live || xml_unmovable(d->live, &reasons, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < reasons.n; i++)
+		check_found(v, v->host, "libvirt would refuse the migration.", "domain %s has %s",
+			d->name, reasons.v[i]);
+}
+
+/* Nor does it migrate one with snapshots. */
 void check_snapshots(const struct check_view *v)
 {
 	long long n = (long long)v->host->domain.n_snapshots;

@@ -81,10 +81,87 @@ void check_port(const struct check_view *v)
 
 /* ---- bridge, uplink, PF ---- */
 
+static bool is_always_on_at(const struct vf_fact *vf)
+{
+	return vf->has_attr && vf->attr.link_state == IFLA_VF_LINK_STATE_ENABLE;
+}
+
+bool check_is_cut_off(const struct check_view *v)
+{
+	const struct xml_primary *p = &v->pair->primary;
+	const struct pf_fact *pf = NULL;
+	const struct vf_fact *vf;
+
+	/* Where it is given its VF, it has that, or nothing. */
+	if (!v->peer || (v->planned->is_source && p->form == PRIMARY_NONE))
+		return true;
+	vf = v->planned->is_source ? facts_vf(v->host, p->address, &pf) : NULL;
+	return vf && (!pf->up || (pf->no_carrier && !is_always_on_at(vf)));
+}
+
+static char *why_bridge_closed(const struct check_view *v)
+{
+	return v->bridge && !v->bridge->up ? str_printf("bridge %s is down", v->bridge->name)
+					   : NULL;
+}
+
+static char *why_uplink_closed(const struct check_view *v)
+{
+	const struct uplink_fact *u = v->uplink;
+
+	if (u->up && u->running)
+		return NULL;
+	return str_printf("uplink %s of %s %s", u->name,
+		v->bridge ? v->bridge->name : v->pair->standby_alias,
+		u->up ? "has no carrier" : "is down");
+}
+
+static char *why_port_closed(const struct check_view *v)
+{
+	const struct uplink_fact *u = v->uplink;
+
+	if (!v->bridge || !u->up || !u->running || u->forwarding)
+		return NULL;
+	return str_printf("uplink %s of %s is not forwarding", u->name, v->bridge->name);
+}
+
+static void refuse_closed(const struct check_view *v,
+	char *(*why_closed)(const struct check_view *))
+{
+	CLEANUP_FREE char *why = check_is_cut_off(v) ? NULL : why_closed(v);
+
+	if (why)
+		check_found(v, v->host, "", "%s", why);
+}
+
 void check_bridge_up(const struct check_view *v)
 {
-	if (v->bridge && !v->bridge->up)
-		check_found(v, v->host, "", "bridge %s is down", v->bridge->name);
+	refuse_closed(v, why_bridge_closed);
+}
+
+void check_uplink_up(const struct check_view *v)
+{
+	refuse_closed(v, why_uplink_closed);
+}
+
+void check_forwarding(const struct check_view *v)
+{
+	refuse_closed(v, why_port_closed);
+}
+
+void check_cut_off(const struct check_view *v)
+{
+	char *(*const ways[])(const struct check_view *) = { why_bridge_closed, why_uplink_closed,
+		why_port_closed };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways) && check_is_cut_off(v); i++) {
+		CLEANUP_FREE char *why = ways[i](v);
+
+		if (why)
+			check_found(v, v->host,
+				"Until the guest has a VF that works, nothing may reach it.",
+				"%s: the standby cannot carry the guest", why);
+	}
 }
 
 static void find_pf_down(const struct check_view *v, const char *pf)
@@ -95,27 +172,10 @@ static void find_pf_down(const struct check_view *v, const char *pf)
 
 void check_pf_up(const struct check_view *v)
 {
-	if (!v->uplink->spare && (!v->pf || !v->pf->up))
+	bool leaves = v->peer && check_is_cut_off(v); /* the guest, and nothing is attached here */
+
+	if (!v->uplink->spare && !leaves && (!v->pf || !v->pf->up))
 		find_pf_down(v, v->uplink->pf);
-}
-
-void check_uplink_up(const struct check_view *v)
-{
-	const struct uplink_fact *u = v->uplink;
-
-	if (!u->up || !u->running)
-		check_found(v, v->host, "", "uplink %s of %s %s", u->name,
-			v->bridge ? v->bridge->name : v->pair->standby_alias,
-			u->up ? "has no carrier" : "is down");
-}
-
-void check_forwarding(const struct check_view *v)
-{
-	const struct uplink_fact *u = v->uplink;
-
-	if (v->bridge && u->up && u->running && !u->forwarding)
-		check_found(v, v->host, "", "uplink %s of %s is not forwarding", u->name,
-			v->bridge->name);
 }
 
 static void find_switchdev(const struct check_view *v)

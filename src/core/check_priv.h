@@ -13,18 +13,20 @@ typedef void check_fn(const struct check_view *v);
 
 /* ---- check_host.c: hosts and domain ---- */
 
-check_fn check_same_host, check_permission, check_busy, check_reach, check_job, check_state;
+check_fn check_same_host, check_same_hostname, check_reached, check_address, check_permission,
+	check_busy, check_reach, check_job, check_state;
 check_fn check_journal_readable, check_journal_open, check_other_devices;
 check_fn check_name, check_uuid, check_incoming, check_runs_twice;
 check_fn check_versions, check_libvirt, check_qemu, check_older, check_clocks;
 check_fn check_memory_total, check_memory_free, check_cpu, check_machine;
 check_fn check_agent, check_guest, check_snapshots, check_shared, check_files;
+check_fn check_defined_devices, check_movable;
 
 /* ---- check_pair.c: a pair, and what it stands on ---- */
 
 check_fn check_standby_model, check_vhost, check_alias, check_alias_returns, check_port,
 	check_native;
-check_fn check_bridge_up, check_pf_up, check_uplink_up, check_forwarding;
+check_fn check_bridge_up, check_pf_up, check_uplink_up, check_forwarding, check_cut_off;
 check_fn check_vf_pf_up, check_vf_pf_switchdev;
 check_fn check_switchdev, check_filters, check_mac_used, check_mac_left, check_mac_of_domain;
 check_fn check_trust, check_spoofchk, check_filter_leak, check_nic_known;

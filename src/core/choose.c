@@ -117,8 +117,7 @@ static bool place_on_bridge(struct check_view *v, const char *bridge, const char
 
 	v->bridge = facts_bridge(v->host, bridge);
 	if (!v->bridge) {
-		problem_add(v->problems, "no-bridge", v->host,
-			"The standby must reach the same network on both hosts.",
+		problem_add(v->problems, "no-bridge", v->host, SAME_NETWORK,
 			"there is no bridge %s", bridge);
 		return false;
 	}
@@ -139,10 +138,13 @@ static bool vf_is_taken_by_plan(const struct order *o, const char *address)
 	return false;
 }
 
-/* A VF bound to vfio-pci that no domain has is somebody else's, unless that is how it is to be. */
+/*
+ * A VF bound to vfio-pci that no domain has is somebody else's, unless that is how it is to be, or the
+ * domain is defined with it: there are hosts that bind their VFs to it once for all.
+ */
 static bool driver_fits(const struct vf_fact *vf, bool managed)
 {
-	return pci_driver_is_vfio(vf->driver) != managed;
+	return pci_driver_is_vfio(vf->driver) != managed || (managed && vf->own);
 }
 
 /* Before the first macvtap stands on a VF nothing on the host shows that it is an uplink. */
@@ -220,11 +222,9 @@ static const struct vf_fact *named_vf(const struct check_view *v, const char *na
 	else if (vf_is_taken_by_plan(taken, canonical))
 		problem_add(v->problems, "vf-in-use", v->host, "", "VF %s is named for two pairs",
 			canonical);
-	else if (!driver_fits(vf, managed))
+	else if (!managed && !driver_fits(vf, managed))
 		problem_add(v->problems, "vf-in-use", v->host, "",
-			managed ? "VF %s is bound to vfio-pci by somebody else"
-				: "VF %s is not bound to vfio-pci, and the domain says "
-				  "managed='no'",
+			"VF %s is not bound to vfio-pci, and the domain says managed='no'",
 			canonical);
 	else
 		return vf;
@@ -240,7 +240,7 @@ static char *why_none_is_free(const struct check_view *v, const struct pf_fact *
 		const char *user = user_of(v, vf);
 
 		if (str_is_empty(user) && !driver_fits(vf, managed))
-			user = managed ? "bound to vfio-pci by somebody else"
+			user = managed ? "bound to vfio-pci, and may be somebody else's"
 				       : "not bound to vfio-pci (managed='no')";
 		str_buf_add(&why, "%s%s: %s", i ? "; " : "", vf->address,
 			str_is_empty(user) ? "taken by another pair" : user);
@@ -390,6 +390,8 @@ bool choose_vf(struct check_view *v, const struct order *taken, const char *want
 	const struct pf_fact *pf = v->pf;
 	const struct vf_fact *vf;
 
+	if (str_is_empty(wanted))
+		wanted = NULL; /* an empty place in --vf */
 	if (from_pool)
 		vf = choose_from_pool(v, taken, wanted, primary->network);
 	else if (wanted)

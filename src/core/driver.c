@@ -261,6 +261,25 @@ static int start_here(struct client **ret, struct err *e)
 	return client_start("this host", argv, ret, e);
 }
 
+/* A name may lead elsewhere by now: what another host says of the domain decides nothing. */
+static int check_is_same_host(struct driver *d, struct client *new, struct err *e)
+{
+	json_t *reply = NULL;
+	const char *uuid;
+	int r = 0;
+
+	if (!d->facts_there.uuid)
+		return 0;
+	if (call_once(&d->group, new, "host", NULL, driver_request_ms(d), &reply, e) < 0)
+		return -1;
+	uuid = json_string_value(json_object_get(reply, "uuid"));
+	if (!str_equal(uuid, d->facts_there.uuid))
+		r = err_set(e, "%s: another host answers there now (UUID %s)", client_label(new),
+			uuid ? uuid : "unknown");
+	json_decref(reply);
+	return r;
+}
+
 int driver_reconnect(struct driver *d, struct client **client, struct err *e)
 {
 	struct client *new = NULL;
@@ -276,6 +295,8 @@ int driver_reconnect(struct driver *d, struct client **client, struct err *e)
 	if (r == 0)
 		r = check_hello(new, reply, e);
 	json_decref(reply);
+	if (r == 0 && client == &d->there)
+		r = check_is_same_host(d, new, e);
 	if (r < 0)
 		client_give_up(new);
 	return r;
@@ -398,7 +419,9 @@ static json_t *paths_of(const struct domain_fact *f)
 	return paths;
 }
 
-static json_t *fit_args(const struct host_facts *here, const struct xml_needs *needs)
+/* PEER: by which name libvirt has the other one's QEMU connect to. */
+static json_t *fit_args(const struct host_facts *here, const struct xml_needs *needs,
+	const char *peer)
 {
 	/* What the host has goes into the guest as it is. */
 	bool host = needs->cpu_mode && !str_equal(needs->cpu_mode, "custom");
@@ -406,6 +429,7 @@ static json_t *fit_args(const struct host_facts *here, const struct xml_needs *n
 	json_t *args = json_object();
 
 	json_object_set_new(args, "files", paths_of(&here->domain));
+	json_object_set_new(args, "peer", json_text(peer));
 	json_object_set_new(args, "arch", json_text(needs->arch));
 	json_object_set_new(args, "machine", json_text(needs->machine));
 	json_object_set_new(args, "emulator", json_text(needs->emulator));
@@ -419,6 +443,7 @@ static void take_fit(const json_t *result, struct host_facts *f)
 {
 	f->fit = json_integer_value(json_object_get(result, "fit"));
 	str_set(&f->misfit, json_string_value(json_object_get(result, "reason")));
+	f->peer_unresolved = json_is_true(json_object_get(result, "unresolved"));
 }
 
 static void take_missing(const json_t *result, struct domain_fact *f)
@@ -442,7 +467,8 @@ int driver_ask_fit(struct driver *d, struct err *e)
 		xml_needs_read(d->facts_here.domain.live, &needs, &ignored) < 0)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		call_start(&calls[i], clients[i], "fit", fit_args(&d->facts_here, &needs),
+		call_start(&calls[i], clients[i], "fit",
+			fit_args(&d->facts_here, &needs, i == 0 ? d->facts_there.hostname : NULL),
 			driver_request_ms(d));
 	r = finish_calls(d, calls, ARRAY_SIZE(calls), e);
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {

@@ -74,11 +74,16 @@ static void unlock_domain(struct end *end)
 	end->domain_lock = NULL;
 }
 
-static bool *begun_flag(struct end *end, const struct step *step, json_int_t i)
+bool *end_begun(struct end *end, const struct step *step, int i)
 {
-	if (i == END_DOMAIN)
-		return &end->begun[step - steps];
-	return &end->pairs[i].begun[step - steps];
+	return i == END_DOMAIN ? &end->begun[step - steps] : &end->pairs[i].begun[step - steps];
+}
+
+bool end_has_begun(const struct end *end, const char *step, int i)
+{
+	size_t k = (size_t)(step_find(step) - steps);
+
+	return i == END_DOMAIN ? end->begun[k] : end->pairs[i].begun[k];
 }
 
 /* With the boot that a line is of went entries, taps, MACs, what VFs had, and what its clock told. */
@@ -125,7 +130,7 @@ static int replay_line(struct end *end, const json_t *line, const char *boot, st
 		return err_set(e, "the journal tells of something unknown here (step %s, pair %d)",
 			name ? name : "none", (int)i);
 	if (step && (of_this_boot || outlives_boot(step, i)))
-		*begun_flag(end, step, i) = json_is_true(json_object_get(line, "begun"));
+		*end_begun(end, step, (int)i) = json_is_true(json_object_get(line, "begun"));
 	if (json_object_get(line, "switching"))
 		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));
 	return state && i >= 0 ? replay_state(end, i, state, of_this_boot, e) : 0;
@@ -165,6 +170,57 @@ int end_take_up(struct end *end, const char *uuid, const struct journal_content 
 	end->same_boot = content->same_boot;
 	begin(end, &order);
 	return replay(end, content->lines, e) < 0 ? journal_hint_by_hand(e) : 0;
+}
+
+/* ---- keeping it short ---- */
+
+/* recover adds some to the journal of a guest that it cannot give its VF, every minute. */
+enum { LONG_JOURNAL = 64 * 1024 };
+
+/* What a line is about: the last one about it counts. */
+static char *subject_of(const json_t *line)
+{
+	const char *step = json_string_value(json_object_get(line, "step"));
+	const char *boot = json_string_value(json_object_get(line, "boot"));
+
+	return str_printf("%d %s%s%s %s", (int)json_integer_value(json_object_get(line, "pair")),
+		step ? step : "", json_object_get(line, "state") ? " state" : "",
+		json_object_get(line, "switching") ? " switching" : "", boot ? boot : "");
+}
+
+json_t *end_needed_lines(const json_t *lines)
+{
+	json_t *seen = json_object(), *backward = json_array(), *needed = json_array();
+
+	for (size_t i = json_array_size(lines); i-- > 0;) {
+		json_t *line = json_array_get(lines, i);
+		CLEANUP_FREE char *subject = subject_of(line);
+
+		if (json_object_get(seen, subject))
+			continue;
+		json_object_set_new(seen, subject, json_true());
+		json_array_append(backward, line);
+	}
+	for (size_t i = json_array_size(backward); i-- > 0;)
+		json_array_append(needed, json_array_get(backward, i));
+	json_decref(seen);
+	json_decref(backward);
+	return needed;
+}
+
+/* One that cannot be shortened now is shortened next time. */
+static void shorten(struct end *end, const struct journal_content *content)
+{
+	json_t *needed;
+	struct err e;
+
+	if (content->whole < LONG_JOURNAL)
+		return;
+	needed = end_needed_lines(content->lines);
+	if (json_array_size(needed) < json_array_size(content->lines) &&
+		journal_rewrite(end->journal, needed, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+	json_decref(needed);
 }
 
 /* ---- taking the place of an older journal ---- */
@@ -289,6 +345,8 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
 	r = journal_open(uuid, &end->journal, &content, e);
 	if (r == 0)
 		r = end_take_up(end, uuid, &content, e);
+	if (r == 0)
+		shorten(end, &content);
 	journal_content_free(&content);
 	if (r == 0)
 		return 0;
@@ -429,7 +487,7 @@ int end_pair_mac(const struct end *end, size_t i, struct mac *ret, struct err *e
 
 bool end_was_moved(const struct end *end)
 {
-	return end->begun[step_find(step_migrate) - steps];
+	return end_has_begun(end, step_migrate, END_DOMAIN);
 }
 
 int end_domain(struct end *end, struct virt_domain **ret, struct err *e)

@@ -20,6 +20,7 @@
 #include "virt/virt.h"
 
 struct lock;
+struct step;
 struct xml_pair;
 struct xml_pair_list;
 
@@ -32,8 +33,8 @@ struct found_entry {
 };
 
 /*
- * What this end found before it changed a pair, and what it did to it. The journal keeps it, but for
- * what stands behind the line; `begun` has lines of its own there.
+ * What this end found before it changed a pair, and what it did to it. The journal keeps it, each member
+ * under its own name, but for what stands behind the line; `begun` has lines of its own there.
  */
 struct pair_state {
 	struct found_entry *found; /* owned */
@@ -42,6 +43,7 @@ struct pair_state {
 	bool refused; /* nothing comes by the uplink all the same: the NIC refused, or it is down */
 	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
 	bool given;           /* a VF was attached for it, and not seen to be used yet */
+	/* clock_ms() of this boot: */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */
 	int64_t vf_failed_at; /* when a VF was last given in vain and that cost the guest its network, 0: never */
@@ -55,7 +57,7 @@ struct pair_state {
 	const char *evidence;   /* what proved that the guest drives the VF */
 	struct lock *vf_lock;   /* owned */
 	struct lock *room_lock; /* owned; keeps room on the uplink */
-	bool begun[END_STEPS_MAX]; /* by place in the step table: has something to undo */
+	bool begun[END_STEPS_MAX]; /* by place in the step table, see end_begun */
 };
 
 struct journal;
@@ -96,14 +98,27 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
  */
 int end_take_up(struct end *end, const char *uuid, const struct journal_content *content,
 	struct err *e);
+/*
+ * Those of a journal's lines that no later one makes void, in their order; what they tell is the same. New
+ * reference.
+ */
+json_t *end_needed_lines(const json_t *lines);
 /* Gives locks back and forgets the order; the journal too, unless something is left to do. */
 void end_close(struct end *end, bool settled);
+
+/*
+ * Whether STEP is begun for pair I, or for the domain (END_DOMAIN), and so has something to undo. In
+ * memory alone: end_note puts it into the journal.
+ */
+enum { END_DOMAIN = -1 };
+bool *end_begun(struct end *end, const struct step *step, int i);
+/* The same, to look at; by the step's name (steps.h). */
+bool end_has_begun(const struct end *end, const char *step, int i);
 
 /*
  * Puts into the journal, before it is done, that STEP is begun for pair I (or for the domain: I
  * is END_DOMAIN), or after it was undone, that it is not. The pair's state goes with it.
  */
-enum { END_DOMAIN = -1 };
 int end_note(struct end *end, const char *step, int i, bool begun, struct err *e);
 /* The pair's state alone has changed. */
 int end_note_state(struct end *end, size_t i, struct err *e);

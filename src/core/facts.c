@@ -144,6 +144,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_BOOL(host_facts, net_admin),
 	RECORD_BOOL(host_facts, no_vhost),
 	RECORD_STR(host_facts, unreachable),
+	RECORD_STR(host_facts, reached),
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, devices, &uplink_fact_record),

@@ -137,11 +137,13 @@ struct host_facts {
 	int64_t clock_ms;                       /* when it was asked, by its own clock */
 	int64_t memory_total, memory_available; /* KiB; 0: unknown */
 	char *cpu;                              /* <cpu> of libvirt's capabilities; NULL: unknown */
-	int64_t fit;       /* enum virt_fit: whether the domain's CPU and machine exist here */
-	char *misfit;      /* why they do not, in libvirt's words */
-	bool net_admin;    /* may change FDB entries and take locks */
-	bool no_vhost;     /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
-	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
+	int64_t fit;          /* enum virt_fit: whether the domain's CPU and machine exist here */
+	char *misfit;         /* why they do not, in libvirt's words */
+	bool net_admin;       /* may change FDB entries and take locks */
+	bool no_vhost;        /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
+	char *unreachable;    /* why libvirt there cannot be reached from here; NULL if it can */
+	char *reached;        /* UUID of the host that it was reached on; NULL: not told */
+	bool peer_unresolved; /* the other host's own name means nothing here, see driver_ask_fit */
 	struct pf_fact *pfs;
 	size_t n_pfs;
 	struct bridge_fact *bridges;
@@ -173,9 +175,9 @@ const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *n
 const struct uplink_fact *facts_device(const struct host_facts *f, const char *name);
 const struct network_fact *facts_network(const struct host_facts *f, const char *name);
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name);
-/* By host PCI address; *ret_pf (may be NULL) gets its PF. */
 /* The VF of that number; NULL: there is none, or the PF is not known. */
 const struct vf_fact *facts_vf_of(const struct host_facts *f, const char *pf, int64_t index);
+/* By host PCI address; *ret_pf (may be NULL) gets its PF. */
 const struct vf_fact *facts_vf(const struct host_facts *f, const char *address,
 	const struct pf_fact **ret_pf);
 

@@ -9,7 +9,6 @@
 #include "agent/lock.h"
 #include "core/gather.h"
 #include "core/gather_priv.h"
-#include "core/order.h"
 #include "net/pci.h"
 #include "util/clock.h"
 #include "util/hwaddr.h"

@@ -12,5 +12,7 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 
 /* Whether there is surely nothing of that name on this host. */
 bool gather_file_is_missing(const char *path);
+/* Whether the resolver is sure that there is no host of that name (NULL: no name is asked for). */
+bool gather_name_is_unknown(const char *name);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <netdb.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,16 @@ int gather_files(struct domain_fact *f, struct err *e)
 			file->own_fs = str_dup(own_file_system(file->path));
 	}
 	return 0;
+}
+
+bool gather_name_is_unknown(const char *name)
+{
+	struct addrinfo *found = NULL;
+	int r = name ? getaddrinfo(name, NULL, NULL, &found) : 0;
+
+	if (found)
+		freeaddrinfo(found);
+	return r == EAI_NONAME;
 }
 
 bool gather_file_is_missing(const char *path)

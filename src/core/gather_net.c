@@ -4,7 +4,6 @@
 
 #include "agent/lock.h"
 #include "core/gather_priv.h"
-#include "core/options.h"
 #include "net/devlink.h"
 #include "net/fdb.h"
 #include "net/link.h"

@@ -151,7 +151,8 @@ static bool follow_here(struct sides *s, const struct step *step, struct call *s
 		call_cancel(src);
 	call_wait(&s->d->group, both, ARRAY_SIZE(both), &src->done);
 	s->d->under_way[SOURCE] = NULL;
-	end_waiting(s, dst, src->failed);
+	/* A source that was lost may have gone on: the guest may be about to come. */
+	end_waiting(s, dst, src->failed && src->err.kind != ERR_LOST);
 	return stopped && src->failed;
 }
 
@@ -207,7 +208,8 @@ static int undo_once(struct sides *s, const struct step *step, int side, bool gu
 	int r;
 
 	json_object_set_new(args, "guest_gone", json_boolean(guest_gone));
-	r = call_once(&s->d->group, s->agents[side], "undo", args, limit_of(s, step), &reply, e);
+	r = call_once(&s->d->group, s->agents[side], "undo", args,
+		driver_step_ms(s->d, s->order[side]->n_pairs), &reply, e);
 	if (r == 0 && json_is_true(json_object_get(reply, "put_off")))
 		r = UNDO_PUT_OFF;
 	json_decref(reply);

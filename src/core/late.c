@@ -20,7 +20,8 @@ int64_t late_unplug_left(const struct end *end)
 {
 	int64_t left = 0;
 
-	for (size_t i = 0; end->order.is_source && i < end->order.n_pairs; i++) {
+	for (size_t i = 0; end->order.is_source && !end->guest_gone && i < end->order.n_pairs;
+		i++) {
 		const struct pair_state *s = &end->pairs[i];
 		int64_t now = s->unplug_asked ? s->unplug_until - clock_ms() : 0;
 
@@ -48,8 +49,7 @@ static void carry_now(struct end *end, size_t i)
 	if (pair_vf_clear_mac(end, i, &e) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,
 			end->order.pairs[i].vf, e.msg);
-	if (standby_path_up(end, i, &e) < 0)
-		log_warn("%s: the standby's path is not whole: %s", end->order.name, e.msg);
+	standby_path_up_or_warn(end, i, &e);
 }
 
 /* 1 when a VF has gone, or the guest. */
@@ -96,7 +96,7 @@ static void note_as_detached(struct end *end, size_t i)
 		if (!steps[k].source.undo_pair ||
 			(steps[k].when && !steps[k].when(&end->order.pairs[i])))
 			continue;
-		end->pairs[i].begun[k] = true;
+		*end_begun(end, &steps[k], (int)i) = true;
 		if (end_note(end, steps[k].name, (int)i, true, &e) < 0)
 			log_warn("%s: %s", end->order.name, e.msg);
 	}

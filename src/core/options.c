@@ -460,6 +460,40 @@ int options_load(struct options *o, const char *default_file, struct err *e)
 	return load_file(o, file, e);
 }
 
+/* ---- all together ---- */
+
+/* QEMU's multifd-channels is a byte. */
+enum { MAX_PARALLEL = 255 };
+
+/* As qemuMigrationDstPrepareDirect takes them (libvirt's src/qemu/qemu_migration.c). */
+static bool is_migrate_uri(const char *uri)
+{
+	static const char *const schemes[] = { "tcp:", "rdma:", "unix:" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (str_starts(uri, schemes[i]))
+			return true;
+	return false;
+}
+
+int options_check(const struct options *o, struct err *e)
+{
+	if (o->parallel > MAX_PARALLEL)
+		return err_set_kind(e, ERR_USAGE, "parallel: QEMU has at most %d connections",
+			MAX_PARALLEL);
+	if (o->parallel && o->compressed)
+		return err_set_kind(e, ERR_USAGE,
+			"parallel and compressed exclude each other in libvirt");
+	if (o->copy_storage_all && o->copy_storage_inc)
+		return err_set_kind(e, ERR_USAGE,
+			"copy-storage-all and copy-storage-inc exclude each other");
+	if (o->migrate_uri && !is_migrate_uri(o->migrate_uri))
+		return err_set_kind(e, ERR_USAGE,
+			"migrate-uri: \"%s\" does not begin with tcp:, rdma: or unix:",
+			o->migrate_uri);
+	return 0;
+}
+
 /* ---- help ---- */
 
 void options_print_help(FILE *f)

@@ -30,6 +30,7 @@ static const struct field pair_order_fields[] = {
 	RECORD_INT(pair_order, filter_limit),
 	RECORD_STR(pair_order, form),
 	RECORD_BOOL(pair_order, had_primary),
+	RECORD_BOOL(pair_order, cut_off),
 	RECORD_STR(pair_order, primary_alias),
 	RECORD_STR(pair_order, vf),
 	RECORD_INT(pair_order, vf_index),

@@ -24,10 +24,11 @@ struct pair_order {
 	char *uplink_pf;
 	int64_t uplink_vf; /* number of the VF that the uplink is, or stands on; -1: it is the PF */
 	char *rule;        /* nic_rule_name */
-	int64_t filter_limit; /* MACs that the uplink takes besides its own; 0: not known */
+	int64_t filter_limit; /* MACs that the uplink takes besides its own; -1: not known */
 
-	char *form;          /* of the primary, see form.h */
-	bool had_primary;    /* the domain runs with the VF now (source, and a reattach) */
+	char *form;       /* of the primary, see form.h */
+	bool had_primary; /* the domain runs with the VF now (source, and a reattach) */
+	bool cut_off; /* source: nothing reaches the guest as it is, so that no path is insisted on */
 	char *primary_alias; /* NULL: libvirt gives it one */
 	char *vf; /* host PCI address; source, without a primary: what it had, if known */
 	int64_t vf_index;

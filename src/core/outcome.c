@@ -81,11 +81,17 @@ void outcome_rolled_back(struct outcome *o, const struct parties *p, const struc
 		p->source, p->domain, p->source);
 }
 
-void outcome_guest_ended(struct outcome *o, const struct parties *p, const struct err *why)
+void outcome_guest_ended(struct outcome *o, const struct parties *p, const struct err *undone,
+	const struct err *why)
 {
-	set(o, STATUS_FAILED, "guest-ended", why);
-	snprintf(o->text, sizeof(o->text),
-		"%s ended by itself during the migration; nothing was started", p->domain);
+	bool left = undone->kind != ERR_NONE;
+
+	set(o, left ? STATUS_INCOMPLETE : STATUS_FAILED, "guest-ended", why);
+	snprintf(o->text, sizeof(o->text), "%s ended by itself meanwhile; nothing was started%s%s",
+		p->domain, left ? ", and not all could be undone: " : "", left ? undone->msg : "");
+	if (left)
+		snprintf(o->hint, sizeof(o->hint), "sriov-migrate recover %s undoes the rest.",
+			p->domain);
 }
 
 void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_verdict v,

@@ -53,7 +53,8 @@ void outcome_not_begun(struct outcome *o, const struct parties *p, const struct 
 /* UNDONE: the first thing that could not be undone, kind ERR_NONE: all was. */
 void outcome_rolled_back(struct outcome *o, const struct parties *p, const struct err *undone,
 	const struct err *why);
-void outcome_guest_ended(struct outcome *o, const struct parties *p, const struct err *why);
+void outcome_guest_ended(struct outcome *o, const struct parties *p, const struct err *undone,
+	const struct err *why);
 /* Neither forward nor backward: names both states. */
 void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_verdict v,
 	const struct settle_view *source, const struct settle_view *destination,

@@ -8,7 +8,6 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
-#include "xml/domain.h"
 #include "xml/pair.h"
 
 /* ---- reservation ---- */

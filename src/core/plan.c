@@ -90,8 +90,8 @@ static void fill_pair(const struct xml_pair *live, const struct xml_primary *pri
 	o->form = str_dup(form_of(primary ? primary->form : PRIMARY_NONE)->name);
 	o->managed = !primary || primary->managed;
 	o->had_primary = live->primary.form != PRIMARY_NONE;
-	/* The resting state: as it is while the VF is there, else as the domain is defined. */
-	o->link_was_up = o->had_primary ? live->link_up : defined && defined->link_up;
+	/* The resting state: as it is while the VF is there, else as the domain is defined, if it is. */
+	o->link_was_up = o->had_primary || !defined ? live->link_up : defined->link_up;
 }
 
 /* A VF that nobody has, with the pair's MAC: the one it had. The NIC still gives it the frames. */
@@ -144,6 +144,7 @@ static void place_source_pair(struct check_view *v, const struct definitions *d,
 	o->adopt = !o->had_primary;
 	o->qemu_unplugs = o->had_primary && v->options->unplug == UNPLUG_BY_QEMU;
 	o->macvtap_was_up = macvtap_rests_up(v);
+	o->cut_off = check_is_cut_off(v);
 	check_run(CHECK_PAIR, v);
 	if (!choose_place(v, v->options->source_uplink, "--source-uplink", o))
 		return;
@@ -316,6 +317,7 @@ static struct check_view new_view(struct plan *p, const struct host_facts *host,
 	return (struct check_view){ .host = host,
 		.peer = peer,
 		.options = r->options,
+		.dest_uri = r->dest_uri,
 		.problems = &p->problems };
 }
 

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "agent/lock.h"
-#include "core/standby.h"
 #include "net/pci.h"
 #include "util/clock.h"
 #include "util/log.h"

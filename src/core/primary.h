@@ -20,6 +20,7 @@ int primary_is_attached(struct end *end, size_t i, bool *ret, struct err *e);
  * Takes the VF from the running guest (not from the definition) and waits, bounded, until
  * libvirt has finished: its event, which comes after the VF was reset and rebound, and the
  * live XML as the proof; or the live XML alone a while later, because events get lost.
+ * Sets the pair's primary_missing once it is gone; the caller puts it into the journal.
  */
 int primary_detach(struct end *end, size_t i, struct err *e);
 /* The same for the device ALIAS, within LIMIT_MS. */

@@ -9,8 +9,8 @@
 #include "core/end.h"
 
 /*
- * Waits, up to the order's proof_ms, for the bus master bit in the VF's command word while vfio-pci
- * has the VF: only the guest's driver sets it.
+ * Waits, up to the order's proof_ms, for the bus master bit in the VF's command word while a vfio
+ * driver has the VF: only the guest's driver sets it.
  */
 int proof_wait_for_driver(struct end *end, size_t i, struct err *e);
 
@@ -26,7 +26,7 @@ struct tap_watch {
 	char *tap;       /* owned; NULL: cannot be watched */
 	bool is_macvtap; /* counts the guest's frames as sent, not as received */
 	uint64_t first, last;
-	int64_t start, changed;
+	int64_t start, changed; /* clock_ms() */
 };
 
 /* Starts to watch; to be called before the attach. The caller frees watch->tap. */

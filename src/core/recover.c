@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "core/decide.h"
-#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"

@@ -8,7 +8,6 @@
 
 #include "core/steps.h"
 #include "util/clock.h"
-#include "util/mem.h"
 #include "util/str.h"
 
 enum { PLAIN_PROGRESS_MS = 5000 };

@@ -102,7 +102,8 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	if (check_uri(reach, e) < 0)
 		return -1;
 	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
-	if (r == 0 && reach && facts.has_domain && virt_can_reach(reach, as_daemon, &why) < 0)
+	if (r == 0 && reach && facts.has_domain &&
+		virt_reach(reach, as_daemon, &facts.reached, &why) < 0)
 		facts.unreachable = str_dup(why.msg);
 	if (r == 0)
 		*ret = record_encode(&host_facts_record, &facts);
@@ -145,6 +146,9 @@ static int op_fit(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	json_object_set_new(*ret, "fit", json_integer(fit));
 	json_object_set_new(*ret, "reason", json_text(reason));
 	json_object_set_new(*ret, "missing", missing_files(json_object_get(args, "files")));
+	json_object_set_new(*ret, "unresolved",
+		json_boolean(
+			gather_name_is_unknown(json_string_value(json_object_get(args, "peer")))));
 	return 0;
 }
 
@@ -166,11 +170,32 @@ static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return r;
 }
 
+/* What a libvirt takes that is started anew, on a slow host. */
+enum { LIBVIRT_RESTART_MS = 15000, LIBVIRT_POLL_MS = 300 };
+
+static int look_for_libvirt(void *arg, struct err *e)
+{
+	struct agent *a = arg;
+
+	return virt_ensure(a->end.virt, e) == 0;
+}
+
+/* What is under way is not given up because libvirt is away for a moment. */
 static int need_order(struct agent *a, struct err *e)
 {
+	struct err why;
+
 	if (!a->end.open)
 		return err_set(e, "a step without an order");
-	return virt_ensure(a->end.virt, e);
+	if (virt_ensure(a->end.virt, e) == 0)
+		return 0;
+	why = *e;
+	if (cancel_wait(&a->cancel, LIBVIRT_RESTART_MS, LIBVIRT_POLL_MS, "libvirt",
+		    look_for_libvirt, a, e) == 0)
+		return 0;
+	if (e->kind == ERR_TIMEOUT)
+		*e = why;
+	return -1;
 }
 
 static const struct step *step_of(const json_t *args, struct err *e)

@@ -2,7 +2,6 @@
 #include "core/room.h"
 
 #include "agent/lock.h"
-#include "core/options.h"
 #include "net/link.h"
 #include "util/clock.h"
 #include "util/mem.h"

@@ -31,6 +31,7 @@ struct run {
 	struct parties parties;  /* see parties() */
 	bool guest_gone;         /* it ended by itself */
 	bool source_left;        /* before the destination was seen */
+	bool carried;            /* the destination was told that the guest runs there */
 	int64_t standby_since;
 	int64_t next_abort;
 	struct err undo_err;    /* first one; kind ERR_NONE: all undone */
@@ -117,12 +118,33 @@ static void roll_back(struct run *r, size_t last)
 	}
 }
 
+/* A guest that shut down on the way has nothing to go back to, and needs no VF. */
+static bool guest_has_ended(struct run *r, int side)
+{
+	struct settle_view view;
+
+	driver_look(driver(r), r->sides.agents[side], r->sides.order[side]->uuid, &view);
+	return view.reachable && (!virt_state_is_active(view.state) || view.state == VIRT_CRASHED);
+}
+
 /* The remains of a guest that ended while it was moved: nothing is given back to it. */
 static void clean_after_end(struct run *r, const struct err *why)
 {
 	r->guest_gone = true;
+	r->undo_err = (struct err){ 0 };
+	r->sides.unsettled[SOURCE] = r->sides.unsettled[DESTINATION] = false;
 	roll_back(r, place_of(step_migrate));
-	outcome_guest_ended(r->out, parties(r), why);
+	outcome_guest_ended(r->out, parties(r), &r->undo_err, why);
+}
+
+/* Back to the source, where the guest may end by itself while it is given its VF. */
+static void give_up(struct run *r, size_t last, const struct err *why)
+{
+	roll_back(r, last);
+	if (r->undo_err.kind != ERR_NONE && guest_has_ended(r, SOURCE))
+		clean_after_end(r, why);
+	else
+		outcome_rolled_back(r->out, parties(r), &r->undo_err, why);
 }
 
 /* ---- forward ---- */
@@ -150,14 +172,28 @@ static int take_step(struct run *r, const struct step *step, struct err *e)
 	return got;
 }
 
+/*
+ * An agent that was lost may have settled its end by itself. The one in its place, which begins anew, does not
+ * know of the guest's VF before it has seen it.
+ */
+static int make_ready(struct run *r, const struct step *step, struct err *e)
+{
+	const struct step *give = step_find(step_give_vf);
+	int before = r->sides.n_orders[DESTINATION];
+
+	if (sides_make_ready(&r->sides, step, e) < 0)
+		return -1;
+	return r->sides.n_orders[DESTINATION] > before && step > give ? take_step(r, give, e) : 0;
+}
+
 /* Once more when an agent was lost in the middle of it. */
 static int take_forward_step(struct run *r, const struct step *step, struct err *e)
 {
-	int got = sides_make_ready(&r->sides, step, e);
+	int got = make_ready(r, step, e);
 
 	if (got == 0)
 		got = take_step(r, step, e);
-	if (got < 0 && e->kind == ERR_LOST && sides_make_ready(&r->sides, step, e) == 0)
+	if (got < 0 && e->kind == ERR_LOST && make_ready(r, step, e) == 0)
 		got = take_step(r, step, e);
 	return got;
 }
@@ -190,7 +226,8 @@ static void finish_forward(struct run *r, size_t first)
 			(gives ? give_vfs : take_forward_step)(r, &steps[k], &e) == 0)
 			continue;
 		report_warning(driver(r)->report, NULL, e.msg, e.hint);
-		r->sides.unsettled[SOURCE] = r->sides.unsettled[DESTINATION] = true;
+		for (int side = SOURCE; side <= DESTINATION; side++)
+			r->sides.unsettled[side] |= sides_have_part(&r->sides, &steps[k], side);
 		if (r->forward_err.kind == ERR_NONE)
 			r->forward_err = e;
 	}
@@ -307,37 +344,32 @@ static void between_looks(void *arg, enum settle_verdict v, const struct settle_
 {
 	struct run *r = arg;
 
+	sides_revive_both(&r->sides);
+	/* Where it runs it is to be reached, whatever becomes of the other host. */
+	if (view[DESTINATION].state == VIRT_RUNNING && !r->carried &&
+		r->sides.opened[DESTINATION]) {
+		r->carried = true;
+		tell_destination_to_carry(r);
+	}
 	/* What libvirt says has left needs no entries here, wherever it is. */
 	if (v == SETTLE_UNVERIFIED && view[SOURCE].state == VIRT_MIGRATED && !r->source_left) {
 		r->source_left = true;
 		leave_source(r);
 	}
-	sides_revive_both(&r->sides);
 	abort_job(r, &view[SOURCE]);
 }
 
 /* Does what the verdict says about the domain itself, and tells what is left to be done then. */
 static enum settle_verdict act_on(struct run *r, enum settle_verdict v, struct err *why)
 {
-	static const struct {
-		enum settle_verdict verdict, then;
-		const char *act;
-	} acts[] = {
-		{ SETTLE_RESUME, SETTLE_BACKWARD, ACT_RESUME },
-		{ SETTLE_DESTROY_STALE, SETTLE_FORWARD, ACT_DESTROY_STALE },
-		{ SETTLE_TWICE, SETTLE_TWICE, ACT_SUSPEND },
-	};
+	enum settle_verdict then;
+	const char *act = act_for(v, &then);
 	struct err e;
 
-	for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
-		if (acts[i].verdict != v)
-			continue;
-		if (sides_act(&r->sides, SOURCE, acts[i].act, &e) == 0)
-			return acts[i].then;
-		*why = e;
-		return SETTLE_IN_DOUBT;
-	}
-	return v;
+	if (!act || sides_act(&r->sides, SOURCE, act, &e) == 0)
+		return then;
+	*why = e;
+	return SETTLE_IN_DOUBT;
 }
 
 static enum settle_verdict decide_and_act(struct run *r, struct settle_view view[2],
@@ -390,8 +422,7 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 		read_figures(r);
 		return;
 	case SETTLE_BACKWARD:
-		roll_back(r, move);
-		outcome_rolled_back(r->out, parties(r), &r->undo_err, why);
+		give_up(r, move, why);
 		return;
 	case SETTLE_GUEST_ENDED:
 		clean_after_end(r, why);
@@ -433,29 +464,21 @@ static int take_steps_to(struct run *r, size_t last, size_t *ret_reached, struct
 	return 0;
 }
 
-/* A guest that shut down on the way has nothing to go back to, and needs no VF. */
-static bool guest_has_ended(struct run *r, int side)
-{
-	struct settle_view view;
-
-	driver_look(driver(r), r->sides.agents[side], r->sides.order[side]->uuid, &view);
-	return view.reachable && !virt_state_is_active(view.state);
-}
-
-/* The source has been left already, and is not looked at again. */
-static void say_moved(struct run *r)
+/* On the destination; a source has been left already, and is not looked at again. */
+static void say_done(struct run *r, const char *done)
 {
 	struct err e = { 0 };
 
-	if (r->vf_err.kind == ERR_NONE || !guest_has_ended(r, DESTINATION)) {
-		say_forward(r, "moved");
+	if ((r->vf_err.kind == ERR_NONE && r->forward_err.kind == ERR_NONE) ||
+		!guest_has_ended(r, DESTINATION)) {
+		say_forward(r, done);
 		return;
 	}
 	r->sides.unsettled[DESTINATION] = false;
 	r->guest_gone = true;
 	for (size_t k = place_of(step_migrate) + 1; k-- > 0;)
 		undo_half(r, &steps[k], DESTINATION);
-	outcome_guest_ended(r->out, parties(r), &e);
+	outcome_guest_ended(r->out, parties(r), &r->undo_err, &e);
 }
 
 /* A step before the move failed: back. */
@@ -466,12 +489,13 @@ static void turn_back(struct run *r, size_t reached, const struct err *why)
 		clean_after_end(r, why);
 		return;
 	}
-	roll_back(r, reached);
 	r->out->vf_taken = why->kind == ERR_BUSY && steps[reached].name == step_reserve;
-	if (r->out->vf_taken)
+	if (r->out->vf_taken) {
+		roll_back(r, reached);
 		outcome_not_begun(r->out, parties(r), why);
-	else
-		outcome_rolled_back(r->out, parties(r), &r->undo_err, why);
+	} else {
+		give_up(r, reached, why);
+	}
 }
 
 static void migrate_opened(struct run *r, int64_t start)
@@ -489,7 +513,7 @@ static void migrate_opened(struct run *r, int64_t start)
 	settle(r, move, result < 0, &e);
 	r->out->total_ms = clock_ms() - start;
 	if (driver(r)->past_return)
-		say_moved(r);
+		say_done(r, "moved");
 }
 
 static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
@@ -530,7 +554,7 @@ static void reattach_opened(struct run *r, int64_t start)
 	finish_forward(r, 0);
 	r->out->standby_ms = -1;
 	r->out->total_ms = clock_ms() - start;
-	say_forward(r, "reattached");
+	say_done(r, "reattached");
 }
 
 void run_reattach(struct driver *d, const struct plan *p, struct client *client,

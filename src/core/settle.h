@@ -25,6 +25,10 @@ const char *settle_view_text(const struct settle_view *v);
 /* Whether the guest lives there, be it paused by somebody. */
 bool settle_view_lives(const struct settle_view *v);
 
+/*
+ * What a verdict means stands in five places: the table and the names in settle.c, act_for and
+ * act_settle in act.c (an agent alone), settle in run.c (a run), words in outcome.c.
+ */
 enum settle_verdict {
 	SETTLE_BACKWARD,      /* undo everything, the VF is given back on the source */
 	SETTLE_FORWARD,       /* the guest lives on the destination: finish there */
@@ -53,7 +57,7 @@ enum { SETTLE_ARRIVAL_MS = 15000 };
 /* Since when one verdict was found again and again. */
 struct settle_history {
 	enum settle_verdict verdict; /* begin with SETTLE_WAIT */
-	int64_t since;
+	int64_t since;               /* clock_ms() */
 };
 
 /*

@@ -25,6 +25,7 @@ int sides_open(struct sides *s, int side, struct err *e)
 		    e) < 0)
 		return -1;
 	s->ordered[side] = s->opened[side] = true;
+	s->n_orders[side]++;
 	return 0;
 }
 
@@ -59,6 +60,12 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	}
 	if (e->kind == ERR_NOT_FOUND)
 		return 0;
+	if (e->kind == ERR_BUSY) {
+		err_set_kind(e, ERR_BUSY, "%s: the agent that was lost still settles its end",
+			sides_host(s, side));
+		err_hint(e, "It does so by itself; sriov-migrate recover %s there tells.",
+			s->order[side]->name);
+	}
 	client_give_up(s->agents[side]); /* still lost, as far as this run is concerned */
 	return -1;
 }

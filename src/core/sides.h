@@ -22,7 +22,9 @@ struct sides {
 	bool ordered[2];              /* an agent there has been given the order … */
 	bool opened[2];               /* … and the present one carries it out */
 	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */
-	bool not_ready;    /* the destination could not do its half of a step that has two */
+	int n_orders
+		[2]; /* how often an agent there was given it, and did not find it in a journal */
+	bool not_ready; /* the destination could not do its half of a step that has two */
 };
 
 /* The host's name, for messages. */

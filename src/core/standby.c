@@ -73,6 +73,14 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
 	return r;
 }
 
+int standby_path_up_or_warn(struct end *end, size_t i, struct err *e)
+{
+	if (standby_path_up(end, i, e) == 0)
+		return 0;
+	log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
+	return -1;
+}
+
 int standby_carry_all(struct end *end, bool only_missing, struct err *e)
 {
 	int r = 0;
@@ -81,9 +89,8 @@ int standby_carry_all(struct end *end, bool only_missing, struct err *e)
 		struct err now;
 
 		if ((only_missing && !end->pairs[i].primary_missing) ||
-			standby_path_up(end, i, &now) == 0)
+			standby_path_up_or_warn(end, i, &now) == 0)
 			continue;
-		log_warn("%s: the standby's path is not whole: %s", end->order.name, now.msg);
 		if (r == 0)
 			*e = now;
 		r = -1;

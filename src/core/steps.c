@@ -62,10 +62,8 @@ static bool has_free_vf(const struct pair_order *p)
  */
 static bool needs_standby(const struct end *end, size_t i)
 {
-	const struct pair_state *s = &end->pairs[i];
-
-	return s->primary_missing || s->begun[step_find(step_detach) - steps] ||
-	       s->begun[step_find(step_leave_vf) - steps];
+	return end->pairs[i].primary_missing || end_has_begun(end, step_detach, (int)i) ||
+	       end_has_begun(end, step_leave_vf, (int)i);
 }
 
 static int undo_link(struct end *end, size_t i, struct err *e)

@@ -156,7 +156,7 @@ static char *why_closed(struct end *end, size_t i)
 
 int uplink_check_open(struct end *end, size_t i, struct err *e)
 {
-	CLEANUP_FREE char *why = why_closed(end, i);
+	CLEANUP_FREE char *why = end->order.pairs[i].cut_off ? NULL : why_closed(end, i);
 
 	return why ? err_set(e, "%s", why) : 0;
 }
@@ -226,20 +226,6 @@ static int set_uplink(struct end *end, size_t i, char **ret_why, struct err *e)
 	return s->refused != was_refused ? end_note_state_of_need(end, i, e) : 0;
 }
 
-int uplink_entry_set(struct end *end, size_t i, struct err *e)
-{
-	CLEANUP_FREE char *why = NULL;
-
-	if (set_uplink(end, i, &why, e) < 0)
-		return -1;
-	if (!why)
-		return 0;
-	err_set(e, "%s", why);
-	return err_hint(e,
-		"Is the uplink up, and its VF trusted? Are there too many guests on their "
-		"standby?");
-}
-
 int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e)
 {
 	CLEANUP_FREE char *why = NULL;
@@ -250,6 +236,22 @@ int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e)
 		log_warn("%s: frames for the guest may be lost until it has its VF: %s",
 			end->order.name, why);
 	return 0;
+}
+
+int uplink_entry_set(struct end *end, size_t i, struct err *e)
+{
+	CLEANUP_FREE char *why = NULL;
+
+	if (end->order.pairs[i].cut_off)
+		return uplink_entry_set_or_warn(end, i, e);
+	if (set_uplink(end, i, &why, e) < 0)
+		return -1;
+	if (!why)
+		return 0;
+	err_set(e, "%s", why);
+	return err_hint(e,
+		"Is the uplink up, and its VF trusted? Are there too many guests on their "
+		"standby?");
 }
 
 /*

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "net/nl.h"
-#include "util/mem.h"
 
 static int find_family(const struct nlmsghdr *msg, void *arg)
 {

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "util/log.h"
 #include "util/mem.h"
 
 /* A link message with the VFs of a large PF takes some 300 bytes a VF. */

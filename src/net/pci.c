@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 

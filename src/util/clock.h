@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Time. Deadlines are monotonic milliseconds; wall-clock time is only ever shown. */
+/* Time. Deadlines are monotonic milliseconds; wall-clock time is shown, and compared between hosts. */
 #ifndef UTIL_CLOCK_H
 #define UTIL_CLOCK_H
 

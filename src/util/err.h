@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One error, carried up by the caller of a failing function and printed once, in main.
+ * One error, carried up by the callers of a failing function and printed once (core/report.h).
  *
  * Functions that can fail take a `struct err *` last, return 0 or -1, and always fill it in
  * on failure. It holds no pointers: nothing to free, safe to copy.
@@ -11,7 +11,7 @@
 #include <stdarg.h>
 
 /*
- * What kind of failure; callers act on it, main maps it to an exit status. The kinds travel
+ * What kind of failure; callers act on it, status_of (core/outcome.h) maps it to an exit status. The kinds travel
  * between driver and agent by name (err_kind_name), so numbers here are free to change.
  */
 enum err_kind {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Messages for people, on stderr in the driver, as protocol events in an agent. Thread-safe.
- * The sink is the one piece of process-wide state: set once, before the first thread starts.
+ * Level and sink belong to the process; the level may change while other threads log.
  */
 #ifndef UTIL_LOG_H
 #define UTIL_LOG_H
@@ -15,7 +15,7 @@ void log_set_level(enum log_level level);
 
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* One line per external effect (libvirt call, netlink message, process started). */
+/* One line per external effect (a change by libvirt or netlink, a process started). */
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -15,9 +15,9 @@ char *str_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 
 /* Replaces *P (freed) by a copy of S. */
 void str_set(char **p, const char *s);
 
-/* NULL counts as a string of its own, equal only to NULL. */
 /* Whether both are UUIDs, and the same one, however they are spelled. */
 bool str_is_same_uuid(const char *a, const char *b);
+/* NULL counts as a string of its own, equal only to NULL. */
 bool str_equal(const char *a, const char *b);
 bool str_starts(const char *s, const char *prefix);
 bool str_is_empty(const char *s); /* NULL or "" */

@@ -137,12 +137,14 @@ static void bring_back_operator(char *kept[ARRAY_SIZE(operators)])
 	}
 }
 
-int virt_can_reach(const char *uri, bool as_daemon, struct err *e)
+int virt_reach(const char *uri, bool as_daemon, char **ret_uuid, struct err *e)
 {
 	bool ssh = strstr(uri, "+ssh://") != NULL;
 	CLEANUP_FREE char *silent =
 		str_printf("%s%s%s", uri, strchr(uri, '?') ? "&" : "?", ssh ? "no_tty=1" : "");
 	char *kept[ARRAY_SIZE(operators)] = { 0 };
+	CLEANUP_FREE char *capabilities = NULL;
+	struct err ignored;
 	virConnectPtr conn;
 
 	if (as_daemon)
@@ -153,6 +155,10 @@ int virt_can_reach(const char *uri, bool as_daemon, struct err *e)
 		bring_back_operator(kept);
 	if (!conn)
 		return virt_err(e, "connection to %s", uri);
+	capabilities = virConnectGetCapabilities(conn);
+	/* What does not tell its UUID may be the right one. */
+	if (!capabilities || xml_host_uuid(capabilities, ret_uuid, &ignored) < 0)
+		*ret_uuid = NULL;
 	virConnectClose(conn);
 	return 0;
 }

@@ -10,7 +10,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include "util/clock.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "virt/priv.h"

@@ -13,7 +13,6 @@
 
 #include "util/clock.h"
 #include "util/log.h"
-#include "util/mem.h"
 #include "virt/priv.h"
 
 enum { LOOK_INTERVAL_MS = 400, ABORT_INTERVAL_MS = 1000, STEP_MS = 100 };

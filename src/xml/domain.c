@@ -100,8 +100,64 @@ int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err
 	os = tree_child(xmlDocGetRootElement(doc), "os");
 	for (size_t i = 0; i < ARRAY_SIZE(of_boot); i++)
 		add_file(ret, str_dup(of_boot[i]), tree_text(tree_child(os, of_boot[i])), false);
+	add_file(ret, str_dup("emulator"), tree_text(tree_child(tree_devices(doc), "emulator")),
+		false);
 	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk"))
 		add_disk(ret, d);
+	return 0;
+}
+
+static void add_string(struct xml_strings *l, char *s)
+{
+	*(char **)mem_append(&l->v, &l->n, sizeof(*l->v)) = s;
+}
+
+static void add_unmovable_disk(struct xml_strings *l, xmlNode *disk)
+{
+	CLEANUP_FREE char *target = tree_attr(tree_child(disk, "target"), "dev");
+
+	if (tree_child(disk, "mirror"))
+		add_string(l, str_printf("a block job on disk %s", target ? target : "?"));
+	if (tree_child(disk, "transient"))
+		add_string(l, str_printf("the transient disk %s", target ? target : "?"));
+}
+
+static bool has_invariant_tsc(xmlNode *cpu)
+{
+	for (xmlNode *f = tree_child(cpu, "feature"); f; f = tree_next(f, "feature"))
+		if (tree_attr_is(f, "name", "invtsc") &&
+			(tree_attr_is(f, "policy", "require") ||
+				tree_attr_is(f, "policy", "force")))
+			return true;
+	return false;
+}
+
+static bool tsc_has_frequency(xmlNode *clock)
+{
+	for (xmlNode *t = tree_child(clock, "timer"); t; t = tree_next(t, "timer")) {
+		CLEANUP_FREE char *frequency = tree_attr(t, "frequency");
+
+		if (tree_attr_is(t, "name", "tsc") && frequency)
+			return true;
+	}
+	return false;
+}
+
+int xml_unmovable(const char *live_xml, struct xml_strings *ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	xmlNode *root;
+
+	if (tree_parse(live_xml, "domain", &doc, e) < 0)
+		return -1;
+	*ret = (struct xml_strings){ 0 };
+	root = xmlDocGetRootElement(doc);
+	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk"))
+		add_unmovable_disk(ret, d);
+	if (has_invariant_tsc(tree_child(root, "cpu")) &&
+		!tsc_has_frequency(tree_child(root, "clock")))
+		add_string(ret,
+			str_dup("the CPU feature invtsc, and no frequency for its TSC (<timer>)"));
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "util/err.h"
+#include "xml/pair.h"
 
 /* What a domain asks of the host it is to run on. */
 struct xml_needs {
@@ -43,6 +44,12 @@ void xml_file_list_free(struct xml_file_list *l);
 #define CLEANUP_FILES __attribute__((cleanup(xml_file_list_free)))
 /* Without those that libvirt leaves out where they are missing (startupPolicy). */
 int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e);
+
+/*
+ * What it has that libvirt does not migrate, in words that follow "the domain has": a block job on a
+ * disk, a transient disk, an invariant TSC of no certain frequency.
+ */
+int xml_unmovable(const char *live_xml, struct xml_strings *ret, struct err *e);
 
 /*
  * Why the primary of this standby cannot be unplugged from where it is plugged in; NULL if it

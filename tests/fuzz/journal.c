@@ -69,6 +69,30 @@ static void check_end(const struct end *end, const struct journal_content *c)
 	}
 }
 
+/* Without the lines that later ones made void. */
+static void same_when_short(const struct end *end, const char *uuid,
+	const struct journal_content *c)
+{
+	struct journal_content few = *c;
+	struct end again = { 0 };
+	struct err e;
+
+	few.lines = end_needed_lines(c->lines);
+	must(json_array_size(few.lines) <= json_array_size(c->lines));
+	must(end_take_up(&again, uuid, &few, &e) == 0);
+	must(memcmp(end->begun, again.begun, sizeof(again.begun)) == 0);
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		const struct pair_state *a = &end->pairs[i], *b = &again.pairs[i];
+
+		must(memcmp(a->begun, b->begun, sizeof(a->begun)) == 0);
+		must(a->self_added == b->self_added && a->refused == b->refused);
+		must(a->primary_missing == b->primary_missing && a->given == b->given);
+		must(a->n_found == b->n_found && a->unplug_asked == b->unplug_asked);
+	}
+	end_close(&again, false);
+	json_decref(few.lines);
+}
+
 static void take_up(const struct journal_content *c)
 {
 	const char *uuid = json_string_value(json_object_get(c->head, "uuid"));
@@ -78,6 +102,7 @@ static void take_up(const struct journal_content *c)
 	if (end_take_up(&end, uuid ? uuid : "nobody", c, &e) == 0) {
 		must(end.open && end.order.uuid && end.order.name && end.order.owner);
 		check_end(&end, c);
+		same_when_short(&end, uuid, c);
 	} else {
 		must(e.msg[0] && e.hint[0]);
 	}
