@@ -64,7 +64,7 @@ journal_size() {
 	[ "$(journal_size)" -lt 65536 ]
 	assert_degraded vm-01 "$MAC1"
 	rm "$FAKE_DIR/set/host-b.drive"
-	run_sm_on host-b recover
+	run_sm_on host-b reattach vm-01
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
 }
@@ -72,6 +72,20 @@ journal_size() {
 @test "a try that cost the guest nothing is made again, by whomever" {
 	give_in_vain
 	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "tries that cost the guest nothing are made ever less often, unless somebody asks" {
+	set_fake host-b.drive never
+	run_sm --proof-timeout 1 vm-01 host-b # with one more try
+	assert_exit 4
+	rm "$FAKE_DIR/set/host-b.drive"
+	run_sm_on host-b recover
+	assert_exit 4
+	assert_says 'not tried again so soon'
+	assert_degraded vm-01 "$MAC1"
+	run_sm_on host-b reattach vm-01
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
 }

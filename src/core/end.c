@@ -33,6 +33,7 @@ static const struct field pair_state_fields[] = {
 	RECORD_INT(pair_state, unplug_asked),
 	RECORD_INT(pair_state, unplug_until),
 	RECORD_INT(pair_state, vf_failed_at),
+	RECORD_INT(pair_state, vf_tries),
 	RECORD_BOOL(pair_state, attr_noted),
 	RECORD_ONE(pair_state, attr_found, &vf_attr_record),
 	RECORD_INT(pair_state, attr_pf),
@@ -93,7 +94,7 @@ static void forget_lost_world(struct pair_state *s)
 	s->found = NULL;
 	s->n_found = 0;
 	s->self_added = s->refused = s->given = s->attr_noted = s->had_mac = false;
-	s->unplug_asked = s->vf_failed_at = 0;
+	s->unplug_asked = s->vf_failed_at = s->vf_tries = 0;
 }
 
 static int replay_state(struct end *end, json_int_t i, const json_t *state, bool of_this_boot,

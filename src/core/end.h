@@ -46,7 +46,8 @@ struct pair_state {
 	/* clock_ms() of this boot: */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */
-	int64_t vf_failed_at; /* when a VF was last given in vain and that cost the guest its network, 0: never */
+	int64_t vf_failed_at; /* when a VF was last given in vain, 0: never */
+	int64_t vf_tries; /* how often; one that cost the guest its network counts for several */
 	bool attr_noted; /* what the VF had before, see attr.h: */
 	struct vf_attr attr_found;
 	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */

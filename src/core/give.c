@@ -11,8 +11,8 @@
  *   then the entries go; or the VF is taken back, and the standby's path is made whole
  *
  * What is known of the VF stands in pair_state: given (attached by a try, and not seen in use),
- * primary_missing (none is proved, attached or not), vf_failed_at (a try that cost the guest its
- * network), and refused (nothing comes by the uplink, so that the standby is no help).
+ * primary_missing (none is proved, attached or not), vf_failed_at and vf_tries (tries in vain), and
+ * refused (nothing comes by the uplink, so that the standby is no help).
  */
 #include "core/give.h"
 
@@ -32,7 +32,9 @@
 
 enum {
 	POLL_MS = 250,
-	NEXT_TRY_MS = 600000,
+	NEXT_TRY_MS = 120000,
+	LAST_TRY_MS = 600000,
+	COSTLY_TRIES = 4, /* as many as one that cuts the guest off counts for */
 };
 
 struct unplug {
@@ -109,12 +111,19 @@ static int see_it_used(struct end *end, size_t i, struct giving *g, struct err *
 	return g->cost ? -1 : attach_check_still(end, i, e);
 }
 
+/* COST: it interrupted the guest's network. */
+static void note_try_in_vain(struct end *end, size_t i, bool cost)
+{
+	end->pairs[i].vf_failed_at = clock_ms();
+	end->pairs[i].vf_tries += cost ? COSTLY_TRIES : 1;
+}
+
 /* A VF that was given goes again if it is not used; one that is the guest's own stays. */
 static int try_vf(struct end *end, size_t i, struct giving *g, struct err *e)
 {
 	if (attach_vf(end, i, &g->had, e) < 0) {
 		if (!g->had && attach_yields_first(end, i))
-			end->pairs[i].vf_failed_at = clock_ms();
+			note_try_in_vain(end, i, true);
 		attach_leave_as_found(end, i);
 		return -1;
 	}
@@ -122,8 +131,7 @@ static int try_vf(struct end *end, size_t i, struct giving *g, struct err *e)
 		return 0;
 	/* Whoever stopped us goes on from here. */
 	if (!is_guests_own(end, i, g) && e->kind != ERR_CANCELLED) {
-		if (g->cost)
-			end->pairs[i].vf_failed_at = clock_ms();
+		note_try_in_vain(end, i, g->cost);
 		attach_take_back(end, i);
 		attach_leave_as_found(end, i);
 	}
@@ -170,7 +178,7 @@ static int try_or_carry(struct end *end, size_t i, struct giving *g, struct err 
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = end->pairs[i].given = false;
-	end->pairs[i].vf_failed_at = 0;
+	end->pairs[i].vf_failed_at = end->pairs[i].vf_tries = 0;
 	if (uplink_entry_remove(end, i, e) < 0)
 		return -1;
 	/* Neighbours on the bridge need not wait for the other pairs; resting it is a step of its own. */
@@ -203,16 +211,26 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
+/* The first try may have met a reboot: the second one follows at once. Then the pauses grow. */
+static int64_t pause_behind(int64_t tries)
+{
+	if (tries < 2)
+		return 0;
+	return tries < COSTLY_TRIES ? NEXT_TRY_MS << (tries - 2) : LAST_TRY_MS;
+}
+
 /*
  * A guest that has a VF without carrier hears nothing, as net_failover drops what comes by the standby:
- * each try costs it its network for as long as it takes. One that it has costs nothing to look at.
+ * each try costs it its network for as long as it takes. Elsewhere it costs a minute or two in which the
+ * domain is held against others. A VF that it has costs nothing to look at.
  */
 static int check_not_too_soon(struct end *end, size_t i, struct err *e)
 {
-	int64_t failed_at = end->pairs[i].vf_failed_at;
+	const struct pair_state *s = &end->pairs[i];
 	bool attached;
 
-	if (!end->patient || !failed_at || clock_ms() >= failed_at + NEXT_TRY_MS)
+	if (!end->patient || !s->vf_failed_at ||
+		clock_ms() >= s->vf_failed_at + pause_behind(s->vf_tries))
 		return 0;
 	if (primary_is_attached(end, i, &attached, e) < 0)
 		return -1;
