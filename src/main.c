@@ -100,9 +100,7 @@ static int parse(struct options *o, int argc, char **argv, int *ret_rest, struct
 		return 0; /* the driver tells it everything */
 	if (options_load(o, SYSCONFDIR "/sriov-migrate.conf", e) < 0)
 		return -1;
-	if (options_parse(o, argc, argv, ret_rest, e) < 0)
-		return -1;
-	return options_check(o, e);
+	return options_parse(o, argc, argv, ret_rest, e);
 }
 
 static enum log_level level_of(const struct options *o)

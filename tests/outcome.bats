@@ -125,6 +125,25 @@ shut_down_at() {
 	[ -z "$(show_files host-a)$(show_files host-b)" ]
 }
 
+@test "the guest ends while it is given its VF later: said so, nothing left, exit 1" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	rm "$FAKE_DIR/set/host-b.attach"
+	set_fake host-b.drive never
+	: >"$FAKE_DIR/log"
+	sm_on host-b reattach vm-01 >"$FAKE_DIR/stdout" 2>"$FAKE_DIR/stderr" </dev/null &
+	sm_pid=$!
+	await 10 grep -q 'host-b event added hostdev0' "$FAKE_DIR/log"
+	fake stop host-b vm-01
+	wait_sm
+	assert_exit 1
+	assert_says 'ended by itself'
+	assert_no_entries host-b "$MAC1"
+	await 5 no_agents
+	assert_no_files
+}
+
 @test "the guest ends while it is given its VF back: said so, exit 1" {
 	set_fake migrate error
 	set_fake host-a.drive never

@@ -254,6 +254,22 @@ cut_at() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "another host answers under the destination's name: its word is not taken" {
+	hook migrate.switched "kill -9 \$(tail -n 1 $FAKE_DIR/ssh.pids)
+		sed -i /^host-b\$/d $FAKE_DIR/host-b/names
+		echo host-b >>$FAKE_DIR/host-a/names"
+	set_fake migrate lost-destination
+	run_sm -v --settle-timeout 4 vm-01 host-b
+	assert_exit 5
+	assert_says 'another host answers there now'
+	refute_called host-a virDomainResume
+	echo host-b >>"$FAKE_DIR/host-b/names"
+	sed -i '/^host-b$/d' "$FAKE_DIR/host-a/names"
+	await_settled
+	recover_on host-a 0
+	assert_unchanged
+}
+
 @test "the connection goes silent while memory is copied: noticed within its limit" {
 	hook migrate.iterating "echo silent >$FAKE_DIR/set/link"
 	set_fake migrate.iterations 300

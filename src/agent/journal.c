@@ -68,6 +68,12 @@ static char *aside_of(const char *path)
 	return str_printf("%s" ASIDE_SUFFIX, path);
 }
 
+/* What it is written anew in. */
+static char *new_of(const char *path)
+{
+	return str_printf("%s.new", path);
+}
+
 static int make_directory(struct err *e)
 {
 	if (mkdir(JOURNAL_DIR, 0700) < 0 && errno != EEXIST)
@@ -159,66 +165,6 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 	}
 	*ret = TAKE_PTR(text);
 	*ret_len = len;
-	return 0;
-}
-
-static int read_first_line(const struct journal *j, struct str_buf *ret, struct err *e)
-{
-	CLEANUP_CLOSE int fd = open(j->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	CLEANUP_FREE char *text = NULL;
-	size_t len;
-
-	if (fd < 0)
-		return err_set_sys(e, errno, "%s", j->path);
-	if (read_all(fd, j->path, &text, &len, e) < 0)
-		return -1;
-	text[strcspn(text, "\n")] = '\0';
-	str_buf_add(ret, "%s\n", text);
-	return 0;
-}
-
-static int write_anew(const char *path, const struct str_buf *text, struct journal **ret,
-	struct err *e)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_set_sys(e, errno, "%s", path);
-	*ret = wrap(path, fd);
-	if (append(*ret, text->s, text->len, e) == 0)
-		return 0;
-	journal_remove(*ret);
-	return -1;
-}
-
-int journal_rewrite(struct journal *j, const json_t *lines, struct err *e)
-{
-	CLEANUP_FREE char *path = str_printf("%s.new", j->path);
-	CLEANUP_STR_BUF struct str_buf text = { 0 };
-	struct journal *new = NULL;
-	const json_t *line;
-	size_t i;
-
-	if (read_first_line(j, &text, e) < 0)
-		return -1;
-	json_array_foreach(lines, i, line) {
-		CLEANUP_FREE char *one = json_dumps(line, JSON_COMPACT);
-
-		str_buf_add(&text, "%s\n", one);
-	}
-	if (write_anew(path, &text, &new, e) < 0)
-		return -1;
-	if (rename(path, j->path) < 0) {
-		err_set_sys(e, errno, "%s", path);
-		journal_remove(new);
-		return -1;
-	}
-	sync_directory();
-	close(j->fd);
-	j->fd = TAKE_FD(new->fd);
-	j->size = new->size;
-	j->torn = false;
-	journal_close(new);
 	return 0;
 }
 
@@ -385,6 +331,85 @@ void journal_content_free(struct journal_content *c)
 	*c = (struct journal_content){ 0 };
 }
 
+static int write_anew(const char *path, const struct str_buf *text, struct journal **ret,
+	struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set_sys(e, errno, "%s", path);
+	*ret = wrap(path, fd);
+	if (append(*ret, text->s, text->len, e) == 0)
+		return 0;
+	journal_remove(*ret);
+	return -1;
+}
+
+static int replace(struct journal *j, const struct str_buf *text, struct err *e)
+{
+	CLEANUP_FREE char *path = new_of(j->path);
+	struct journal *new = NULL;
+
+	if (write_anew(path, text, &new, e) < 0)
+		return -1;
+	if (rename(path, j->path) < 0) {
+		err_set_sys(e, errno, "%s", path);
+		journal_remove(new);
+		return -1;
+	}
+	sync_directory();
+	close(j->fd);
+	j->fd = TAKE_FD(new->fd);
+	j->size = new->size;
+	j->torn = false;
+	journal_close(new);
+	return 0;
+}
+
+static void print_journal(const char *first_line, json_t *lines, struct str_buf *ret)
+{
+	json_t *line;
+	size_t i;
+
+	str_buf_add(ret, "%.*s\n", (int)strcspn(first_line, "\n"), first_line);
+	json_array_foreach(lines, i, line) {
+		CLEANUP_FREE char *one = json_dumps(line, JSON_COMPACT);
+
+		str_buf_add(ret, "%s\n", one);
+	}
+}
+
+static int read_text(const char *path, char **ret, size_t *ret_len, struct err *e)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? err_set_sys(e, errno, "%s", path) : read_all(fd, path, ret, ret_len, e);
+}
+
+int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json_t *lines),
+	struct err *e)
+{
+	CLEANUP_STR_BUF struct str_buf text = { 0 };
+	struct journal_content now = { 0 };
+	CLEANUP_FREE char *old = NULL;
+	json_t *lines;
+	size_t len;
+	int r = 0;
+
+	if (j->size < (off_t)size)
+		return 0;
+	if (read_text(j->path, &old, &len, e) < 0 || journal_parse(j->path, old, len, &now, e) < 0)
+		return -1;
+	lines = needed(now.lines);
+	if (json_array_size(lines) < json_array_size(now.lines)) {
+		print_journal(old, lines, &text);
+		r = replace(j, &text, e);
+	}
+	json_decref(lines);
+	journal_content_free(&now);
+	return r;
+}
+
 static int load(const char *uuid, int flags, char **ret_path, int *ret_fd,
 	struct journal_content *ret, struct err *e)
 {
@@ -481,8 +506,12 @@ void journal_close(struct journal *j)
 
 void journal_remove(struct journal *j)
 {
+	CLEANUP_FREE char *new = j ? new_of(j->path) : NULL;
+
 	if (j && unlink(j->path) == 0)
 		sync_directory();
+	if (j)
+		unlink(new); /* of somebody who died over it */
 	journal_close(j);
 }
 

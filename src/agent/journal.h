@@ -61,10 +61,11 @@ char *journal_boot_id(void);
 int journal_write(struct journal *j, json_t *line, struct err *e);
 
 /*
- * Puts LINES (borrowed; an array of objects) in the place of those it has; the first stays. Either the old file
- * or the new one is there at any time.
+ * One that has SIZE bytes or more is written anew with those of its lines that NEEDED picks (new reference), if
+ * they are fewer; the first stays. Either the old file or the new one is there at any time.
  */
-int journal_rewrite(struct journal *j, const json_t *lines, struct err *e);
+int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json_t *lines),
+	struct err *e);
 
 /* Leaves the file for later. Accepts NULL. */
 void journal_close(struct journal *j);

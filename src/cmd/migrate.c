@@ -117,7 +117,7 @@ static int run_mode(const struct options *o, char **argv, enum mode mode, struct
 
 	if (!*argv[0])
 		return err_set_kind(e, ERR_USAGE, "the domain's name is empty");
-	if (target_parse(argv[1], o, &target, e) < 0)
+	if (options_check(o, e) < 0 || target_parse(argv[1], o, &target, e) < 0)
 		return -1;
 	report_init(&report, o);
 	r = driver_open(o, &report, &driver, e);

@@ -10,7 +10,7 @@
 
 /*
  * Attaches the VF of the order, with its MAC and attributes, unless the domain has one already
- * (*ret_had, also set on failure). The live definition decides whether it worked, and the VF that stands
+ * (*ret_had; also on failure, where it could be seen). The live definition decides whether it worked, and the VF that stands
  * there is the pair's from now on. Where the uplink's entry and the VF exclude each other the entry
  * is gone afterwards; after an attach that failed it may be gone, too.
  */

@@ -468,7 +468,9 @@ int driver_ask_fit(struct driver *d, struct err *e)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		call_start(&calls[i], clients[i], "fit",
-			fit_args(&d->facts_here, &needs, i == 0 ? d->facts_there.hostname : NULL),
+			fit_args(&d->facts_here, &needs,
+				i == 0 && !d->options->migrate_uri ? d->facts_there.hostname
+								   : NULL),
 			driver_request_ms(d));
 	r = finish_calls(d, calls, ARRAY_SIZE(calls), e);
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {

@@ -184,9 +184,9 @@ static char *subject_of(const json_t *line)
 	const char *step = json_string_value(json_object_get(line, "step"));
 	const char *boot = json_string_value(json_object_get(line, "boot"));
 
-	return str_printf("%d %s%s%s %s", (int)json_integer_value(json_object_get(line, "pair")),
-		step ? step : "", json_object_get(line, "state") ? " state" : "",
-		json_object_get(line, "switching") ? " switching" : "", boot ? boot : "");
+	return str_printf("%d %d %d %s %s", (int)json_integer_value(json_object_get(line, "pair")),
+		json_object_get(line, "state") != NULL, json_object_get(line, "switching") != NULL,
+		step ? step : "", boot ? boot : "");
 }
 
 json_t *end_needed_lines(const json_t *lines)
@@ -210,18 +210,12 @@ json_t *end_needed_lines(const json_t *lines)
 }
 
 /* One that cannot be shortened now is shortened next time. */
-static void shorten(struct end *end, const struct journal_content *content)
+void end_shorten_journal(struct end *end)
 {
-	json_t *needed;
 	struct err e;
 
-	if (content->whole < LONG_JOURNAL)
-		return;
-	needed = end_needed_lines(content->lines);
-	if (json_array_size(needed) < json_array_size(content->lines) &&
-		journal_rewrite(end->journal, needed, &e) < 0)
+	if (journal_shorten(end->journal, LONG_JOURNAL, end_needed_lines, &e) < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
-	json_decref(needed);
 }
 
 /* ---- taking the place of an older journal ---- */
@@ -346,8 +340,6 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
 	r = journal_open(uuid, &end->journal, &content, e);
 	if (r == 0)
 		r = end_take_up(end, uuid, &content, e);
-	if (r == 0)
-		shorten(end, &content);
 	journal_content_free(&content);
 	if (r == 0)
 		return 0;
@@ -441,6 +433,14 @@ int end_note_switching(struct end *end, bool on, struct err *e)
 
 	json_object_set_new(line, "switching", json_boolean(on));
 	return journal_write(end->journal, line, e);
+}
+
+int end_note_arrived(struct end *end, struct err *e)
+{
+	if (end->order.is_source || end_was_moved(end))
+		return 0;
+	*end_begun(end, step_find(step_migrate), END_DOMAIN) = true;
+	return end_note(end, step_migrate, END_DOMAIN, true, e);
 }
 
 int end_note_state_of_need(struct end *end, size_t i, struct err *e)

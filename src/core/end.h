@@ -104,6 +104,8 @@ int end_take_up(struct end *end, const char *uuid, const struct journal_content 
  * reference.
  */
 json_t *end_needed_lines(const json_t *lines);
+/* A journal that has grown long is written anew with those. */
+void end_shorten_journal(struct end *end);
 /* Gives locks back and forgets the order; the journal too, unless something is left to do. */
 void end_close(struct end *end, bool settled);
 
@@ -142,6 +144,8 @@ void end_set_switching(struct end *end);
  */
 int end_note_switching(struct end *end, bool on, struct err *e);
 bool end_is_switching(struct end *end);
+/* Destination: the domain has come, so that the move counts as begun, and has something to undo. */
+int end_note_arrived(struct end *end, struct err *e);
 /* Whether the move was begun. */
 bool end_was_moved(const struct end *end);
 

@@ -76,7 +76,7 @@ int options_parse(struct options *o, int argc, char **argv, int *ret_rest, struc
 /* Reads o->config, or DEFAULT_FILE if that exists. Errors name file and line. */
 int options_load(struct options *o, const char *default_file, struct err *e);
 
-/* Whether they go together, and libvirt can do what they say of the migration; ERR_USAGE. */
+/* Whether those of the migration go together, and libvirt can do what they say; ERR_USAGE. */
 int options_check(const struct options *o, struct err *e);
 
 void options_print_help(FILE *f);

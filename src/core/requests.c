@@ -171,7 +171,7 @@ static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
 }
 
 /* What a libvirt takes that is started anew, on a slow host. */
-enum { LIBVIRT_RESTART_MS = 15000, LIBVIRT_POLL_MS = 300 };
+enum { LIBVIRT_RESTART_MS = 10000, LIBVIRT_POLL_MS = 300 };
 
 static int look_for_libvirt(void *arg, struct err *e)
 {
@@ -187,13 +187,18 @@ static int need_order(struct agent *a, struct err *e)
 
 	if (!a->end.open)
 		return err_set(e, "a step without an order");
-	if (virt_ensure(a->end.virt, e) == 0)
+	if (virt_ensure(a->end.virt, e) == 0) {
+		a->waited_in_vain = false;
 		return 0;
+	}
+	if (a->waited_in_vain)
+		return -1;
 	why = *e;
 	if (cancel_wait(&a->cancel, LIBVIRT_RESTART_MS, LIBVIRT_POLL_MS, "libvirt",
 		    look_for_libvirt, a, e) == 0)
 		return 0;
-	if (e->kind == ERR_TIMEOUT)
+	a->waited_in_vain = e->kind == ERR_TIMEOUT;
+	if (a->waited_in_vain)
 		*e = why;
 	return -1;
 }
@@ -256,7 +261,10 @@ static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
 
-	if (need_order(a, e) < 0)
+	/* What it rests on was seen a moment ago: no waiting here. */
+	if (!a->end.open)
+		return err_set(e, "an act without an order");
+	if (virt_ensure(a->end.virt, e) < 0)
 		return -1;
 	return act_on_domain(&a->end, json_string_value(json_object_get(args, "what")), e);
 }
@@ -266,7 +274,10 @@ static int op_carry(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
 
-	return need_order(a, e) < 0 ? -1 : standby_carry_all(&a->end, false, e);
+	/* Whoever undoes that must find it begun, also where the journal is one begun anew. */
+	if (need_order(a, e) < 0 || end_note_arrived(&a->end, e) < 0)
+		return -1;
+	return standby_carry_all(&a->end, false, e);
 }
 
 static int op_figures(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -438,6 +449,7 @@ static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	if (settle_verdict_from_name(verdict, &v) < 0)
 		return err_set(e, "there is no verdict \"%s\"", verdict ? verdict : "");
 	a->end.patient = json_is_true(json_object_get(args, "patient"));
+	end_shorten_journal(&a->end);
 	return act_settle(&a->end, v, e);
 }
 

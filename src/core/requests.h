@@ -16,6 +16,7 @@ struct agent {
 	struct cancel cancel;
 	struct server *server; /* owned */
 	char *libvirt_uri;     /* owned; as the driver named it */
+	bool waited_in_vain;   /* for libvirt, which has not been seen since */
 	bool watches;          /* all is settled but for an unplug that may come late */
 };
 

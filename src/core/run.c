@@ -31,6 +31,7 @@ struct run {
 	struct parties parties;  /* see parties() */
 	bool guest_gone;         /* it ended by itself */
 	bool source_left;        /* before the destination was seen */
+	bool give_again;         /* the destination's order was given anew behind that step */
 	bool carried;            /* the destination was told that the guest runs there */
 	int64_t standby_since;
 	int64_t next_abort;
@@ -124,7 +125,8 @@ static bool guest_has_ended(struct run *r, int side)
 	struct settle_view view;
 
 	driver_look(driver(r), r->sides.agents[side], r->sides.order[side]->uuid, &view);
-	return view.reachable && (!virt_state_is_active(view.state) || view.state == VIRT_CRASHED);
+	/* Where it was migrated to from here it goes on. */
+	return view.reachable && !virt_state_is_active(view.state) && view.state != VIRT_MIGRATED;
 }
 
 /* The remains of a guest that ended while it was moved: nothing is given back to it. */
@@ -183,7 +185,14 @@ static int make_ready(struct run *r, const struct step *step, struct err *e)
 
 	if (sides_make_ready(&r->sides, step, e) < 0)
 		return -1;
-	return r->sides.n_orders[DESTINATION] > before && step > give ? take_step(r, give, e) : 0;
+	r->give_again |= r->sides.n_orders[DESTINATION] > before && step > give;
+	if (!r->give_again)
+		return 0;
+	r->vf_err = (struct err){ 0 };
+	if (take_step(r, give, e) < 0)
+		return -1;
+	r->give_again = false;
+	return 0;
 }
 
 /* Once more when an agent was lost in the middle of it. */
@@ -344,13 +353,12 @@ static void between_looks(void *arg, enum settle_verdict v, const struct settle_
 {
 	struct run *r = arg;
 
-	sides_revive_both(&r->sides);
 	/* Where it runs it is to be reached, whatever becomes of the other host. */
-	if (view[DESTINATION].state == VIRT_RUNNING && !r->carried &&
-		r->sides.opened[DESTINATION]) {
+	if (view[DESTINATION].state == VIRT_RUNNING && !r->carried) {
 		r->carried = true;
 		tell_destination_to_carry(r);
 	}
+	sides_revive_both(&r->sides);
 	/* What libvirt says has left needs no entries here, wherever it is. */
 	if (v == SETTLE_UNVERIFIED && view[SOURCE].state == VIRT_MIGRATED && !r->source_left) {
 		r->source_left = true;
@@ -476,8 +484,10 @@ static void say_done(struct run *r, const char *done)
 	}
 	r->sides.unsettled[DESTINATION] = false;
 	r->guest_gone = true;
-	for (size_t k = place_of(step_migrate) + 1; k-- > 0;)
+	for (size_t k = n_steps; k-- > 0;)
 		undo_half(r, &steps[k], DESTINATION);
+	if (r->sides.unsettled[SOURCE] && r->undo_err.kind == ERR_NONE)
+		r->undo_err = r->forward_err;
 	outcome_guest_ended(r->out, parties(r), &r->undo_err, &e);
 }
 

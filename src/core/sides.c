@@ -61,7 +61,7 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	if (e->kind == ERR_NOT_FOUND)
 		return 0;
 	if (e->kind == ERR_BUSY) {
-		err_set_kind(e, ERR_BUSY, "%s: the agent that was lost still settles its end",
+		err_prefix(e, "%s: the agent that was lost may still settle its end",
 			sides_host(s, side));
 		err_hint(e, "It does so by itself; sriov-migrate recover %s there tells.",
 			s->order[side]->name);

@@ -99,7 +99,13 @@ int virt_ensure(struct virt *v, struct err *e)
 	v->conn = NULL;
 	if (connect_libvirt(v, v->uri, e) < 0)
 		return -1;
-	return virt_events_watch(v, e);
+	if (virt_events_watch(v, e) == 0)
+		return 0;
+	/* One without events is none. */
+	virt_events_unwatch(v);
+	virConnectClose(v->conn);
+	v->conn = NULL;
+	return -1;
 }
 
 void virt_close(struct virt *v)
