@@ -636,6 +636,17 @@ forwards() {
 	on "$1" bridge link show dev "$2" | grep -q 'state forwarding'
 }
 
+@test "a guest in a VLAN whose standby is not: a warning" {
+	fake vf-set host-a pf0 1 vlan 42
+	assert_warned vlan-differs "the guest's VF is in VLAN 42, and uplink uplink0 in VLAN 0"
+	assert_says 'uplink wan0 in VLAN 0'
+	fake vf-set host-a pf0 0 vlan 42
+	fake vf-set host-b enp65s0 2 vlan 42
+	run_sm check vm-01 host-b
+	assert_exit 0
+	refute_says 'in VLAN'
+}
+
 @test "bridge there that runs STP: a warning" {
 	on host-b ip link set br0 type bridge stp_state 1 forward_delay 200
 	await 10 forwards host-b wan0

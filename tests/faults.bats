@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# One failure at each sort of call that a move makes: whatever comes of it is told truly, and the
-# guest has one working path on one host. By default the last call of each sort, and the first
-# of those that change something; FAULTS=all takes every single one (half an hour).
+# One failure at each sort of call that a move makes before its steps: whatever comes of it is told truly, and
+# the guest has one working path on one host. What the steps call is for the matrix (matrix.t). By
+# default the last call of each sort, and the first of those that change something; FAULTS=all
+# takes every single one, those of the steps as well (half an hour).
 
 load lib/hosts
 
@@ -18,17 +19,19 @@ teardown() {
 list_calls() {
 	run_sm "$@"
 	[ "$status" = 0 ]
-	sed -nE 's/^[0-9]+ (host-[ab]) ((vir|nl\.)[^ ]*).*/\1 \2/p' "$FAKE_DIR/log" |
-		grep -vE 'virConnectDomainEventRegisterAny|GetJobStats' |
-		awk -v all="${FAULTS-}" '
-			{ n[$0]++; if (all == "all") print $0, n[$0] }
-			END {
-				for (c in n) {
-					if (all == "all") continue
-					print c, n[c]
-					if (n[c] > 1 && c !~ /virConnect|Get|Lookup|IsPersistent/) print c, 1
-				}
-			}' | sort
+	awk -v all="${FAULTS-}" '
+		$3 == "journal" && $4 == "begun" { begun[$2] = 1 }
+		$3 !~ /^(vir|nl\.)/ || $3 ~ /virConnectDomainEventRegisterAny|GetJobStats/ { next }
+		{ c = $2 " " $3; total[c]++ }
+		all == "all" { print c, total[c] }
+		!begun[$2] { n[c] = total[c] }
+		END {
+			for (c in n) {
+				if (all == "all") continue
+				print c, n[c]
+				if (n[c] > 1 && c !~ /virConnect|Get|Lookup|IsPersistent/) print c, 1
+			}
+		}' "$FAKE_DIR/log" | sort
 }
 
 # A fresh pair of hosts, the fault, the move, the verdict: try_fault "HOST CALL NTH" ARGUMENTS…

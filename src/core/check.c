@@ -153,6 +153,8 @@ const struct check checks[] = {
 		"with --unplug=qemu: QEMU, the VF's form, the NICs and disks allow it" },
 	{ "mtu-differs", CHECK_WARNS, CHECK_BOTH, check_mtu,
 		"both bridges have one MTU, and the PF there takes frames as large as the one here" },
+	{ "vlan-differs", CHECK_WARNS, CHECK_BOTH, check_vlan,
+		"the standby leads into the VLAN that the guest's VF is in" },
 	{ "stp-delay", CHECK_WARNS, CHECK_BOTH, check_stp,
 		"the bridge there lets the standby's port forward at once" },
 	{ "defined-without-vf", CHECK_WARNS, CHECK_PLAN, NULL,

@@ -491,6 +491,39 @@ void check_mtu(const struct check_view *v)
 	check_pf_mtu(v);
 }
 
+/* The tag that goes on what leaves by the pair's uplink; -1: it cannot be told. */
+static int64_t vlan_of_standby(const struct host_facts *f, const struct pair_order *o)
+{
+	const struct bridge_fact *b = facts_bridge(f, o->bridge);
+	const struct uplink_fact *u = facts_device(f, o->uplink);
+	const struct vf_fact *vf = u ? facts_vf_of(f, u->pf, u->vf_index) : NULL;
+
+	if (!u || (b && b->vlan_filtering) || (vf && !vf->has_attr))
+		return -1;
+	if (vf && vf->attr.vlan && u->vlan)
+		return -1; /* two tags */
+	return vf && vf->attr.vlan ? vf->attr.vlan : u->vlan;
+}
+
+/* What the PF does for the VF nobody does for the standby, unless its uplink is set up so. */
+void check_vlan(const struct check_view *v)
+{
+	const struct pair_order *orders[] = { v->order, v->peer_order };
+	const struct host_facts *hosts[] = { v->host, v->peer };
+
+	for (size_t i = 0; v->order->has_attr && i < ARRAY_SIZE(hosts); i++) {
+		int64_t vlan = vlan_of_standby(hosts[i], orders[i]);
+
+		if (vlan >= 0 && vlan != v->order->attr.vlan)
+			check_found(v, hosts[i],
+				"While its standby carries it the guest is in another network (0: in none "
+				"of the VLANs).",
+				"the guest's VF is in VLAN %" PRId64
+				", and uplink %s in VLAN %" PRId64,
+				v->order->attr.vlan, orders[i]->uplink, vlan);
+	}
+}
+
 /* The standby's tap joins when the migration begins. */
 void check_stp(const struct check_view *v)
 {

@@ -9,6 +9,7 @@
 
 #include "agent/journal.h"
 #include "agent/lock.h"
+#include "core/mark.h"
 #include "core/steps.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -218,84 +219,6 @@ void end_shorten_journal(struct end *end)
 		log_warn("%s: %s", end->order.name, e.msg);
 }
 
-/* ---- taking the place of an older journal ---- */
-
-static ssize_t same_pair(const struct end *old, const char *mac)
-{
-	for (size_t k = 0; k < old->order.n_pairs; k++)
-		if (str_equal(old->order.pairs[k].mac, mac))
-			return (ssize_t)k;
-	return -1;
-}
-
-/* What the guest's VF had on the host it came from, which this host cannot know, and how its
- * standby rests. */
-static void inherit_order(const struct end *old, struct order *order)
-{
-	for (size_t i = 0; i < order->n_pairs; i++) {
-		struct pair_order *to = &order->pairs[i];
-		ssize_t k = same_pair(old, to->mac);
-		const struct pair_order *from = k < 0 ? to : &old->order.pairs[k];
-
-		if (!to->has_attr) {
-			to->has_attr = from->has_attr;
-			to->attr = from->attr;
-		}
-		to->link_was_up = from->link_was_up;
-		to->macvtap_was_up = from->macvtap_was_up;
-	}
-}
-
-/* The entries that stand because of the old one. */
-static int inherit_state(struct end *end, struct end *old, struct err *e)
-{
-	for (size_t i = 0; i < end->order.n_pairs; i++) {
-		ssize_t k = same_pair(old, end->order.pairs[i].mac);
-		struct pair_state *to = &end->pairs[i];
-
-		if (k < 0)
-			continue;
-		to->self_added = old->pairs[k].self_added;
-		/* A guest that is cut off here has nothing to lose by leaving. */
-		to->refused = old->pairs[k].refused && !end->order.is_source;
-		to->given = old->pairs[k].given;
-		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
-		to->attr_noted = old->pairs[k].attr_noted;
-		to->attr_found = old->pairs[k].attr_found;
-		to->attr_pf = old->pairs[k].attr_pf;
-		to->attr_vf = old->pairs[k].attr_vf;
-		to->had_mac = old->pairs[k].had_mac;
-		to->n_found = old->pairs[k].n_found;
-		to->found = TAKE_PTR(old->pairs[k].found);
-		if (end_note_state(end, i, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/*
- * A guest that arrived here but could not be given its VF, or was not seen to use it, has left a
- * journal. It lives here still, so this order, which finds what that one left, takes its place.
- * OLD stays closed where there is none.
- */
-static void take_up_mark(struct end *end, const char *uuid, struct end *old)
-{
-	struct journal_content content;
-	struct journal *journal = NULL;
-	enum virt_state state;
-	struct err ignored;
-
-	if (journal_open(uuid, &journal, &content, &ignored) < 0)
-		return;
-	if (!json_is_true(json_object_get(content.head, "is_source")) &&
-		virt_state_get(end->virt, uuid, &state, NULL, &ignored) == 0 &&
-		state == VIRT_RUNNING && end_take_up(old, uuid, &content, &ignored) == 0)
-		journal_put_aside(journal);
-	else
-		journal_close(journal);
-	journal_content_free(&content);
-}
-
 static int create_journal(struct end *end, const struct order *order, struct err *e)
 {
 	json_t *head = record_encode(&order_record, order);
@@ -312,14 +235,14 @@ int end_open(struct end *end, struct order *order, struct err *e)
 
 	if (lock_domain(end, order->uuid, order->name, order->owner, e) < 0)
 		return -1;
-	take_up_mark(end, order->uuid, &old);
+	mark_take_up(end, order->uuid, &old);
 	if (old.open)
-		inherit_order(&old, order);
+		mark_inherit_order(&old, order);
 	r = create_journal(end, order, e);
 	if (r == 0) {
 		end->same_boot = true;
 		begin(end, order);
-		if (old.open && (r = inherit_state(end, &old, e)) < 0)
+		if (old.open && (r = mark_inherit_state(end, &old, e)) < 0)
 			end_close(end, false);
 	} else {
 		if (old.open)
@@ -353,28 +276,6 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
 	return -1;
 }
 
-/* Whether the guest is here still, with a pair that has no VF, or none that is proved. */
-static bool is_degraded(const struct end *end)
-{
-	enum virt_state state;
-	struct err ignored;
-	bool missing = false;
-
-	for (size_t i = 0; i < end->order.n_pairs; i++)
-		missing = missing || end->pairs[i].primary_missing;
-	return missing && (virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) < 0 ||
-				  virt_state_is_active(state));
-}
-
-/* What a run before this one has left here as its mark (take_up_mark) is as true as it was, or not. */
-static void keep_or_drop_mark(const struct end *end)
-{
-	if (is_degraded(end))
-		journal_bring_back(end->order.uuid);
-	else
-		journal_drop_aside(end->order.uuid);
-}
-
 void end_close(struct end *end, bool settled)
 {
 	struct journal *journal = end->journal;
@@ -384,7 +285,7 @@ void end_close(struct end *end, bool settled)
 	end->journal = NULL;
 	(settled ? journal_remove : journal_close)(journal);
 	if (settled)
-		keep_or_drop_mark(end);
+		mark_keep_or_drop(end);
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
 		lock_release(end->pairs[i].vf_lock);
 		lock_release(end->pairs[i].room_lock);

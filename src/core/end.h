@@ -48,7 +48,7 @@ struct pair_state {
 	int64_t unplug_until; /* how long it may still answer */
 	int64_t vf_failed_at; /* when a VF was last given in vain, 0: never */
 	int64_t vf_tries; /* how often; one that cost the guest its network counts for several */
-	bool attr_noted; /* what the VF had before, see attr.h: */
+	bool attr_noted;  /* what the VF had before, see attr.h: */
 	struct vf_attr attr_found;
 	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */
 	bool had_mac;             /* the guest's, before the guest had the VF */

@@ -35,6 +35,7 @@ static const struct field uplink_fact_fields[] = {
 	RECORD_STR(uplink_fact, name),
 	RECORD_STR(uplink_fact, pf),
 	RECORD_INT(uplink_fact, vf_index),
+	RECORD_INT(uplink_fact, vlan),
 	RECORD_BOOL(uplink_fact, up),
 	RECORD_BOOL(uplink_fact, running),
 	RECORD_BOOL(uplink_fact, forwarding),
@@ -49,6 +50,7 @@ static const struct field bridge_fact_fields[] = {
 	RECORD_BOOL(bridge_fact, up),
 	RECORD_INT(bridge_fact, mtu),
 	RECORD_INT(bridge_fact, join_ms),
+	RECORD_BOOL(bridge_fact, vlan_filtering),
 	RECORD_STR(bridge_fact, without_vfs),
 	RECORD_LIST(bridge_fact, uplinks, &uplink_fact_record),
 };

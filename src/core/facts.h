@@ -44,6 +44,7 @@ struct uplink_fact {
 	char *name;
 	char *pf;         /* name of the PF it belongs to; it may be that PF itself */
 	int64_t vf_index; /* -1: the PF itself */
+	int64_t vlan;     /* a VLAN device: its tag; 0: it is none */
 	bool up, running;
 	bool forwarding; /* as a bridge port */
 	bool spare;   /* a bond between has this function for the case that its active port fails */
@@ -56,6 +57,7 @@ struct bridge_fact {
 	bool up;
 	int64_t mtu;
 	int64_t join_ms; /* until a new port forwards, with STP; 0 without */
+	bool vlan_filtering;
 	struct uplink_fact *uplinks;
 	size_t n_uplinks;
 	char *without_vfs; /* a port of it whose NIC could have VFs and has none; NULL: none is */

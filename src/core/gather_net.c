@@ -241,6 +241,7 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 			(struct uplink_fact){
 				.name = str_dup(top->name),
 				.pf = str_dup(pf->netdev),
+				.vlan = top->vlan,
 				.vf_index = vf ? (int64_t)vf->index : -1,
 				.up = top->up,
 				.running = top->running,
@@ -263,6 +264,7 @@ static void gather_bridge(const struct net_view *net, const struct link *bridge,
 	f->up = bridge->up;
 	f->mtu = bridge->mtu;
 	f->join_ms = bridge->join_ms;
+	f->vlan_filtering = bridge->vlan_filtering;
 	for (size_t i = 0; i < net->links.n; i++)
 		if (net->links.v[i].master == bridge->ifindex) {
 			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);

@@ -73,6 +73,15 @@ static void parse_bond(const struct nlattr *data, struct link *l)
 			l->active_port = (int)nl_attr_u32(a);
 }
 
+static void parse_vlan(const struct nlattr *data, struct link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data)
+		if (mnl_attr_get_type(a) == IFLA_VLAN_ID)
+			l->vlan = nl_attr_u16(a);
+}
+
 static void parse_info(const struct nlattr *info, struct link *l)
 {
 	const struct nlattr *data = NULL, *port = NULL, *a;
@@ -97,6 +106,8 @@ static void parse_info(const struct nlattr *info, struct link *l)
 		parse_bridge(data, l);
 	if (data && str_equal(l->kind, "bond"))
 		parse_bond(data, l);
+	if (data && str_equal(l->kind, "vlan"))
+		parse_vlan(data, l);
 	if (port && str_equal(l->port_kind, "bridge"))
 		parse_bridge_port(port, l);
 }

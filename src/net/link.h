@@ -26,6 +26,7 @@ struct link {
 	char port_kind[16];  /* what it is a port of: "bridge", "bond"; "" for none */
 	uint8_t port_state;  /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
 	bool vlan_filtering; /* bridges */
+	int vlan;            /* VLAN devices: the tag that they put on; 0 for all others */
 	int64_t join_ms;     /* bridges: until a new port forwards, with STP; 0 without */
 	uint64_t rx_packets, tx_packets;
 };
