@@ -188,15 +188,33 @@ teardown() {
 }
 
 @test "migration options reach libvirt" {
-	run_sm --bandwidth 100 --parallel 2 --auto-converge --tls --compressed --copy-storage-all --unsafe \
+	run_sm --bandwidth 100 --parallel 2 --auto-converge --tls --copy-storage-all --unsafe \
 		--migrate-uri tcp://host-b:49152 vm-01 host-b
 	assert_exit 0
-	# live 1, p2p 2, persist 8, non-shared-disk 64, unsafe 512, compressed 2048, auto-converge 8192,
-	# tls 65536, parallel 131072
-	assert_called host-a "virDomainMigrateToURI3 vm-01 flags 0x32a4b"
+	# live 1, p2p 2, persist 8, non-shared-disk 64, unsafe 512, auto-converge 8192, tls 65536,
+	# parallel 131072
+	assert_called host-a "virDomainMigrateToURI3 vm-01 flags 0x3224b"
 	assert_called host-a ".*bandwidth=100"
 	assert_called host-a ".*parallel.connections=2"
 	assert_called host-a ".*migrate_uri=tcp://host-b:49152"
+	run_sm_on host-b --compressed --copy-storage-inc vm-01 host-a
+	assert_exit 0
+	# non-shared-inc 128, compressed 2048
+	assert_called host-b "virDomainMigrateToURI3 vm-01 flags 0x88b"
+}
+
+@test "migration options that libvirt does not take together are refused, and nothing is touched" {
+	local options
+	for options in "--parallel 2 --compressed" "--parallel 300" "--copy-storage-all --copy-storage-inc" \
+		"--migrate-uri ssh://host-b"; do
+		# shellcheck disable=SC2086 # several
+		run_sm $options vm-01 host-b
+		assert_exit 2
+	done
+	assert_untouched
+	# What does not concern it does not stop the cure.
+	run_sm --parallel 2 --compressed recover
+	assert_exit 0
 }
 
 @test "--undefine-source leaves no definition behind" {
