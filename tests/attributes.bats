@@ -59,6 +59,9 @@ start_with_nic() {
 @test "all of them go along, and the old VF goes back to the driver's defaults" {
 	start_with_nic ice
 	set_all
+	# The standby is to be in that VLAN as well.
+	fake vf-set host-a pf0 0 vlan 7
+	fake vf-set host-b enp65s0 2 vlan 7
 	run_sm vm-01 host-b
 	assert_exit 0
 	refute_says 'warning'
