@@ -151,8 +151,8 @@ void check_forwarding(const struct check_view *v)
 
 void check_cut_off(const struct check_view *v)
 {
-	char *(*const ways[])(const struct check_view *) = { why_bridge_closed, why_uplink_closed,
-		why_port_closed };
+	static char *(*const ways[])(const struct check_view *) = { why_bridge_closed,
+		why_uplink_closed, why_port_closed };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways) && check_is_cut_off(v); i++) {
 		CLEANUP_FREE char *why = ways[i](v);

@@ -66,7 +66,9 @@ static void make_domain(struct host_facts *f, const char *live, const char *inac
 
 static void make_plan(const char *live, const char *inactive)
 {
-	struct plan_request request = { .domain = "vm-01", .options = &options };
+	struct plan_request request = { .domain = "vm-01",
+		.dest_uri = "qemu+ssh://host-b/system",
+		.options = &options };
 	struct host_facts source = { 0 }, destination = { 0 };
 
 	make_host(&source, "host-a");
@@ -129,7 +131,9 @@ static void make_bond(struct host_facts *f, bool free_below_active)
 
 static void make_plan_to_bond(bool free_below_active)
 {
-	struct plan_request request = { .domain = "vm-01", .options = &options };
+	struct plan_request request = { .domain = "vm-01",
+		.dest_uri = "qemu+ssh://host-b/system",
+		.options = &options };
 	struct host_facts source = { 0 }, destination = { 0 };
 
 	make_host(&source, "host-a");
