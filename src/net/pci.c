@@ -204,7 +204,7 @@ void pci_driver(const struct pci_address *address, char *ret, size_t size)
 
 bool pci_driver_is_vfio(const char *driver)
 {
-	return strstr(driver, "vfio");
+	return driver && strstr(driver, "vfio");
 }
 
 int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *e)

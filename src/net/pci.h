@@ -68,7 +68,7 @@ bool pci_lacks_vfs(const char *netdev);
 
 /*
  * Whether a driver hands its device to a guest: vfio-pci, or one made for a NIC (mlx5_vfio_pci,
- * ...), which libvirt prefers where there is one (since 10.0). They all are named so.
+ * ...), which libvirt prefers where there is one (since 10.0). They all are named so. NULL: none is known.
  */
 bool pci_driver_is_vfio(const char *driver);
 
