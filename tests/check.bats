@@ -888,6 +888,17 @@ with_agent() {
 }
 
 @test "VF without an IOMMU group, or in one with a device of the host, is not free" {
+	local pci=$FAKE_DIR/host-b/sys/devices/pci
+	# What only the kernel's placeholder holds is in nobody's way.
+	mkdir -p "$pci/0000:41:1e.0"
+	echo 0x020000 >"$pci/0000:41:1e.0/class"
+	ln -s ../../../bus/pci/drivers/pci-stub "$pci/0000:41:1e.0/driver"
+	ln -s ../../../devices/pci/0000:41:1e.0 "$FAKE_DIR/host-b/sys/bus/pci/devices/0000:41:1e.0"
+	ln -s ../../../../devices/pci/0000:41:1e.0 "$pci/0000:41:10.2/iommu_group/devices/0000:41:1e.0"
+	run_sm check --vf 0000:41:10.2 vm-01 host-b
+	assert_exit 0
+	ln -sfn ../../../bus/pci/drivers/e1000e "$pci/0000:41:1e.0/driver"
+	assert_refused vf-in-use 'IOMMU group.*0000:41:1e.0' --vf 0000:41:10.2 vm-01 host-b
 	rm "$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.2/iommu_group"
 	assert_refused vf-in-use 'no IOMMU group' --vf 0000:41:10.2 vm-01 host-b
 	ln -s ../../../../devices/pci/0000:41:00.0 \

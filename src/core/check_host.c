@@ -186,7 +186,7 @@ void check_reach(const struct check_view *v)
 			v->dest_uri);
 	if (!v->peer || !v->host->unreachable)
 		return;
-	how = v->dest_uri && !strstr(v->dest_uri, "+ssh:")
+	how = !strstr(v->dest_uri, "+ssh:")
 		      ? "see to it that libvirt listens there and takes its certificate or password"
 		      : "let root there log in by ssh without being asked";
 	hint = str_printf(
@@ -444,7 +444,7 @@ void check_defined_devices(const struct check_view *v)
 				d->name, defined.v[i]);
 }
 
-/* Nor that a domain is as it does not migrate it (src/qemu/qemu_migration.c, IsAllowed). */
+/* Of these it finds out as late (src/qemu/qemu_migration.c, qemuMigrationSrcIsAllowed). */
 void check_movable(const struct check_view *v)
 {
 	const struct domain_fact *d = &v->host->domain;
@@ -458,7 +458,7 @@ void check_movable(const struct check_view *v)
 			d->name, reasons.v[i]);
 }
 
-/* Nor does it migrate one with snapshots. */
+/* And of snapshots, in the same place. */
 void check_snapshots(const struct check_view *v)
 {
 	long long n = (long long)v->host->domain.n_snapshots;

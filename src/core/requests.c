@@ -273,10 +273,16 @@ static int op_act(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static int op_carry(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
+	struct err now;
 
-	/* Whoever undoes that must find it begun, also where the journal is one begun anew. */
-	if (need_order(a, e) < 0 || end_note_arrived(&a->end, e) < 0)
+	if (need_order(a, e) < 0)
 		return -1;
+	/*
+	 * Whoever undoes that must find it begun, also where the journal is one begun anew. One that cannot be
+	 * written is no reason to leave the guest cut off.
+	 */
+	if (end_note_arrived(&a->end, &now) < 0)
+		log_warn("%s: %s", a->end.order.name, now.msg);
 	return standby_carry_all(&a->end, false, e);
 }
 

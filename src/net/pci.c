@@ -226,7 +226,11 @@ int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *
 
 /* ---- IOMMU groups ---- */
 
-/* What may stay in a group: bridges, and what no driver of the host works with. */
+/*
+ * What may stay in a group: bridges, and what no driver of the host works with. pci-stub is the kernel's driver
+ * that only holds a device for others; it and pcieport leave DMA alone (driver_managed_dma in
+ * drivers/pci/pci-stub.c and drivers/pci/pcie/portdrv.c; before 5.19 vfio_driver_allowed in drivers/vfio/vfio.c).
+ */
 static bool is_harmless_member(const char *device)
 {
 	CLEANUP_FREE char *path = str_printf(PCI_DEVICES "/%s/class", device);
