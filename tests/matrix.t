@@ -142,7 +142,7 @@ names_of_steps() {
 # ---- the cells ----
 
 ways=(error partial hang kill-driver kill-source kill-destination kill-all kill-all-alone
-	input-source input-destination cut silence stop-driver)
+	input-source input-destination cut silence stop-driver restart-libvirt)
 
 # While the migration itself ends badly.
 ways_meanwhile=(kill-driver cut kill-all-alone kill-source kill-destination kill-all silence)
@@ -344,6 +344,7 @@ arm() {
 	cut) strike "$instant" "$host" "kill -9 \$(tail -n 1 $FAKE_DIR/ssh.pids); sleep 0.1" ;;
 	silence) strike "$instant" "$host" "echo silent >$FAKE_DIR/set/link" ;;
 	stop-driver) strike "$instant" "$host" "kill -STOP \$(cat $FAKE_DIR/driver.pid)" ;;
+	restart-libvirt) strike "$instant" "$host" "$(libvirt_goes_away "$host")" ;;
 	libvirt:*+*)
 		way=${way#libvirt:}
 		set_fake migrate "${way%+*}"

@@ -507,11 +507,10 @@ teardown() {
 	assert_moved vm-02 "$MAC2"
 }
 
-# libvirt_is_away_at HOST CALL NTH: from then on, for two seconds
+# libvirt_is_away_at HOST CALL NTH
 libvirt_is_away_at() {
 	fault "$1" "$2" "$3" hook:away
-	hook away "echo away >$FAKE_DIR/set/$1.connect
-		(sleep 2; rm $FAKE_DIR/set/$1.connect) </dev/null >/dev/null 2>&1 &"
+	hook away "$(libvirt_goes_away "$1")"
 }
 
 @test "libvirt here is started anew while the VF is not taken yet: it is waited for" {
@@ -523,6 +522,13 @@ libvirt_is_away_at() {
 
 @test "libvirt there is started anew behind the move: it is waited for" {
 	libvirt_is_away_at host-b nl.fdb-add 1
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "libvirt goes away in the middle of a step behind the move: the step is done once more" {
+	libvirt_is_away_at host-b virDomainUpdateDeviceFlags 1
 	run_sm vm-01 host-b
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"

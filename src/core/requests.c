@@ -213,28 +213,53 @@ static const struct step *step_of(const json_t *args, struct err *e)
 	return step;
 }
 
+/* Libvirt went away in the middle of something, and has come back. */
+static bool libvirt_was_away(struct agent *a)
+{
+	struct err ignored;
+
+	return !virt_is_alive(a->end.virt) && need_order(a, &ignored) == 0;
+}
+
+/* Behind the move there is no way back: what met a libvirt that went away is done once more. */
+static int apply_step(struct agent *a, const struct step *step, json_t **ret_failed, struct err *e)
+{
+	if (step_apply(&a->end, step, ret_failed, e) < 0)
+		return -1;
+	if (json_array_size(*ret_failed) == 0 || !step->forward || !libvirt_was_away(a))
+		return 0;
+	json_decref(*ret_failed);
+	return step_apply(&a->end, step, ret_failed, e);
+}
+
 static int op_apply(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	const struct step *step = step_of(args, e);
 	struct agent *a = ctx;
 	json_t *failed;
 
-	if (!step || need_order(a, e) < 0 || step_apply(&a->end, step, &failed, e) < 0)
+	if (!step || need_order(a, e) < 0 || apply_step(a, step, &failed, e) < 0)
 		return -1;
 	*ret = json_object();
 	json_object_set_new(*ret, "failed", failed);
 	return 0;
 }
 
+static int undo_step(struct agent *a, const struct step *step, struct err *e)
+{
+	int r = step_undo(&a->end, step, e);
+
+	return r < 0 && libvirt_was_away(a) ? step_undo(&a->end, step, e) : r;
+}
+
 static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	const struct step *step = step_of(args, e);
 	struct agent *a = ctx;
-
 	int r;
 
 	a->end.guest_gone = json_is_true(json_object_get(args, "guest_gone"));
-	r = step && need_order(a, e) == 0 ? step_undo(&a->end, step, e) : -1;
+	r = step && need_order(a, e) == 0 ? undo_step(a, step, e) : -1;
 	if (r < 0)
 		return -1;
 	*ret = json_object();

@@ -88,9 +88,14 @@ int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct er
 	return -1;
 }
 
+bool virt_is_alive(struct virt *v)
+{
+	return v->conn && virConnectIsAlive(v->conn) == 1;
+}
+
 int virt_ensure(struct virt *v, struct err *e)
 {
-	if (v->conn && virConnectIsAlive(v->conn) == 1)
+	if (virt_is_alive(v))
 		return 0;
 	log_debug("libvirt: the connection is gone, opening another");
 	virt_events_unwatch(v);

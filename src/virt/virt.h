@@ -27,6 +27,8 @@ struct virt_domain;
 int virt_open(const char *uri, struct cancel *wake, struct virt **ret, struct err *e);
 void virt_close(struct virt *v); /* accepts NULL */
 
+bool virt_is_alive(struct virt *v); /* false: the connection has been lost */
+
 /*
  * Opens the connection anew if it has been lost (libvirt's daemon was restarted). Domains found
  * before are then of no use. Events of the time between are lost.

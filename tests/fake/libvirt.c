@@ -6,8 +6,10 @@
  * Handles are memory of their own, so that whoever forgets one shows in valgrind, and using one
  * that was given back is an abort.
  *
- * Settings: connect=denied (no permission) or away (its daemon is being started anew), reach=denied (the other host's libvirt cannot be
- * connected to from here), reach=key (but with an ssh-agent), agent=off|dead|stuck (the guest's agent), snapshots=N (of each domain).
+ * Settings: connect=denied (no permission) or away (its daemon is being started anew: calls fail,
+ * and connections from before stay lost), reach=denied (the other host's libvirt cannot be
+ * connected to from here), reach=key (but with an ssh-agent), agent=off|dead|stuck (the guest's
+ * agent), snapshots=N (of each domain).
  */
 #include <ctype.h>
 #include <libvirt/libvirt-qemu.h>
@@ -36,7 +38,8 @@ struct _virConnect {
 	unsigned int magic;
 	int refs;
 	char host[32];
-	long events_read; /* offset in the host's file of events */
+	long events_read;    /* offset in the host's file of events */
+	unsigned int daemon; /* which run of it this was made to; see is_away */
 };
 
 struct _virDomain {
@@ -92,6 +95,21 @@ EXPORT void virSetErrorFunc(void *userData, virErrorFunc handler)
 {
 }
 
+/* A connection does not outlive the daemon: those that were there when it went away are lost. */
+static unsigned int daemons;
+
+static bool is_away(const char *host)
+{
+	static bool was_away;
+	bool away = world_is(host, "connect", "away");
+
+	if (away && !__atomic_exchange_n(&was_away, true, __ATOMIC_SEQ_CST))
+		__atomic_add_fetch(&daemons, 1, __ATOMIC_SEQ_CST);
+	if (!away)
+		__atomic_store_n(&was_away, false, __ATOMIC_SEQ_CST);
+	return away;
+}
+
 /* Every function starts with this: as in libvirt, the last error is of the last call. */
 static int enter(const char *call, int *ret_late, const char *fmt, ...) PRINTF(3, 4);
 static int enter(const char *call, int *ret_late, const char *fmt, ...)
@@ -106,6 +124,8 @@ static int enter(const char *call, int *ret_late, const char *fmt, ...)
 	va_end(ap);
 	virResetLastError();
 	r = world_call(call, ret_late, "%s", what);
+	if (r == 0 && strcmp(call, "virConnectOpenAuth") != 0 && is_away(world_host()))
+		r = fail(VIR_ERR_INTERNAL_ERROR, "client socket is closed");
 	if (r < 0)
 		keep_failure();
 	return r;
@@ -478,7 +498,7 @@ EXPORT virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth
 					     "Connection reset by peer");
 		return NULL;
 	}
-	if (world_is(host, "connect", "away")) {
+	if (is_away(host)) {
 		refuse(VIR_ERR_SYSTEM_ERROR, "Failed to connect socket to "
 					     "'/var/run/libvirt/libvirt-sock': Connection refused");
 		return NULL;
@@ -492,6 +512,7 @@ EXPORT virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth
 	conn->magic = MAGIC_CONNECT;
 	conn->refs = 1;
 	conn->events_read = end_of_events(host);
+	conn->daemon = daemons;
 	snprintf(conn->host, sizeof(conn->host), "%s", host);
 	return conn;
 }
@@ -525,7 +546,7 @@ EXPORT int virConnectIsAlive(virConnectPtr conn)
 {
 	check(conn->magic, MAGIC_CONNECT, "a connection");
 	virResetLastError();
-	return !world_is(conn->host, "connect", "away");
+	return !is_away(conn->host) && conn->daemon == daemons;
 }
 
 EXPORT char *virConnectGetHostname(virConnectPtr conn)

@@ -82,6 +82,12 @@ no_faults() {
 	rm -f "$FAKE_DIR/faults"
 }
 
+# Prints commands: libvirt's daemon there is away from now on, for two seconds.
+libvirt_goes_away() {
+	echo "echo away >$FAKE_DIR/set/$1.connect
+		(sleep 2; rm -f $FAKE_DIR/set/$1.connect) </dev/null >/dev/null 2>&1 &"
+}
+
 # hook NAME COMMAND: runs the shell command at that instant, with the world held back meanwhile
 hook() {
 	printf '#!/bin/sh\n%s\n' "$2" >"$FAKE_DIR/hooks/$1"
