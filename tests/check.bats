@@ -795,6 +795,12 @@ with_agent() {
 	assert_warned guest-without-failover '2 network devices.*makes 3'
 }
 
+@test "a guest that does not use the VF that it has: a warning" {
+	fake bind host-a pf0 1 igbvf
+	fake bind host-a pf0 1 vfio-pci
+	assert_warned vf-unused 'does not use VF 0000:01:10.2'
+}
+
 @test "guest agent that does not answer" {
 	with_agent
 	set_fake agent dead

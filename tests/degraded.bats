@@ -236,6 +236,54 @@ move_while_another_takes_the_vf() {
 	assert_moved vm-01 "$MAC1"
 }
 
+# The destination's VF 1 becomes VF 5 there, and something that the program knows nothing of is added.
+edit_definition() {
+	edit host-b vm-01 "s/(bus=.0x41. slot=.0x1)0(. function=.0x2)/\\11\\2/; s|<name>vm-01</name>|&<title>mine</title>|"
+	[ "$(inactive_xml host-b vm-01 | vf_in)" = 41:11.2 ]
+}
+
+@test "what is changed in the definition of a guest without its VF stays" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	edit_definition
+	run_sm_on host-b recover
+	assert_exit 4
+	[ "$(inactive_xml host-b vm-01 | vf_in)" = 41:11.2 ]
+	set_fake host-b.attach ok
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	[ "$(live_xml host-b vm-01 | vf_in)" = 41:11.2 ]
+	inactive_xml host-b vm-01 | grep -q '<title>mine</title>'
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a definition that names another VF than the guest has got is mended, and nothing else in it" {
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	edit_definition
+	set_fake host-b.attach ok
+	run_sm_on host-b recover
+	assert_exit 0
+	inactive_xml host-b vm-01 | grep -q '<title>mine</title>'
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "another uplink is named for the cure: nothing stays on the first one" {
+	on host-b ip link set enp65s0v4 master br0
+	on host-b ip link set enp65s0v4 up
+	fake vf-set host-b enp65s0 4 trust 1
+	set_fake host-b.attach error
+	run_sm --destination-uplink wan0 vm-01 host-b
+	assert_exit 4
+	has_entry host-b "$MAC1" 'dev wan0 self'
+	set_fake host-b.attach ok
+	run_sm_on host-b --destination-uplink enp65s0v4 reattach vm-01
+	assert_exit 0
+	assert_no_entries host-b "$MAC1"
+}
+
 @test "what fails once is tried again" {
 	fault host-b virDomainAttachDeviceFlags 1 error
 	run_sm vm-01 host-b
@@ -281,6 +329,29 @@ move_while_another_takes_the_vf() {
 	assert_exit 5
 	assert_says autostart
 	assert_hears host-b vm-01 "$MAC1"
+	no_faults
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	[[ $(domain_state host-b vm-01) == *autostart ]]
+	recover_on host-a 0
+	assert_no_files
+}
+
+@test "autostart that was switched off since is not switched on again" {
+	fake autostart host-a vm-01
+	set_fake host-b.attach error
+	run_sm vm-01 host-b
+	assert_exit 4
+	[[ $(domain_state host-b vm-01) == *autostart ]]
+	rm "$FAKE_DIR"/host-b/domains/*0101/autostart
+	run_sm_on host-b recover
+	assert_exit 4
+	[ "$(domain_state host-b vm-01)" = 1 ]
+	set_fake host-b.attach ok
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	[ "$(domain_state host-b vm-01)" = 1 ]
+	assert_moved vm-01 "$MAC1"
 }
 
 # on_nic DRIVER: all anew

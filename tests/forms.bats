@@ -329,6 +329,23 @@ END"
 	live_xml host-a pool | grep -q '<alias name="hostdev0"/>'
 }
 
+@test "a network of VFs: given back is another VF, and the first one has what it had no more" {
+	make_pool host-a 0000:01:10.6 0000:01:10.4
+	make_pool host-b 0000:41:10.2
+	start_form pool
+	[ "$(driven_vf host-a $POOL_MAC)" = 3 ]
+	fake vf-set host-a pf0 3 trust 1
+	hook migrate.iterating "cat >'$FAKE_DIR/host-a/networks/vfs' <<'END'
+<network><name>vfs</name><forward mode='hostdev' managed='yes'><address type='pci' domain='0x0000' bus='0x01' slot='0x10' function='0x4'/></forward></network>
+END"
+	set_fake migrate error
+	run_sm pool host-b
+	assert_exit 1
+	[ "$(driven_vf host-a $POOL_MAC)" = 2 ]
+	fake show host-a pf0 | grep -q '^vf pf0 2 .* trust 1 '
+	fake show host-a pf0 | grep -q '^vf pf0 3 .* trust 0 '
+}
+
 @test "a network of VFs: a transient domain, whose definition is nowhere to be looked up" {
 	make_pool host-a 0000:01:10.4
 	make_pool host-b 0000:41:10.2
@@ -559,6 +576,18 @@ assert_macvtap_moved() {
 	assert_macvtap_moved
 	# As it rested on the source, behind the VF.
 	macvtap_is_up host-b
+}
+
+@test "a macvtap that would make the new VF deaf rests down, however it did on the source" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER_B=ixgbe start_hosts
+	start_macvtap
+	run_sm macvtap host-b
+	assert_exit 0
+	assert_macvtap_moved
+	refute lower_listens host-b
+	[ "$(nic_delivers host-b $MACVTAP_MAC)" = vf ]
 }
 
 @test "a macvtap over a device that is not there, or of no SR-IOV NIC, is refused" {

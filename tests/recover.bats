@@ -184,10 +184,32 @@ guest_has_vf() {
 	assert_exit 5
 	assert_state host-a vm-01 "3 (migration)"
 	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+	run_sm check vm-01 host-b
+	assert_exit 3
+	assert_says 'vm-01 is paused \(migrating\) here, and an interrupted run left a journal of it: in doubt'
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
 	rm "$FAKE_DIR/set/ssh"
 	run_sm recover
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"
+}
+
+@test "the guest has crashed and QEMU keeps it: its standby stays until it is started anew, then its VF comes" {
+	all_die_after_detach
+	local state
+	state=$(echo "$FAKE_DIR"/host-a/domains/*0101/state)
+	echo '6 1' >"$state"
+	set_fake attach error
+	run_sm recover
+	assert_exit 5
+	fdb_entries host-a "$MAC1" | grep -q 'self'
+	echo '1 1' >"$state"
+	rm "$FAKE_DIR/set/attach"
+	run_sm recover
+	assert_exit 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	recover_on host-b 0 1
+	assert_unchanged
 }
 
 @test "the guest still runs on the source, and the other host is away: back" {

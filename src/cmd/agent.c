@@ -104,7 +104,7 @@ static int settle_or_watch(struct agent *a, const char *why, struct err *e)
 		syslog(LOG_NOTICE, "%s: %s; settling this end", a->end.order.name, why);
 		if (alone_settle(&a->end, e) < 0)
 			return -1;
-		if (late_unplug_left(&a->end) == 0)
+		if (!late_unplug_is_open(&a->end))
 			return 0;
 	}
 	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain",

@@ -99,6 +99,8 @@ static int with_driver(struct driver *d, const struct target *t, const char *dom
 	bool again = true;
 	int r = driver_connect(d, t, e);
 
+	if (r < 0 && mode == CHECK)
+		recover_tell(d, domain);
 	if (r == 0 && mode == MIGRATE && !d->options->dry_run)
 		r = recover_before(d, domain, e);
 	if (r != 0)

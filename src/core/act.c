@@ -136,6 +136,9 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	/* What libvirt says has left needs no other word for it. */
 	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))
 		return finish(end, e);
+	/* A guest that has crashed, and that QEMU keeps, may be started anew by a reset. */
+	if (end->order.is_source && virt_state_is_active(state))
+		return undo_all(end, e);
 	end->guest_gone = true;
 	if (!end->order.is_source || v == SETTLE_GUEST_ENDED || !end_was_moved(end))
 		return undo_all(end, e);

@@ -133,6 +133,9 @@ static int accept_vf(struct end *end, size_t i, const char *vf, bool had, struct
 		return err_set(e, "the domain has VF %s instead of %s", vf, p->vf);
 	if (had && !(p->qemu_unplugs && by_network))
 		end->pairs[i].given = false;
+	/* The one that the guest had is somebody else's from now on. */
+	if (!had && end->order.is_source)
+		attr_forget(end, i);
 	return adopt_vf(end, i, vf, e);
 }
 

@@ -94,6 +94,7 @@ const struct check checks[] = {
 	{ "no-vf-info", CHECK_REFUSES, CHECK_PLAN, NULL, "the PF tells about the primary's VF" },
 	{ "vf-mac-differs", CHECK_REFUSES, CHECK_VF, check_vf_mac,
 		"the VF of a plain <hostdev> has the standby's MAC on the source" },
+	{ "vf-unused", CHECK_WARNS, CHECK_VF, check_used, "the guest uses the VF that it has" },
 	{ "natively-migratable", CHECK_ADVISES, CHECK_VF, check_native,
 		"QEMU cannot migrate the VF as it is, and this program is needed" },
 

@@ -407,6 +407,16 @@ void check_vf_up(const struct check_view *v)
 }
 
 /* A driver of the vfio family that is made for one device can save and load its state. */
+/* QEMU shows a primary to a guest only whose virtio driver knows of failover. */
+void check_used(const struct check_view *v)
+{
+	if (v->order->had_primary && v->vf->idle)
+		check_found(v, v->host,
+			"Does the guest run net_failover, with a driver for the VF? It may not give up "
+			"a VF that it has never seen, and will not be proved to use the next one.",
+			"the guest does not use VF %s: it is no bus master", v->vf->address);
+}
+
 void check_native(const struct check_view *v)
 {
 	if (pci_driver_is_vfio(v->vf->driver) && !str_equal(v->vf->driver, "vfio-pci"))

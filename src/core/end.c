@@ -66,7 +66,7 @@ static void begin(struct end *end, struct order *order)
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
-	end->guest_gone = end->patient = false;
+	end->guest_gone = end->patient = end->autostart_given = false;
 	end->open = true;
 }
 
@@ -135,6 +135,7 @@ static int replay_line(struct end *end, const json_t *line, const char *boot, st
 		*end_begun(end, step, (int)i) = json_is_true(json_object_get(line, "begun"));
 	if (json_object_get(line, "switching"))
 		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));
+	end->autostart_given |= json_is_true(json_object_get(line, "autostart_given"));
 	return state && i >= 0 ? replay_state(end, i, state, of_this_boot, e) : 0;
 }
 
@@ -185,9 +186,11 @@ static char *subject_of(const json_t *line)
 	const char *step = json_string_value(json_object_get(line, "step"));
 	const char *boot = json_string_value(json_object_get(line, "boot"));
 
-	return str_printf("%d %d %d %s %s", (int)json_integer_value(json_object_get(line, "pair")),
+	return str_printf("%d %d %d %d %s %s",
+		(int)json_integer_value(json_object_get(line, "pair")),
 		json_object_get(line, "state") != NULL, json_object_get(line, "switching") != NULL,
-		step ? step : "", boot ? boot : "");
+		json_object_get(line, "autostart_given") != NULL, step ? step : "",
+		boot ? boot : "");
 }
 
 json_t *end_needed_lines(const json_t *lines)
@@ -333,6 +336,15 @@ int end_note_switching(struct end *end, bool on, struct err *e)
 	json_t *line = new_line(end, END_DOMAIN);
 
 	json_object_set_new(line, "switching", json_boolean(on));
+	return journal_write(end->journal, line, e);
+}
+
+int end_note_autostart_given(struct end *end, struct err *e)
+{
+	json_t *line = new_line(end, END_DOMAIN);
+
+	end->autostart_given = true;
+	json_object_set_new(line, "autostart_given", json_true());
 	return journal_write(end->journal, line, e);
 }
 

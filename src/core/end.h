@@ -82,6 +82,7 @@ struct end {
 	bool patient;          /* nobody asked for it: what failed is not tried again at once */
 	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
 	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
+	bool autostart_given;  /* destination: it has taken it over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
 
@@ -144,6 +145,8 @@ void end_set_switching(struct end *end);
  */
 int end_note_switching(struct end *end, bool on, struct err *e);
 bool end_is_switching(struct end *end);
+/* Destination: the domain has its autostart, which is the operator's affair from now on. */
+int end_note_autostart_given(struct end *end, struct err *e);
 /* Destination: the domain has come, so that the move counts as begun, and has something to undo. */
 int end_note_arrived(struct end *end, struct err *e);
 /* Whether the move was begun. */

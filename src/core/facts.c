@@ -16,6 +16,7 @@ static const struct field vf_fact_fields[] = {
 	RECORD_STR(vf_fact, user),
 	RECORD_BOOL(vf_fact, host_uses),
 	RECORD_BOOL(vf_fact, own),
+	RECORD_BOOL(vf_fact, idle),
 };
 static RECORD_DEFINE(vf_fact_record, vf_fact);
 

@@ -25,6 +25,7 @@ struct vf_fact {
 	char *user;     /* why it is not free, for people; "" when it is */
 	bool host_uses; /* … and that is because the host itself uses it, not a domain */
 	bool own;       /* the domain asked for is defined with it; that alone makes it not used */
+	bool idle;      /* held by a vfio driver, and no bus master: no guest has taken it in */
 };
 
 struct pf_fact {

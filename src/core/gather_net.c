@@ -136,6 +136,15 @@ static void judge_hidden_user(const struct pci_vf *vf, struct vf_fact *f)
 	mark_used(f, user);
 }
 
+static bool is_idle(const struct pci_vf *vf)
+{
+	struct err ignored;
+	bool master;
+
+	return pci_driver_is_vfio(vf->driver) &&
+	       pci_is_bus_master(&vf->address, &master, &ignored) == 0 && !master;
+}
+
 static void gather_vf(const struct net_view *net, const struct users *users,
 	const struct pci_vf *vf, const struct vf_list *infos, struct vf_fact *f)
 {
@@ -153,6 +162,7 @@ static void gather_vf(const struct net_view *net, const struct users *users,
 	if (info)
 		f->attr = info->attr;
 	f->user = str_dup("");
+	f->idle = is_idle(vf);
 	judge_group(vf, f);
 	judge_driver(net, vf, f);
 	f->host_uses = !str_is_empty(f->user);

@@ -30,6 +30,16 @@ int64_t late_unplug_left(const struct end *end)
 	return left;
 }
 
+bool late_unplug_is_open(const struct end *end)
+{
+	bool open = false;
+
+	for (size_t i = 0; end->order.is_source && !end->guest_gone && i < end->order.n_pairs; i++)
+		open = open ||
+		       (end->pairs[i].unplug_asked && end_has_begun(end, step_standby_up, (int)i));
+	return open;
+}
+
 struct watch {
 	struct end *end;
 	bool *gone; /* owned; by pair */

@@ -13,6 +13,12 @@
 int64_t late_unplug_left(const struct end *end);
 
 /*
+ * Whether a standby does not rest because its guest was asked for its VF in vain, be it that the time is
+ * over: the end of a watch lets it rest.
+ */
+bool late_unplug_is_open(const struct end *end);
+
+/*
  * Watches until no unplug is to be expected any more, or end->stop_fd says so. A VF that goes
  * meanwhile is given back, with the standby in its place until then. Afterwards this end is
  * settled, and the standbys rest. -1: something is left to do, the journal is still needed.

@@ -2,6 +2,8 @@
 #include "core/mark.h"
 
 #include "agent/journal.h"
+#include "core/uplink.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -15,6 +17,7 @@ static ssize_t same_pair(const struct end *old, const char *mac)
 
 void mark_inherit_order(const struct end *old, struct order *order)
 {
+	order->autostart |= old->order.autostart && !old->autostart_given;
 	for (size_t i = 0; i < order->n_pairs; i++) {
 		struct pair_order *to = &order->pairs[i];
 		ssize_t k = same_pair(old, to->mac);
@@ -29,6 +32,18 @@ void mark_inherit_order(const struct end *old, struct order *order)
 	}
 }
 
+/* Another uplink was named since: what was set on the one before is not set on this one. */
+static void leave_uplink(struct end *end, struct end *old, size_t k)
+{
+	struct err e;
+
+	old->nl = end->nl;
+	old->virt = end->virt;
+	if (uplink_entry_remove(old, k, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+	old->pairs[k].self_added = old->pairs[k].refused = false;
+}
+
 int mark_inherit_state(struct end *end, struct end *old, struct err *e)
 {
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
@@ -37,6 +52,8 @@ int mark_inherit_state(struct end *end, struct end *old, struct err *e)
 
 		if (k < 0)
 			continue;
+		if (!str_equal(old->order.pairs[k].uplink, end->order.pairs[i].uplink))
+			leave_uplink(end, old, (size_t)k);
 		to->self_added = old->pairs[k].self_added;
 		/* A guest that is cut off here has nothing to lose by leaving. */
 		to->refused = old->pairs[k].refused && !end->order.is_source;

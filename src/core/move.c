@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/form.h"
 #include "core/primary.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -112,49 +113,60 @@ int domain_stays(struct end *end, struct err *e)
 	return end_note_switching(end, false, e);
 }
 
-/* Whether the definition names the same VFs as the one the domain is to have. */
-static int definition_is_right(struct end *end, struct virt_domain *d, bool *ret, struct err *e)
+/*
+ * The VF that the pair's definition is to name: the one that the guest uses. NULL: none in particular,
+ * also of a guest without its VF, whose definition somebody may have changed for its next start.
+ */
+static const char *vf_to_define(const struct end *end, size_t i)
 {
-	CLEANUP_PAIRS struct xml_pair_list now = { 0 };
-	CLEANUP_PAIRS struct xml_pair_list wanted = { 0 };
-	CLEANUP_FREE char *xml = NULL;
+	const struct pair_order *p = &end->order.pairs[i];
 
-	if (virt_domain_xml(d, VIRT_XML_INACTIVE, &xml, e) < 0 ||
-		xml_pairs_find(xml, &now, e) < 0 ||
-		xml_pairs_find(end->order.inactive_xml, &wanted, e) < 0)
-		return -1;
-	*ret = true;
-	for (size_t i = 0; i < wanted.n; i++) {
-		const struct xml_pair *want = &wanted.v[i], *have = NULL;
-
-		if (want->standby_alias)
-			have = xml_pairs_by_alias(&now, want->standby_alias);
-		*ret = *ret && have && str_equal(have->primary.address, want->primary.address);
-	}
-	return 0;
+	return end->pairs[i].primary_missing || form_by_name(p->form)->libvirt_picks_vf ? NULL
+											: p->vf;
 }
 
-static int redefine(struct end *end, struct virt_domain *d, struct err *e)
+/* *RET: the definition as it is to be, which is otherwise left as it is; NULL: it is right. */
+static int definition_to_be(struct end *end, struct virt_domain *d, char **ret, struct err *e)
 {
-	bool right;
+	CLEANUP_PAIRS struct xml_pair_list defined = { 0 };
+	CLEANUP_FREE struct xml_new_address *change = mem_new(end->order.n_pairs * sizeof(*change));
+	CLEANUP_FREE char *xml = NULL;
+	size_t used = 0;
 
-	if (virt_define(end->virt, end->order.inactive_xml, e) < 0 ||
-		definition_is_right(end, d, &right, e) < 0)
+	*ret = NULL;
+	if (virt_domain_xml(d, VIRT_XML_INACTIVE, &xml, e) < 0 ||
+		xml_pairs_find(xml, &defined, e) < 0)
 		return -1;
-	return right ? 0
-		     : err_set(e, "the definition still does not name the VF after it was changed");
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		const char *alias = end->order.pairs[i].standby_alias, *vf = vf_to_define(end, i);
+		const struct xml_pair *pair = xml_pairs_by_alias(&defined, alias);
+
+		if (vf && (!pair || pair->primary.form == PRIMARY_NONE))
+			log_warn("%s: its definition has no VF for the standby %s", end->order.name,
+				alias);
+		else if (vf && pair->primary.address && !str_equal(pair->primary.address, vf))
+			change[used++] = (struct xml_new_address){ alias, vf };
+	}
+	return used ? xml_domain_with_vfs(xml, change, used, ret, e) : 0;
 }
 
 int definition_verify(struct end *end, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
-	bool right;
+	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_FREE char *still = NULL;
 
-	if (!end->order.persistent || !end->order.inactive_xml)
+	if (!end->order.persistent)
 		return 0;
-	if (end_domain(end, &d, e) < 0 || definition_is_right(end, d, &right, e) < 0)
+	if (end_domain(end, &d, e) < 0 || definition_to_be(end, d, &xml, e) < 0)
 		return -1;
-	return right ? 0 : redefine(end, d, e);
+	if (!xml)
+		return 0;
+	if (virt_define(end->virt, xml, e) < 0 || definition_to_be(end, d, &still, e) < 0)
+		return -1;
+	return !still ? 0
+		      : err_set(e,
+				"the definition still does not name the VF after it was changed");
 }
 
 static int set_autostart(struct end *end, bool on, struct err *e)
@@ -170,7 +182,16 @@ static int set_autostart(struct end *end, bool on, struct err *e)
 
 int autostart_take_over(struct end *end, struct err *e)
 {
-	return set_autostart(end, true, e);
+	struct err now;
+
+	/* Whoever goes on from the journal leaves it as somebody may have set it since. */
+	if (end->autostart_given)
+		return 0;
+	if (set_autostart(end, true, e) < 0)
+		return -1;
+	if (end->order.autostart && end_note_autostart_given(end, &now) < 0)
+		log_warn("%s: %s", end->order.name, now.msg);
+	return 0;
 }
 
 int autostart_clear(struct end *end, struct err *e)

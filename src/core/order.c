@@ -84,7 +84,6 @@ static const struct field order_fields[] = {
 	RECORD_INT(order, carrier_ms),
 	RECORD_INT(order, settle_ms),
 	RECORD_INT(order, watch_ms),
-	RECORD_STR(order, inactive_xml),
 	RECORD_ONE(order, migration, &migration_order_record),
 	RECORD_LIST(order, pairs, &pair_order_record),
 };

@@ -68,8 +68,7 @@ struct order {
 	bool persistent, autostart;
 	bool strict; /* an attribute that the VF does not take stops the move */
 	int64_t detach_ms, proof_ms, carrier_ms, settle_ms, watch_ms; /* limits, see options.h */
-	char *inactive_xml; /* destination: the definition it is to have; NULL: transient */
-	struct migration_order migration; /* source */
+	struct migration_order migration;                             /* source */
 	struct pair_order *pairs;
 	size_t n_pairs;
 };

@@ -286,9 +286,9 @@ static void make_definition(struct plan *p, const struct domain_fact *d,
 				"the definition of %s has no VF for the standby %s", d->name,
 				o->standby_alias);
 	}
-	if (xml_domain_with_vfs(d->inactive, change, used, &p->destination.inactive_xml, &e) < 0)
+	if (xml_domain_with_vfs(d->inactive, change, used, &p->source.migration.persist_xml, &e) <
+		0)
 		problem_add(&p->problems, "bad-xml", f, "", "%s", e.msg);
-	p->source.migration.persist_xml = str_dup(p->destination.inactive_xml);
 	free(change);
 }
 

@@ -330,6 +330,53 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 	return 0;
 }
 
+/* ---- for who cannot see the other host ---- */
+
+static void tell_of(struct driver *d, const json_t *journal)
+{
+	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
+	const char *name = json_string_value(json_object_get(journal, "name"));
+	bool is_source = json_is_true(json_object_get(journal, "is_source")), may_arrive;
+	bool locked = json_is_true(json_object_get(journal, "locked"));
+	const char *owner = json_string_value(json_object_get(journal, "owner"));
+	CLEANUP_FREE char *text = NULL;
+	struct settle_view here;
+	struct outcome ignored;
+
+	/* What the agent knows of the switch-over it tells of a journal that it has taken up. */
+	if (!locked && reopen(d, d->here, uuid, name, &may_arrive, &ignored) < 0)
+		return;
+	driver_look(d, d->here, uuid, &here);
+	if (locked)
+		text = str_printf(
+			"%s is %s here, and is held by a run that goes on or settles (%s)",
+			name ? name : uuid, settle_view_text(&here), owner ? owner : "?");
+	else
+		text = str_printf("%s is %s here, and an interrupted run left a journal of it: %s",
+			name ? name : uuid, settle_view_text(&here),
+			settle_verdict_name(settle_decide_alone(is_source, &here)));
+	report_warning(d->report, client_label(d->here), text,
+		"sriov-migrate recover settles what it left; until the other host is seen, do not "
+		"resume or destroy the domain by hand.");
+	if (!locked)
+		driver_leave_order(d, d->here);
+}
+
+void recover_tell(struct driver *d, const char *domain)
+{
+	json_t *list = NULL, *journal;
+	struct err ignored;
+	size_t i;
+
+	if (!d->here || recover_list(d, d->here, &list, &ignored) < 0)
+		return;
+	json_array_foreach(list, i, journal) {
+		if (is_about(journal, domain))
+			tell_of(d, journal);
+	}
+	json_decref(list);
+}
+
 int recover_before(struct driver *d, const char *domain, struct err *e)
 {
 	int r = recover_before_on(d, d->here, d->there, domain, e);

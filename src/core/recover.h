@@ -18,6 +18,12 @@ int recover_list(struct driver *d, struct client *client, json_t **ret, struct e
 int recover_before(struct driver *d, const char *domain, struct err *e);
 
 /*
+ * Warns of what interrupted runs left of DOMAIN on this host, with what would be done about it if the
+ * other host stayed away. Looks only.
+ */
+void recover_tell(struct driver *d, const char *domain);
+
+/*
  * Settles the domain of JOURNAL (of this host) with agents of its own: with the other host of that
  * run, if it answers, and what that one has of it. RET is the worse outcome of the two; the other one
  * is told. PATIENT: see driver.h. Whether a signal came meanwhile, which stops nothing half-way.

@@ -363,11 +363,11 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	struct agent *a = ctx;
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 
-	a->watches = left > 0;
-	if (!a->watches) {
+	a->watches = a->end.open && !leave && late_unplug_is_open(&a->end);
+	if (!a->watches)
 		end_close(&a->end, settled);
+	if (left == 0)
 		return 0;
-	}
 	*ret = json_object();
 	json_object_set_new(*ret, "watch_ms", json_integer(left));
 	json_object_set_new(*ret, "pid", json_integer(getpid()));

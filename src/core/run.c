@@ -433,7 +433,11 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 		give_up(r, move, why);
 		return;
 	case SETTLE_GUEST_ENDED:
-		clean_after_end(r, why);
+		/* One that has crashed, and that QEMU keeps, may be started anew by a reset. */
+		if (view[SOURCE].reachable && virt_state_is_active(view[SOURCE].state))
+			give_up(r, move, why);
+		else
+			clean_after_end(r, why);
 		return;
 	case SETTLE_MOVED_ON:
 		settle_ends(r, v);

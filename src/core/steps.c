@@ -17,6 +17,7 @@
 #include "util/str.h"
 
 const char step_reserve[] = "reserve-vf", step_detach[] = "detach-vf";
+const char step_standby_up[] = "standby-up";
 const char step_leave_vf[] = "leave-vf-to-qemu", step_migrate[] = "migrate";
 const char step_leave_source[] = "leave-source";
 const char step_give_vf[] = "give-vf", step_autostart_off[] = "autostart-off";
@@ -209,7 +210,7 @@ const struct step steps[] = {
 		.destination = { .pair = reserve, .undo_pair = release } },
 	{ "vf-attributes", "give the VF what the guest's VF has set",
 		.destination = { .pair = attr_carry, .undo_pair = attr_restore } },
-	{ "standby-up", "standby link up",
+	{ step_standby_up, "standby link up",
 		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
 	{ "tap-entry", "point the bridge at the standby",
 		.source = { .pair = tap_entry_set, .undo_pair = undo_tap_entry },

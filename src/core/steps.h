@@ -42,7 +42,7 @@ struct step {
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
-extern const char step_reserve[], step_detach[], step_leave_vf[], step_migrate[],
+extern const char step_standby_up[], step_reserve[], step_detach[], step_leave_vf[], step_migrate[],
 	step_leave_source[], step_give_vf[], step_autostart_off[];
 
 const struct step *step_find(const char *name);

@@ -278,6 +278,18 @@ static int bridge_lists_it(struct end *end, const struct mac *mac, const struct 
 	return 0;
 }
 
+/*
+ * How the pair's macvtap rests: as it was. But one that is up has its MAC on the list of the device
+ * below, which on some NICs makes the VF that the guest was given deaf.
+ */
+static bool macvtap_rests_up(const struct end *end, size_t i)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+
+	return p->macvtap_was_up &&
+	       (end->order.is_source || nic_rule_from_name(p->rule) != NIC_UPLINK_WINS);
+}
+
 int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
@@ -287,7 +299,7 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 
 	s->asked = false;
 	if (tap_is_macvtap(end, i))
-		return set_macvtap(end, i, end->order.pairs[i].macvtap_was_up, e);
+		return set_macvtap(end, i, macvtap_rests_up(end, i), e);
 	if (!s->self_added && !end->order.pairs[i].adopt)
 		return 0;
 	if (end_pair_mac(end, i, &mac, e) < 0)

@@ -217,14 +217,16 @@ int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool 
 		*ret_job = false;
 	if (!dom)
 		return absent_or_error(uuid, ret, e);
-	r = virDomainGetState(dom, &state, &reason, 0);
-	if (r < 0) {
-		r = absent_or_error(uuid, ret, e);
-	} else {
-		*ret = classify(state, reason);
-		if (ret_job)
-			r = look_at_job(v, dom, &any, ret_job, e);
+	/* First: a migration that ends in between would else look like a guest that runs without one. */
+	if (ret_job && look_at_job(v, dom, &any, ret_job, e) < 0) {
+		virDomainFree(dom);
+		return -1;
 	}
+	r = virDomainGetState(dom, &state, &reason, 0);
+	if (r == 0)
+		*ret = classify(state, reason);
+	else
+		r = absent_or_error(uuid, ret, e);
 	virDomainFree(dom);
 	return r < 0 ? -1 : 0;
 }

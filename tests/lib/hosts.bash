@@ -228,7 +228,7 @@ start_hosts() {
 	make_switch
 	fake nic host-a pf0 0000:01:00.0 "${NIC_DRIVER:-igb}" igbvf 6 0 uplink0 , \
 		vf-set host-a pf0 0 trust 1 , vf-set host-a pf0 0 spoofchk 0
-	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER:-igb}" igbvf 6 2 wan0 , \
+	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER_B:-${NIC_DRIVER:-igb}}" igbvf 6 2 wan0 , \
 		vf-set host-b enp65s0 2 trust 1 , vf-set host-b enp65s0 2 spoofchk 0
 	local host
 	for host in host-a host-b; do
@@ -462,6 +462,12 @@ assert_order() {
 
 count_calls() {
 	grep -cE "^[0-9]+ $1 $2" "$FAKE_DIR/log" || :
+}
+
+# The operator changes a definition: edit HOST DOMAIN SED-SCRIPT
+edit() {
+	inactive_xml "$1" "$2" | sed -E "$3" >"$FAKE_DIR/edited.xml"
+	fake define "$1" "$FAKE_DIR/edited.xml"
 }
 
 # ---- looking at the hosts ----

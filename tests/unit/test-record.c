@@ -38,7 +38,7 @@ static void test_there_and_back(void)
 	is_text(in.name, "vm-01", "texts come back");
 	is_text(in.migration.dest_uri, "qemu+ssh://host-b/system", "from embedded records, too");
 	is_text(in.pairs[0].mac, "52:54:00:00:12:53", "and from lists");
-	ok(in.pairs[1].mac == NULL && in.inactive_xml == NULL, "nothing stays nothing");
+	ok(in.pairs[1].mac == NULL && in.peer_uuid == NULL, "nothing stays nothing");
 	record_clear(&order_record, &in);
 	ok(in.n_pairs == 0 && !in.name, "cleared is empty");
 	record_clear(&order_record, &out);
