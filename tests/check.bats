@@ -594,6 +594,14 @@ with_disk() {
 	assert_warned unknown-address 'calls itself localhost'
 }
 
+@test "a block device that is not there" {
+	restart_changed "s|<devices>|&<disk type='block'><source dev='$FAKE_DIR/lun'/><target dev='vda'/></disk>|"
+	assert_refused file-missing "disk vda of domain vm-01, $FAKE_DIR/lun, is not there"
+	ln -s /dev/null "$FAKE_DIR/lun"
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
 @test "an emulator that is not there" {
 	restart_changed "s|<devices>|<devices><emulator>$FAKE_DIR/qemu</emulator>|"
 	assert_refused file-missing "emulator of domain vm-01, $FAKE_DIR/qemu, is not there"
@@ -606,6 +614,27 @@ with_disk() {
 	assert_refused unmovable-domain 'the transient disk vdb'
 	restart_changed "s|<devices>|<cpu mode='host-passthrough'><feature policy='require' name='invtsc'/></cpu>&|"
 	assert_refused unmovable-domain 'invtsc'
+}
+
+@test "domain with devices that libvirt does not migrate" {
+	local device
+	for device in "<hostdev mode='subsystem' type='scsi'/>" "<shmem name='s'/>" \
+		"<hostdev mode='capabilities' type='misc'/>"; do
+		restart_changed "s|<devices>|&$device|"
+		run_sm --json check vm-01 host-b
+		assert_exit 3
+		assert_problem unmovable-domain "has a .*${device:1:5}"
+	done
+	restart_changed "s|<devices>|&<shmem name='s' role='master'/><hostdev mode='subsystem' type='usb'/>|"
+	run_sm check vm-01 host-b
+	assert_exit 0
+	restart_changed "s|<devices>|&<filesystem type='mount'><driver type='virtiofs'/></filesystem>|"
+	run_sm check vm-01 host-b
+	assert_exit 0
+	set_fake libvirt-version 9000000
+	run_sm check vm-01 host-b
+	assert_exit 3
+	assert_says 'virtiofs'
 }
 
 @test "a PCI device in the definition alone: a warning" {

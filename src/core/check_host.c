@@ -451,7 +451,8 @@ void check_movable(const struct check_view *v)
 	CLEANUP_STRINGS struct xml_strings reasons = { 0 };
 	struct err ignored;
 
-	if (!v->peer || !d->live || xml_unmovable(d->live, &reasons, &ignored) < 0)
+	if (!v->peer || !d->live ||
+		xml_unmovable(d->live, v->host->libvirt, &reasons, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < reasons.n; i++)
 		check_found(v, v->host, "libvirt would refuse the migration.", "domain %s has %s",

@@ -34,8 +34,10 @@ static const struct {
 static const char *own_file_system(const char *path)
 {
 	struct statfs fs;
+	struct stat st;
 
-	if (statfs(path, &fs) < 0)
+	/* What storage is behind a device, nobody tells. */
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || statfs(path, &fs) < 0)
 		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(own_file_systems); i++)
 		if ((unsigned long)fs.f_type == own_file_systems[i].magic)

@@ -82,9 +82,13 @@ static void add_disk(struct xml_file_list *l, xmlNode *disk)
 	CLEANUP_FREE char *target = tree_attr(tree_child(disk, "target"), "dev");
 	CLEANUP_FREE char *policy = tree_attr(source, "startupPolicy");
 
-	if (!tree_attr_is(disk, "type", "file") || (policy && !str_equal(policy, "mandatory")))
+	bool is_block = tree_attr_is(disk, "type", "block");
+
+	if ((!is_block && !tree_attr_is(disk, "type", "file")) ||
+		(policy && !str_equal(policy, "mandatory")))
 		return;
-	add_file(l, str_printf("disk %s", target ? target : "?"), tree_attr(source, "file"),
+	add_file(l, str_printf("disk %s", target ? target : "?"),
+		tree_attr(source, is_block ? "dev" : "file"),
 		!tree_child(disk, "readonly") && !tree_attr_is(disk, "device", "cdrom"));
 }
 
@@ -122,6 +126,35 @@ static void add_unmovable_disk(struct xml_strings *l, xmlNode *disk)
 		add_string(l, str_printf("the transient disk %s", target ? target : "?"));
 }
 
+static void add_unmovable_hostdev(struct xml_strings *l, xmlNode *hostdev)
+{
+	CLEANUP_FREE char *type = tree_attr(hostdev, "type");
+
+	if (tree_attr_is(hostdev, "mode", "capabilities"))
+		add_string(l, str_dup("a <hostdev mode='capabilities'>"));
+	else if (str_equal(type, "scsi") || str_equal(type, "scsi_host"))
+		add_string(l, str_printf("a <hostdev type='%s'>", type));
+}
+
+/* What libvirt refuses in each version so far, and what only OLD ones do: qemuMigrationSrcIsAllowed. */
+static void add_unmovable_devices(struct xml_strings *l, xmlNode *devices, bool old)
+{
+	for (xmlNode *d = tree_child(devices, "disk"); d; d = tree_next(d, "disk"))
+		add_unmovable_disk(l, d);
+	for (xmlNode *d = tree_child(devices, "hostdev"); d; d = tree_next(d, "hostdev"))
+		add_unmovable_hostdev(l, d);
+	for (xmlNode *d = tree_child(devices, "shmem"); d; d = tree_next(d, "shmem"))
+		if (!tree_attr_is(d, "role", "master"))
+			add_string(l, str_dup("a <shmem> that is not the master"));
+	for (xmlNode *d = tree_child(devices, "filesystem"); old && d;
+		d = tree_next(d, "filesystem"))
+		if (tree_attr_is(tree_child(d, "driver"), "type", "virtiofs"))
+			add_string(l, str_dup("a <filesystem> of virtiofs"));
+	for (xmlNode *d = tree_child(devices, "interface"); old && d; d = tree_next(d, "interface"))
+		if (tree_attr_is(d, "type", "vdpa"))
+			add_string(l, str_dup("an <interface type='vdpa'>"));
+}
+
 static bool has_invariant_tsc(xmlNode *cpu)
 {
 	for (xmlNode *f = tree_child(cpu, "feature"); f; f = tree_next(f, "feature"))
@@ -143,7 +176,9 @@ static bool tsc_has_frequency(xmlNode *clock)
 	return false;
 }
 
-int xml_unmovable(const char *live_xml, struct xml_strings *ret, struct err *e)
+enum { VERSION_WITH_VIRTIOFS = 10000000 };
+
+int xml_unmovable(const char *live_xml, int64_t libvirt, struct xml_strings *ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;
 	xmlNode *root;
@@ -152,8 +187,7 @@ int xml_unmovable(const char *live_xml, struct xml_strings *ret, struct err *e)
 		return -1;
 	*ret = (struct xml_strings){ 0 };
 	root = xmlDocGetRootElement(doc);
-	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk"))
-		add_unmovable_disk(ret, d);
+	add_unmovable_devices(ret, tree_devices(doc), libvirt < VERSION_WITH_VIRTIOFS);
 	if (has_invariant_tsc(tree_child(root, "cpu")) &&
 		!tsc_has_frequency(tree_child(root, "clock")))
 		add_string(ret,

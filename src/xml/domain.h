@@ -46,10 +46,11 @@ void xml_file_list_free(struct xml_file_list *l);
 int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e);
 
 /*
- * What it has that libvirt does not migrate, in words that follow "the domain has": a block job on a
- * disk, a transient disk, an invariant TSC of no certain frequency.
+ * What it has that libvirt of this version (as in virt_host.libvirt) does not migrate, in words that
+ * follow "the domain has": a block job on a disk, a transient disk, an invariant TSC of no certain
+ * frequency, SCSI host devices, shared memory, and before 10.0 virtiofs and vDPA.
  */
-int xml_unmovable(const char *live_xml, struct xml_strings *ret, struct err *e);
+int xml_unmovable(const char *live_xml, int64_t libvirt, struct xml_strings *ret, struct err *e);
 
 /*
  * Why the primary of this standby cannot be unplugged from where it is plugged in; NULL if it

@@ -83,7 +83,7 @@ begin()
 # After a refusal: cheaper than assert_untouched, nothing was begun.
 assert_refused()
 {
-	assert_outage_below "$STAY_MAX_MS"
+	assert_outage_below "$REFUSED_MAX_MS"
 	assert_status 3
 	runs_on "$guest" "$src" && guest_is_on_vf "$guest" && assert_nothing_changed
 }

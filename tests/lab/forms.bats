@@ -15,10 +15,10 @@ guest_mac()
 	sed -n "s/.*<mac address='\([^']*\)'.*/\1/p" "$lab_dir/guest/$1.xml" | head -n 1
 }
 
-# start_form GUEST [SHELL-LINE]: on host-a, on VFs made anew; the line is run there before.
-start_form()
+# No guest anywhere, and VFs made anew.
+clear_hosts()
 {
-	local guest=$1 one list host
+	local one list host
 
 	list=$(list_domains)
 	for one in "${lab_guests[@]}"; do
@@ -27,8 +27,21 @@ start_form()
 	for host in "${lab_hosts[@]}"; do
 		flush_nic "$host"
 	done
+}
+
+# start_form GUEST [SHELL-LINE]: on host-a, on VFs made anew; the line is run there before.
+start_form()
+{
+	clear_hosts
 	[ -z "${2-}" ] || on host-a "$2"
-	lab guest start "$guest" host-a
+	lab guest start "$1" host-a
+}
+
+# start_variant GUEST SED-SCRIPT: the same with a definition that is changed.
+start_variant()
+{
+	on host-a "sed \"$2\" /usr/local/lib/lab/$1.xml >/run/lab/variant.xml &&
+		virsh -q define /run/lab/variant.xml && virsh -q start $1"
 }
 
 # Lines of a host's look that have to do with the guest: its entries, VFs with its MAC, files.
@@ -99,6 +112,45 @@ ensure_form()
 	[ "$(find_guest "$1")" = "$2" ]
 }
 
+# ---- VFs that libvirt does not bind
+
+bind_to_vfio()
+{
+	on "$1" "modprobe -q vfio-pci
+		cd /sys/bus/pci/devices/$2 && echo vfio-pci >driver_override && echo $2 >driver/unbind
+		echo $2 >/sys/bus/pci/drivers_probe; readlink driver | grep -q vfio-pci"
+}
+
+@test "a VF with managed='no' moves there and back" {
+	clear_hosts
+	bind_to_vfio host-a 0000:01:10.2
+	bind_to_vfio host-b 0000:01:10.6
+	start_variant vm-01 "s/managed='yes'/managed='no'/"
+	wait_for 60 guest_is_on_vf vm-01
+	round_trip vm-01
+}
+
+# ---- a guest without net_failover
+
+answers_its_host()
+{
+	lab guest exec "$1" true
+}
+
+@test "a guest that knows no failover is warned of, and stays as it was" {
+	clear_hosts
+	start_variant vm-01 "s/lab.name=/lab.failover=off &/"
+	wait_for 60 answers_its_host vm-01
+	take_look before
+	program host-a check vm-01 host-b
+	assert_status 0
+	jq -e 'select(.event == "warning" and .code == "vf-unused")' "$events"
+	program host-a vm-01 host-b
+	assert_status 1
+	runs_on vm-01 host-a
+	assert_nothing_changed
+}
+
 # ---- a network of VFs ----
 
 make_pool()
@@ -134,17 +186,42 @@ make_pool()
 
 @test "two pairs in two forms move there and back" {
 	start_form vm-07 "ip link set dev pf0 vf 3 mac 52:54:00:00:12:b4"
-	local alias
-	on host-a virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort >"$BATS_TEST_TMPDIR/aliases"
-	program host-a vm-07 host-b
+	aliases_on host-a >"$BATS_TEST_TMPDIR/aliases"
+	take_look start
+	move_two host-a host-b
+	move_two host-b host-a
+	take_look after
+	same "host-a is not as it was" <(rest_of "$BATS_TEST_TMPDIR/host-a.start") \
+		<(rest_of "$BATS_TEST_TMPDIR/host-a.after")
+	! rest_of "$BATS_TEST_TMPDIR/host-b.after" | grep -E '52:54:00:00:12:b[34]' || fail "left on host-b"
+}
+
+aliases_on()
+{
+	on "$1" virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort
+}
+
+# Both masters have their VF, and both standbys rest.
+both_pairs_are_on_vf()
+{
+	lab guest state vm-07 | jq -e '(.netdevs | length == 6)
+		and ([.netdevs[] | select(.driver == "igbvf" and .master != "" and .carrier == 1)] | length == 2)
+		and ([.netdevs[] | select(.driver == "virtio_net" and .carrier == 0)] | length == 2)' >/dev/null
+}
+
+move_two()
+{
+	probe_begin vm-07
+	program "$1" vm-07 "$2"
+	probe_end
 	assert_status 0
+	note "vm-07 $1 -> $2: outage $(probe_figure .total_ms) ms, elsewhere $(outage_elsewhere) ms;" \
+		"downtime $(result .downtime_ms) ms"
 	[ "$(result '.pairs | map(.vf) | map(select(. != null)) | length')" = 2 ]
-	on host-b virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort |
-		diff "$BATS_TEST_TMPDIR/aliases" -
-	program host-b vm-07 host-a
-	assert_status 0
-	on host-a virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort |
-		diff "$BATS_TEST_TMPDIR/aliases" -
+	aliases_on "$2" | diff "$BATS_TEST_TMPDIR/aliases" -
+	both_pairs_are_on_vf
+	assert_heard_everywhere vm-07 "$1" near
+	(($(outage_elsewhere) <= ELSEWHERE_MAX_MS)) || fail "an outage away from the switch-over: $probe_report"
 }
 
 @test "two pairs come back from a migration that fails under the aliases they had" {
@@ -214,6 +291,21 @@ unbond_uplink()
 	round_trip vm-01
 	unbond_uplink host-a
 	unbond_uplink host-b
+}
+
+# ---- the PF as uplink
+
+@test "a guest on bridges whose uplink is the PF moves there and back" {
+	local host
+	start_form vm-01
+	for host in "${lab_hosts[@]}"; do
+		on "$host" "ip link set pf0v0 nomaster && ip link set pf0v0 down && ip link set pf0 master br0"
+	done
+	wait_for 10 answers_to host-a-bridge "$(guest_address vm-01)"
+	round_trip vm-01
+	for host in "${lab_hosts[@]}"; do
+		on "$host" "ip link set pf0 nomaster; ip link set pf0v0 up; ip link set pf0v0 master br0"
+	done
 }
 
 # ---- disks

@@ -18,7 +18,8 @@ lab_probe=/usr/local/lib/lab/bin/probe
 # Bounds that hold on a busy machine, where a guest that takes in its VF has been seen to stall
 # for 0.6 s, twice in a row; the tight figures are measured by "measure".
 export ELSEWHERE_MAX_MS=2000 # the longest outage that is not at the switch-over
-export STAY_MAX_MS=1000      # in all, where the guest never leaves
+export STAY_MAX_MS=1000      # in all, where the guest gives up its VF and never leaves
+export REFUSED_MAX_MS=300    # in all, where nothing is done
 
 lab()
 {
