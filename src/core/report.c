@@ -248,6 +248,21 @@ static void outcome_as_json(const char *domain, const struct outcome *o)
 	print_json(event);
 }
 
+/* What it rests on that the guest uses its VFs. */
+static void print_proofs(const json_t *pairs)
+{
+	const json_t *pair;
+	size_t i;
+
+	json_array_foreach(pairs, i, pair) {
+		const char *proof = json_string_value(json_object_get(pair, "proof"));
+
+		if (proof)
+			printf("  %s: %s\n", json_string_value(json_object_get(pair, "mac")),
+				proof);
+	}
+}
+
 void report_outcome(struct report *r, const char *domain, const struct outcome *o)
 {
 	end_line(r);
@@ -262,6 +277,8 @@ void report_outcome(struct report *r, const char *domain, const struct outcome *
 	}
 	if (*o->text && (o->status != STATUS_DONE || !r->quiet))
 		fprintf(o->status == STATUS_DONE ? stdout : stderr, "%s\n", o->text);
+	if (o->status == STATUS_DONE && !r->quiet)
+		print_proofs(o->pairs);
 	if (*o->hint)
 		fprintf(stderr, "  %s\n", o->hint);
 }
