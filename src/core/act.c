@@ -137,7 +137,7 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))
 		return finish(end, e);
 	/* A guest that has crashed, and that QEMU keeps, may be started anew by a reset. */
-	if (end->order.is_source && virt_state_is_active(state))
+	if (end->order.is_source && state == VIRT_CRASHED && v != SETTLE_MOVED_ON)
 		return undo_all(end, e);
 	end->guest_gone = true;
 	if (!end->order.is_source || v == SETTLE_GUEST_ENDED || !end_was_moved(end))

@@ -406,7 +406,6 @@ void check_vf_up(const struct check_view *v)
 			v->vf->address);
 }
 
-/* A driver of the vfio family that is made for one device can save and load its state. */
 /* QEMU shows a primary to a guest only whose virtio driver knows of failover. */
 void check_used(const struct check_view *v)
 {
@@ -417,6 +416,7 @@ void check_used(const struct check_view *v)
 			"the guest does not use VF %s: it is no bus master", v->vf->address);
 }
 
+/* A driver of the vfio family that is made for one device can save and load its state. */
 void check_native(const struct check_view *v)
 {
 	if (pci_driver_is_vfio(v->vf->driver) && !str_equal(v->vf->driver, "vfio-pci"))

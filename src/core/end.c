@@ -28,6 +28,7 @@ static RECORD_DEFINE(found_entry_record, found_entry);
 static const struct field pair_state_fields[] = {
 	RECORD_LIST(pair_state, found, &found_entry_record),
 	RECORD_BOOL(pair_state, self_added),
+	RECORD_STR(pair_state, left_uplink),
 	RECORD_BOOL(pair_state, refused),
 	RECORD_BOOL(pair_state, primary_missing),
 	RECORD_BOOL(pair_state, given),
@@ -92,7 +93,9 @@ bool end_has_begun(const struct end *end, const char *step, int i)
 static void forget_lost_world(struct pair_state *s)
 {
 	free(s->found);
+	free(s->left_uplink);
 	s->found = NULL;
+	s->left_uplink = NULL;
 	s->n_found = 0;
 	s->self_added = s->refused = s->given = s->attr_noted = s->had_mac = false;
 	s->unplug_asked = s->vf_failed_at = s->vf_tries = 0;
@@ -107,6 +110,7 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, bool
 		return -1;
 	memcpy(fresh.begun, now->begun, sizeof(fresh.begun));
 	free(now->found);
+	free(now->left_uplink);
 	*now = fresh;
 	if (!of_this_boot)
 		forget_lost_world(now);
@@ -293,6 +297,7 @@ void end_close(struct end *end, bool settled)
 		lock_release(end->pairs[i].vf_lock);
 		lock_release(end->pairs[i].room_lock);
 		free(end->pairs[i].found);
+		free(end->pairs[i].left_uplink);
 	}
 	free(end->pairs);
 	record_clear(&order_record, &end->order);

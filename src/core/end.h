@@ -39,7 +39,8 @@ struct found_entry {
 struct pair_state {
 	struct found_entry *found; /* owned */
 	size_t n_found;
-	bool self_added; /* our entry is on the uplink; false if it was there before */
+	bool self_added;   /* our entry is on the uplink; false if it was there before */
+	char *left_uplink; /* owned; our entry is on this one as well, see mark.h; NULL: none */
 	bool refused; /* nothing comes by the uplink all the same: the NIC refused, or it is down */
 	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
 	bool given;           /* a VF was attached for it, and not seen to be used yet */

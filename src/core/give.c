@@ -274,6 +274,19 @@ static int reserve_named(struct end *end, size_t i, struct err *e)
 		       : pair_vf_reserve(end, i, e);
 }
 
+/* What stands still for good takes nothing in; its standby is there for when it is started anew. */
+static int check_not_crashed(struct end *end, struct err *e)
+{
+	enum virt_state state;
+
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
+		return -1;
+	if (state != VIRT_CRASHED)
+		return 0;
+	err_set(e, "the guest has crashed");
+	return err_hint(e, "It gets its VF when it was started anew (virsh reset).");
+}
+
 int give_vf(struct end *end, size_t i, struct err *e)
 {
 	carry_others(end, i);
@@ -281,9 +294,9 @@ int give_vf(struct end *end, size_t i, struct err *e)
 	 * The VF may leave the guest while an earlier request is waited for, so the standby is looked
 	 * after once more then.
 	 */
-	if (carry_without_vf(end, i, e) < 0 || reserve_named(end, i, e) < 0 ||
-		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0 ||
-		check_not_too_soon(end, i, e) < 0)
+	if (carry_without_vf(end, i, e) < 0 || check_not_crashed(end, e) < 0 ||
+		reserve_named(end, i, e) < 0 || wait_for_late_unplug(end, i, e) < 0 ||
+		carry_without_vf(end, i, e) < 0 || check_not_too_soon(end, i, e) < 0)
 		return -1;
 	return give_watched(end, i, e);
 }

@@ -112,6 +112,18 @@ static void note_as_detached(struct end *end, size_t i)
 	}
 }
 
+/* Nothing more is to be expected. Who settles it another time is not to watch once more. */
+static void note_over(struct end *end, size_t i)
+{
+	struct err e;
+
+	if (!end->pairs[i].unplug_asked)
+		return;
+	end->pairs[i].unplug_asked = 0;
+	if (end_note_state(end, i, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+}
+
 static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 {
 	int r = cancel_wait(w->end->cancel, left_ms, WATCH_POLL_MS, "a late unplug",
@@ -124,7 +136,7 @@ static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 			note_as_detached(w->end, i);
 		/* Nothing more is to be expected of the others. */
 		if (r < 0)
-			w->end->pairs[i].unplug_asked = 0;
+			note_over(w->end, i);
 		w->gone[i] = false;
 	}
 	return alone_settle(w->end, e);
@@ -153,6 +165,6 @@ int late_unplug_watch(struct end *end, struct err *e)
 			return -1;
 	}
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		end->pairs[i].unplug_asked = 0;
+		note_over(end, i);
 	return alone_settle(end, e);
 }

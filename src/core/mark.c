@@ -2,7 +2,6 @@
 #include "core/mark.h"
 
 #include "agent/journal.h"
-#include "core/uplink.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -17,7 +16,12 @@ static ssize_t same_pair(const struct end *old, const char *mac)
 
 void mark_inherit_order(const struct end *old, struct order *order)
 {
-	order->autostart |= old->order.autostart && !old->autostart_given;
+	bool owed = old->order.autostart && !old->autostart_given;
+
+	if (owed && order->is_source)
+		log_warn("%s: the autostart that an earlier run owes it here does not go along",
+			order->name);
+	order->autostart |= owed && !order->is_source;
 	for (size_t i = 0; i < order->n_pairs; i++) {
 		struct pair_order *to = &order->pairs[i];
 		ssize_t k = same_pair(old, to->mac);
@@ -32,16 +36,21 @@ void mark_inherit_order(const struct end *old, struct order *order)
 	}
 }
 
-/* Another uplink was named since: what was set on the one before is not set on this one. */
-static void leave_uplink(struct end *end, struct end *old, size_t k)
+/*
+ * Another uplink was named since: what was set on the one before is not set on this one. It stays until
+ * it is not needed any more.
+ */
+static void inherit_uplink(struct end *end, size_t i, const struct end *old, size_t k)
 {
-	struct err e;
+	const struct pair_state *from = &old->pairs[k];
+	struct pair_state *to = &end->pairs[i];
+	bool same = str_equal(old->order.pairs[k].uplink, end->order.pairs[i].uplink);
 
-	old->nl = end->nl;
-	old->virt = end->virt;
-	if (uplink_entry_remove(old, k, &e) < 0)
-		log_warn("%s: %s", end->order.name, e.msg);
-	old->pairs[k].self_added = old->pairs[k].refused = false;
+	to->self_added = from->self_added && same;
+	/* A guest that is cut off here has nothing to lose by leaving. */
+	to->refused = from->refused && same && !end->order.is_source;
+	str_set(&to->left_uplink,
+		from->self_added && !same ? old->order.pairs[k].uplink : from->left_uplink);
 }
 
 int mark_inherit_state(struct end *end, struct end *old, struct err *e)
@@ -52,11 +61,7 @@ int mark_inherit_state(struct end *end, struct end *old, struct err *e)
 
 		if (k < 0)
 			continue;
-		if (!str_equal(old->order.pairs[k].uplink, end->order.pairs[i].uplink))
-			leave_uplink(end, old, (size_t)k);
-		to->self_added = old->pairs[k].self_added;
-		/* A guest that is cut off here has nothing to lose by leaving. */
-		to->refused = old->pairs[k].refused && !end->order.is_source;
+		inherit_uplink(end, i, old, (size_t)k);
 		to->given = old->pairs[k].given;
 		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
 		to->attr_noted = old->pairs[k].attr_noted;

@@ -155,10 +155,13 @@ int definition_verify(struct end *end, struct err *e)
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *still = NULL;
+	bool persistent;
 
 	if (!end->order.persistent)
 		return 0;
-	if (end_domain(end, &d, e) < 0 || definition_to_be(end, d, &xml, e) < 0)
+	/* Somebody may have taken its definition away since. */
+	if (end_domain(end, &d, e) < 0 || virt_domain_is_persistent(d, &persistent, e) < 0 ||
+		(persistent && definition_to_be(end, d, &xml, e) < 0))
 		return -1;
 	if (!xml)
 		return 0;

@@ -332,34 +332,38 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 
 /* ---- for who cannot see the other host ---- */
 
+/* Nothing is taken up for it: whether a guest that runs here had been switched over is not known then. */
+static char *describe(struct driver *d, const json_t *journal, const char *name,
+	const struct settle_view *here)
+{
+	bool is_source = json_is_true(json_object_get(journal, "is_source"));
+	const char *owner = json_string_value(json_object_get(journal, "owner"));
+
+	if (json_is_true(json_object_get(journal, "locked")))
+		return str_printf(
+			"%s is %s here, and is held by a run that goes on or settles (%s)", name,
+			settle_view_text(here), owner ? owner : "?");
+	if (is_degraded_mark(d, d->here, journal) || (is_source && here->state == VIRT_RUNNING))
+		return str_printf("%s is %s here, and a run before left a journal of it", name,
+			settle_view_text(here));
+	return str_printf("%s is %s here, and an interrupted run left a journal of it: %s", name,
+		settle_view_text(here), settle_verdict_name(settle_decide_alone(is_source, here)));
+}
+
 static void tell_of(struct driver *d, const json_t *journal)
 {
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
 	const char *name = json_string_value(json_object_get(journal, "name"));
-	bool is_source = json_is_true(json_object_get(journal, "is_source")), may_arrive;
-	bool locked = json_is_true(json_object_get(journal, "locked"));
-	const char *owner = json_string_value(json_object_get(journal, "owner"));
 	CLEANUP_FREE char *text = NULL;
 	struct settle_view here;
-	struct outcome ignored;
 
-	/* What the agent knows of the switch-over it tells of a journal that it has taken up. */
-	if (!locked && reopen(d, d->here, uuid, name, &may_arrive, &ignored) < 0)
-		return;
 	driver_look(d, d->here, uuid, &here);
-	if (locked)
-		text = str_printf(
-			"%s is %s here, and is held by a run that goes on or settles (%s)",
-			name ? name : uuid, settle_view_text(&here), owner ? owner : "?");
-	else
-		text = str_printf("%s is %s here, and an interrupted run left a journal of it: %s",
-			name ? name : uuid, settle_view_text(&here),
-			settle_verdict_name(settle_decide_alone(is_source, &here)));
+	if (!here.reachable)
+		return;
+	text = describe(d, journal, name ? name : uuid, &here);
 	report_warning(d->report, client_label(d->here), text,
 		"sriov-migrate recover settles what it left; until the other host is seen, do not "
 		"resume or destroy the domain by hand.");
-	if (!locked)
-		driver_leave_order(d, d->here);
 }
 
 void recover_tell(struct driver *d, const char *domain)
@@ -368,7 +372,7 @@ void recover_tell(struct driver *d, const char *domain)
 	struct err ignored;
 	size_t i;
 
-	if (!d->here || recover_list(d, d->here, &list, &ignored) < 0)
+	if (!d->here || d->interrupted || recover_list(d, d->here, &list, &ignored) < 0)
 		return;
 	json_array_foreach(list, i, journal) {
 		if (is_about(journal, domain))

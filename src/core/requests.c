@@ -363,7 +363,7 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	struct agent *a = ctx;
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 
-	a->watches = a->end.open && !leave && late_unplug_is_open(&a->end);
+	a->watches = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 	if (!a->watches)
 		end_close(&a->end, settled);
 	if (left == 0)

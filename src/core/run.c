@@ -434,7 +434,7 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 		return;
 	case SETTLE_GUEST_ENDED:
 		/* One that has crashed, and that QEMU keeps, may be started anew by a reset. */
-		if (view[SOURCE].reachable && virt_state_is_active(view[SOURCE].state))
+		if (view[SOURCE].reachable && view[SOURCE].state == VIRT_CRASHED)
 			give_up(r, move, why);
 		else
 			clean_after_end(r, why);

@@ -290,6 +290,27 @@ static bool macvtap_rests_up(const struct end *end, size_t i)
 	       (end->order.is_source || nic_rule_from_name(p->rule) != NIC_UPLINK_WINS);
 }
 
+/* Of a run before this one, which had another uplink. */
+static int remove_left_entry(struct end *end, size_t i, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+	struct link uplink;
+	struct mac mac;
+
+	if (!s->left_uplink)
+		return 0;
+	if (end_pair_mac(end, i, &mac, e) < 0)
+		return -1;
+	if (link_get(end->nl, s->left_uplink, &uplink, e) < 0) {
+		if (e->kind != ERR_NOT_FOUND)
+			return -1;
+	} else if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0) {
+		return -1;
+	}
+	str_set(&s->left_uplink, NULL);
+	return end_note_state(end, i, e);
+}
+
 int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
@@ -300,6 +321,8 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 	s->asked = false;
 	if (tap_is_macvtap(end, i))
 		return set_macvtap(end, i, macvtap_rests_up(end, i), e);
+	if (remove_left_entry(end, i, e) < 0)
+		return -1;
 	if (!s->self_added && !end->order.pairs[i].adopt)
 		return 0;
 	if (end_pair_mac(end, i, &mac, e) < 0)

@@ -103,6 +103,8 @@ static bool is_away(const char *host)
 	static bool was_away;
 	bool away = world_is(host, "connect", "away");
 
+	if (strcmp(host, world_host()) != 0)
+		return away;
 	if (away && !__atomic_exchange_n(&was_away, true, __ATOMIC_SEQ_CST))
 		__atomic_add_fetch(&daemons, 1, __ATOMIC_SEQ_CST);
 	if (!away)
