@@ -402,8 +402,8 @@ see_it_through() {
 # What may differ: some PFs refuse the zero MAC, and another one that is nobody's takes its place;
 # libvirt counts the VFs of a domain in the order in which they came.
 normalized() {
-	sed -E 's/ mac 02:00:00:00:00:00 / mac 00:00:00:00:00:00 /; s/(live .*alias name="hostdev)[0-9]+/\1/' |
-		grep -v "${ignored:-^$}" | sort
+	sed -E 's/ mac 02:00:00:00:00:00 / mac 00:00:00:00:00:00 /; s/(live .*alias name="hostdev)[0-9]+/\1/
+		/'"${ignored:-^$}"'/d' | sort
 }
 
 looks_like() {

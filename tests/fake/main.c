@@ -3,11 +3,14 @@
  * fake-host: what happens on a pretended host by itself (daemons, QEMU, guest), and what a test
  * sets up or looks at there. Hosts are named by the first argument behind the command.
  */
+#include <fcntl.h>
+#include <ftw.h>
 #include <libvirt/libvirt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -325,6 +328,37 @@ static int cmd_show(char **argv)
 	return 0;
 }
 
+static bool is_held(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+
+	if (fd >= 0)
+		close(fd);
+	return held;
+}
+
+static int show_file(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	size_t length = strlen(path);
+	bool is_lock = length > 5 && strcmp(path + length - 5, ".lock") == 0;
+
+	if (type == FTW_F && (!is_lock || is_held(path)))
+		printf("file %s\n", path);
+	return 0;
+}
+
+/*
+ * HOST: what the program has left. Journals, and locks that somebody holds; the file of a lock that
+ * nobody holds means nothing.
+ */
+static int cmd_files(char **argv)
+{
+	nftw("/run/sriov-migrate", show_file, 8, FTW_PHYS);
+	nftw("/var/lib/sriov-migrate", show_file, 8, FTW_PHYS);
+	return 0;
+}
+
 /* ---- background ---- */
 
 static int cmd_drive(char **argv)
@@ -383,6 +417,7 @@ static const struct {
 	{ "bind", cmd_bind, 4 },
 	{ "delivers", cmd_delivers, 3 },
 	{ "show", cmd_show, 1 },
+	{ "files", cmd_files, 1 },
 	{ "drive", cmd_drive, 3 },
 	{ "undo-plug", cmd_undo_plug, 3 },
 	{ "obey-late", cmd_obey_late, 3 },

@@ -472,11 +472,9 @@ edit() {
 
 # ---- looking at the hosts ----
 
+declare -gA pf_of_host=([host-a]=pf0 [host-b]=enp65s0)
 pf_of() {
-	case $1 in
-	host-a) echo pf0 ;;
-	host-b) echo enp65s0 ;;
-	esac
+	echo "${pf_of_host[$1]}"
 }
 
 uplink_of() {
@@ -486,23 +484,13 @@ uplink_of() {
 	esac
 }
 
-# Journals, and locks that somebody holds; the file of a lock that nobody holds means nothing.
-# shellcheck disable=SC2016 # the shell there expands it
-list_files='find /run/sriov-migrate /var/lib/sriov-migrate -type f 2>/dev/null |
-	while read -r file; do
-		case $file in
-		*.lock) flock -n "$file" true && continue ;;
-		esac
-		echo "file $file"
-	done'
-
 show_files() {
-	on "$1" sh -c "$list_files"
+	fake files "$1"
 }
 
 # Links; entries that somebody made, and those a device keeps for itself, as learnt ones come and go.
 show_net() {
-	on "$1" sh -c "ip -o link show; bridge fdb show; $list_files" | awk '
+	on "$1" sh -c 'ip -o link show; bridge fdb show' | awk '
 		/^[0-9]+: / {
 			sub(/^[0-9]+: /, "")
 			sub(/@[^:]*:/, ":")
@@ -513,13 +501,12 @@ show_net() {
 			print "link " $0
 			next
 		}
-		/^file / { print; next }
 		/static|permanent|self|sticky/ && !/^(33:33|01:00)/ { print "fdb " $0 }' | sort
 }
 
 # All that a run could have left behind on a host.
 snapshot() {
-	fake show "$1" "$(pf_of "$1")"
+	fake show "$1" "${pf_of_host[$1]}" , files "$1"
 	show_net "$1"
 }
 
