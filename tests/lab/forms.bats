@@ -144,7 +144,7 @@ answers_its_host()
 	take_look before
 	program host-a check vm-01 host-b
 	assert_status 0
-	jq -e 'select(.event == "warning" and .code == "vf-unused")' "$events"
+	event_seen '.event == "warning" and .code == "vf-unused"'
 	program host-a vm-01 host-b
 	assert_status 1
 	runs_on vm-01 host-a
