@@ -30,6 +30,18 @@ static void refuse_doctype(void *ctx, const xmlChar *name, const xmlChar *extern
 	xmlStopParser(parser);
 }
 
+/* libxml2 writes the name of a namespace as it is, also what would have to be written otherwise. */
+static bool can_be_written(const xmlNode *node)
+{
+	for (const xmlNs *ns = node->nsDef; ns; ns = ns->next)
+		if (ns->href && strpbrk((const char *)ns->href, "<&"))
+			return false;
+	for (const xmlNode *c = node->children; c; c = c->next)
+		if (c->type == XML_ELEMENT_NODE && !can_be_written(c))
+			return false;
+	return true;
+}
+
 int tree_parse(const char *text, const char *root, xmlDoc **ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;
@@ -65,6 +77,9 @@ int tree_parse(const char *text, const char *root, xmlDoc **ret, struct err *e)
 	top = xmlDocGetRootElement(doc);
 	if (!top || top->ns || !xmlStrEqual(top->name, XC(root)))
 		return err_set(e, "this is no <%s> XML", root);
+	if (!can_be_written(top))
+		return err_set(e,
+			"<%s> XML with a namespace that has < or & in its name is refused", root);
 	*ret = TAKE_PTR(doc);
 	return 0;
 }
