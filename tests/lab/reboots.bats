@@ -42,7 +42,7 @@ assert_arrived()
 }
 
 @test "reset while memory is copied" {
-	begin vm-01 --bandwidth 8
+	begin vm-01 --bandwidth 3
 	wait_for_event 60 "$COPYING"
 	on "$src" virsh -q reset vm-01
 	assert_arrived
