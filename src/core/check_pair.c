@@ -411,8 +411,8 @@ void check_used(const struct check_view *v)
 {
 	if (v->order->had_primary && v->vf->idle)
 		check_found(v, v->host,
-			"Does the guest run net_failover, with a driver for the VF? It may not give up "
-			"a VF that it has never seen, and will not be proved to use the next one.",
+			"Does the guest run net_failover, with a driver for the VF? Else it will stay "
+			"on its standby there.",
 			"the guest does not use VF %s: it is no bus master", v->vf->address);
 }
 
