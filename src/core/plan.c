@@ -276,7 +276,7 @@ static void make_definition(struct plan *p, const struct domain_fact *d,
 		const struct pair_order *o = &p->destination.pairs[i];
 		const struct xml_pair *pair = xml_pairs_by_alias(defined, o->standby_alias);
 
-		if (pair && pair->primary.form == PRIMARY_POOL)
+		if (pair && (pair->primary.form == PRIMARY_POOL || !o->vf))
 			continue; /* names no VF */
 		if (pair && pair->primary.form != PRIMARY_NONE)
 			change[used++] = (struct xml_new_address){ o->standby_alias, o->vf };

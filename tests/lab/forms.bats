@@ -207,12 +207,16 @@ aliases_on()
 	on "$1" virsh dumpxml vm-07 | grep -oE "alias name='hostdev[0-9]'" | sort
 }
 
-# Both masters have their VF, and both standbys rest.
+# Both masters have their VF; of the standbys one rests down, the other one up, as they are defined.
 both_pairs_are_on_vf()
 {
-	lab guest state vm-07 | jq -e '(.netdevs | length == 6)
+	local state
+
+	state=$(lab guest state vm-07) || return 1
+	jq -e '(.netdevs | length == 6)
 		and ([.netdevs[] | select(.driver == "igbvf" and .master != "" and .carrier == 1)] | length == 2)
-		and ([.netdevs[] | select(.driver == "virtio_net" and .carrier == 0)] | length == 2)' >/dev/null
+		and ([.netdevs[] | select(.driver == "virtio_net" and .carrier == 0)] | length == 1)' \
+		>/dev/null <<<"$state" || fail "vm-07 is not as it should be: $state"
 }
 
 move_two()
