@@ -109,13 +109,14 @@ static void test_files(void)
 			    "<target dev='vdc'/></disk>"
 			    "</devices></domain>",
 			    &f, &e) == 0 &&
-			    f.n == 5,
+			    f.n == 6,
 		    "%s", "files a domain needs")) {
 		is_file(&f.v[0], "loader", "/fw.fd", false);
 		is_file(&f.v[1], "kernel", "/linux", false);
 		is_file(&f.v[2], "disk vda", "/a b.qcow2", true);
-		is_file(&f.v[3], "disk vdb", "/ro.img", false);
-		is_file(&f.v[4], "disk sdb", "/cd.iso", false);
+		is_file(&f.v[3], "disk sda", "/dev/sdx", true);
+		is_file(&f.v[4], "disk vdb", "/ro.img", false);
+		is_file(&f.v[5], "disk sdb", "/cd.iso", false);
 	}
 	ok(xml_files_find("<network/>", &f, &e) < 0, "what is no domain is an error");
 }
