@@ -458,6 +458,10 @@ static const char *device_below(const struct check_view *v)
 {
 	const struct network_fact *n = facts_network(v->host, v->pair->network);
 
+	if (!v->pair->network && !v->pair->lower)
+		problem_add(v->problems, "no-uplink", v->host, "",
+			"the standby %s is a macvtap with no device below it",
+			v->pair->standby_alias);
 	if (!v->pair->network)
 		return v->pair->lower;
 	if (n && n->n_devices == 1)
