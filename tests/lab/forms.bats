@@ -273,7 +273,6 @@ mend_uplinks()
 	for host in "${lab_hosts[@]}"; do
 		on "$host" "ip link set br0 type bridge vlan_filtering 0 vlan_default_pvid 1
 			ip link del bup 2>/dev/null
-			ip link set pf0 nomaster
 			ip link set pf0v2 down 2>/dev/null
 			ip link set pf0v0 up
 			ip link set pf0v0 master br0"
@@ -311,19 +310,6 @@ bond_uplink()
 	start_form vm-01
 	bond_uplink host-a
 	bond_uplink host-b
-	wait_for 10 answers_to host-a-bridge "$(guest_address vm-01)"
-	round_trip vm-01
-	mend_uplinks
-}
-
-# ---- the PF as uplink
-
-@test "a guest on bridges whose uplink is the PF moves there and back" {
-	local host
-	start_form vm-01
-	for host in "${lab_hosts[@]}"; do
-		on "$host" "ip link set pf0v0 nomaster && ip link set pf0v0 down && ip link set pf0 master br0"
-	done
 	wait_for 10 answers_to host-a-bridge "$(guest_address vm-01)"
 	round_trip vm-01
 	mend_uplinks

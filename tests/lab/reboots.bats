@@ -41,13 +41,6 @@ assert_arrived()
 	assert_moved "$guest" "$src" "$dst"
 }
 
-@test "reset while memory is copied" {
-	begin vm-01 --bandwidth 3
-	wait_for_event 60 "$COPYING"
-	on "$src" virsh -q reset vm-01
-	assert_arrived
-}
-
 @test "reset on the destination, before it has its VF" {
 	begin vm-01
 	wait_for_event 90 '.event == "step" and .step == "migrate"'
