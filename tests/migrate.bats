@@ -543,3 +543,23 @@ libvirt_is_away_at() {
 	assert_exit 1
 	assert_unchanged
 }
+
+# The first pair has the VF with the higher number.
+@test "each of two pairs comes back to the VF that it had" {
+	local alias
+	sed "s/slot='0x11' function='0x0'/VF 3/; s/slot='0x10' function='0x6'/slot='0x11' function='0x0'/
+		s/VF 3/slot='0x10' function='0x6'/" "$tests_dir/data/vm-03.xml" >"$FAKE_DIR/swapped.xml"
+	start_guest vm-03 "$FAKE_DIR/swapped.xml"
+	for alias in ua-one ua-two ; do
+		vf_of_pair host-a vm-03 live "$alias" >>"$FAKE_DIR/had"
+	done
+	run_sm vm-03 host-b
+	assert_exit 0
+	run_sm_on host-b vm-03 host-a
+	assert_exit 0
+	for alias in ua-one ua-two ; do
+		vf_of_pair host-a vm-03 live "$alias" >>"$FAKE_DIR/has"
+	done
+	[ "$(wc -l <"$FAKE_DIR/had")" = 2 ]
+	diff "$FAKE_DIR/had" "$FAKE_DIR/has"
+}

@@ -178,26 +178,29 @@ static bool vf_is_usable(const struct check_view *v, const struct order *o,
 }
 
 /*
- * The one this domain is defined with, else the same number as on the source, else the first; rather
- * one whose network device is down than one that the host may use in a way that does not show.
+ * One this domain is defined with (of several, the one with the same number as on the source, as each
+ * pair has its own), else the same number, else the first; rather one whose network device is down than
+ * one that the host may use in a way that does not show.
  */
 static const struct vf_fact *pick_vf(const struct check_view *v, const struct order *o,
 	const struct pf_fact *pf, int64_t like, bool managed)
 {
-	const struct vf_fact *same = NULL, *first = NULL;
+	const struct vf_fact *own = NULL, *same = NULL, *first = NULL;
 
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
 
 		if (!vf_is_usable(v, o, vf, managed))
 			continue;
-		if (vf->own)
-			return vf;
+		if (vf->own && (!own || vf->index == like))
+			own = vf;
 		if (vf->index == like)
 			same = vf;
 		if (!first || (first->is_up && !vf->is_up))
 			first = vf;
 	}
+	if (own)
+		return own;
 	return same && (!same->is_up || first->is_up) ? same : first;
 }
 

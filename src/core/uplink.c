@@ -296,6 +296,7 @@ static int remove_left_entry(struct end *end, size_t i, struct err *e)
 	struct pair_state *s = &end->pairs[i];
 	struct link uplink;
 	struct mac mac;
+	bool present = false, bridges = false;
 
 	if (!s->left_uplink)
 		return 0;
@@ -304,9 +305,14 @@ static int remove_left_entry(struct end *end, size_t i, struct err *e)
 	if (link_get(end->nl, s->left_uplink, &uplink, e) < 0) {
 		if (e->kind != ERR_NOT_FOUND)
 			return -1;
-	} else if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0) {
+	} else if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
+		   has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+		   (present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0)) {
 		return -1;
 	}
+	if (present && !bridges)
+		return err_set(e, "%s still lists %s after it was removed", s->left_uplink,
+			end->order.pairs[i].mac);
 	str_set(&s->left_uplink, NULL);
 	return end_note_state(end, i, e);
 }
