@@ -228,7 +228,7 @@ shut_down_at() {
 @test "a job that is no migration is nothing to wait for" {
 	fault host-a virDomainMigrateToURI3 1 hook:backup
 	hook backup "echo 3 >$(echo "$FAKE_DIR"/host-a/domains/*0101)/job"
-	run_sm --settle-timeout 5 vm-01 host-b
+	run_sm --settle-timeout "$(patient 5)" vm-01 host-b
 	assert_exit 1
 	rm "$(echo "$FAKE_DIR"/host-a/domains/*0101)/job"
 	assert_unchanged
@@ -238,11 +238,13 @@ shut_down_at() {
 	set_fake migrate error
 	fault host-a virDomainMigrateToURI3 1 hook:deaf
 	hook deaf "echo 'host-a virDomainGetJobStats * error:68' >>$FAKE_DIR/faults"
-	run_sm --settle-timeout 3 vm-01 host-b
+	run_sm --settle-timeout "$(patient 3)" vm-01 host-b
 	assert_exit 5
 	refute_called host-a virDomainAttachDevice
 	no_faults
 	run_sm recover
-	assert_exit 1
+	# The agents may have been faster.
+	await 30 no_agents
+	[ "$status" = 0 ] || assert_exit 1
 	assert_unchanged
 }

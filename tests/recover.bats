@@ -228,7 +228,7 @@ guest_has_vf() {
 	await 5 is_running host-a
 	set_fake ssh unreachable
 	: >"$FAKE_DIR/log"
-	run_sm recover --settle-timeout 1
+	run_sm recover --settle-timeout "$(patient 1)"
 	assert_exit 5
 	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
 	assert_state host-a vm-01 1
@@ -279,7 +279,7 @@ is_running() {
 	all_die_at migrate.finished --client-driven vm-01 host-b
 	set_fake host-b.connect denied
 	: >"$FAKE_DIR/log"
-	run_sm recover --fenced --settle-timeout 1
+	run_sm recover --fenced --settle-timeout "$(patient 1)"
 	assert_exit 5
 	assert_state host-a vm-01 "3 (migration)"
 	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
@@ -304,7 +304,7 @@ is_running() {
 		-e 's/"text":"host-b"/"text":"host-c"/' "$(journal)"
 	fake stop host-b vm-01
 	: >"$FAKE_DIR/log"
-	run_sm --settle-timeout 1 vm-01 host-b
+	run_sm --settle-timeout "$(patient 1)" vm-01 host-b
 	assert_exit 5
 	assert_says 'in doubt'
 	assert_state host-a vm-01 "3 (migration)"
@@ -393,7 +393,7 @@ is_running() {
 	fake stop host-a vm-01
 	set_fake ssh unreachable
 	for _ in 1 2 3; do
-		run_sm recover --settle-timeout 1
+		run_sm recover --settle-timeout "$(patient 1)"
 		assert_exit 5
 		[ "$(domain_state host-a vm-01)" = 5 ]
 	done

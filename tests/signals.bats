@@ -259,7 +259,7 @@ cut_at() {
 		sed -i /^host-b\$/d $FAKE_DIR/host-b/names
 		echo host-b >>$FAKE_DIR/host-a/names"
 	set_fake migrate lost-destination
-	run_sm -v --settle-timeout 4 vm-01 host-b
+	run_sm -v --settle-timeout "$(patient 4)" vm-01 host-b
 	assert_exit 5
 	assert_says 'another host answers there now'
 	refute_called host-a virDomainResume
@@ -399,7 +399,7 @@ killed_in() {
 # ---- two runs at once ----
 
 @test "a second run for the same domain is busy, says who, and touches nothing" {
-	set_fake detach.ms 2000
+	set_fake detach.ms "$(patient 2000)"
 	start_sm vm-01 host-b
 	await 10 grep -q virDomainDetachDeviceAlias "$FAKE_DIR/log"
 	local first

@@ -29,6 +29,11 @@ nap() {
 	read -rt "$1" -u "$nap_fd" _ || :
 }
 
+# What a test gives the program, a number of times as much where valgrind slows that down.
+patient() {
+	echo $(($1${VALGRIND:+ * 10}))
+}
+
 # Waits until a command succeeds, at most LIMIT seconds: await LIMIT COMMAND…
 await() {
 	local start=$SECONDS limit=$1
@@ -222,6 +227,10 @@ start_hosts() {
 	: >"$FAKE_DIR/log"
 	: >"$FAKE_DIR/pids"
 	make_programs
+	if [ -n "${VALGRIND-}" ]; then
+		set_fake migrate.switch_ms 400
+		set_fake migrate.finish_ms 400
+	fi
 	start_holders
 	make_net host-a pf0 uplink0 0a
 	make_net host-b enp65s0 wan0 0b
