@@ -132,6 +132,22 @@ start_plain() {
 	assert_pair_moved plain $PLAIN_MAC
 }
 
+# The VF has the MAC when the uplink asks for it first, and no NIC like that gives it to two.
+@test "a plain <hostdev>: behind an attach that fails the standby is heard, where the first to ask wins" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER=mlx5_core start_hosts
+	start_plain
+	set_fake host-b.attach error
+	run_sm --reattach-retries 1 plain host-b
+	assert_exit 4
+	assert_hears host-b plain "$PLAIN_MAC"
+	rm "$FAKE_DIR/set/host-b.attach"
+	run_sm_on host-b reattach plain
+	assert_exit 0
+	assert_pair_moved plain $PLAIN_MAC
+}
+
 @test "a plain <hostdev>: an attach that fails behind its effect leaves the VF its MAC" {
 	start_plain
 	fault host-b virDomainAttachDeviceFlags 1 late-error

@@ -326,6 +326,32 @@ is_running() {
 	assert_no_files
 }
 
+@test "the same, and the VF that it had is another guest's by now" {
+	all_die_after_detach
+	fake stop host-a vm-01
+	fake stop host-a vm-02
+	inactive_xml host-a vm-01 | sed "s/function=['\"]0x2['\"]/function='0x6'/" >"$FAKE_DIR/anew.xml"
+	inactive_xml host-a vm-02 | sed "s/function=['\"]0x4['\"]/function='0x2'/" >"$FAKE_DIR/other.xml"
+	fake define host-a "$FAKE_DIR/anew.xml" , define host-a "$FAKE_DIR/other.xml" , start host-a vm-01 , start host-a vm-02
+	run_sm recover
+	assert_exit 1
+	[ "$(live_xml host-a vm-01 | vf_in)" = 01:10.6 ]
+	[ "$(live_xml host-a vm-02 | vf_in)" = 01:10.2 ]
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
+}
+
+@test "a guest that drives its VF already is given no entries that could make it deaf" {
+	all_die_at driven
+	: >"$FAKE_DIR/log"
+	run_sm_on host-b recover
+	assert_exit 0
+	refute_called host-b 'nl.(self|fdb)-(add|replace)'
+	run_sm recover
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "a new migration settles the old one first" {
 	all_die_after_detach
 	run_sm vm-01 host-b

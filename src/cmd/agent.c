@@ -100,13 +100,16 @@ static void settle_jointly(const struct end *end, const char *uuid, const char *
 
 static int settle_or_watch(struct agent *a, const char *why, struct err *e)
 {
+	int r = 0;
+
 	if (!a->watches) {
 		syslog(LOG_NOTICE, "%s: %s; settling this end", a->end.order.name, why);
-		if (alone_settle(&a->end, e) < 0)
-			return -1;
-		if (!late_unplug_is_open(&a->end))
-			return 0;
+		r = alone_settle(&a->end, e);
 	}
+	if (!a->watches &&
+		(!late_unplug_is_open(&a->end) || (r < 0 && end_was_moved(&a->end))))
+		return r;
+	/* Whatever else is left: who goes away now would leave the guest cut off when it gives up its VF. */
 	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain",
 		a->end.order.name);
 	return late_unplug_watch(&a->end, e);

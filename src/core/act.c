@@ -53,22 +53,27 @@ int act_on_domain(struct end *end, const char *name, struct err *e)
 static void note_failure(struct end *end, const struct err *now, int *ret, struct err *e)
 {
 	log_warn("%s: %s", end->order.name, now->msg);
-	if (*ret == 0)
-		*e = *now;
-	*ret = -1;
+	err_keep_first(ret, e, now);
 }
 
-static int undo_all(struct end *end, struct err *e)
+static int undo_steps(struct end *end, bool all, struct err *e)
 {
 	int ret = 0;
 
 	for (size_t k = n_steps; k-- > 0;) {
 		struct err now;
 
+		if (!all && steps[k].stays_in_doubt)
+			continue;
 		if (step_undo(end, &steps[k], &now) < 0)
 			note_failure(end, &now, &ret, e);
 	}
 	return ret;
+}
+
+static int undo_all(struct end *end, struct err *e)
+{
+	return undo_steps(end, true, e);
 }
 
 static int apply_half(struct end *end, const struct step *step, struct err *e)
@@ -110,19 +115,7 @@ static int finish(struct end *end, struct err *e)
  */
 static int undo_but_the_move(struct end *end, struct err *e)
 {
-	bool *kept[] = { end_begun(end, step_find(step_autostart_off), END_DOMAIN),
-		end_begun(end, step_find(step_migrate), END_DOMAIN) };
-	bool was[ARRAY_SIZE(kept)];
-	int r;
-
-	for (size_t k = 0; k < ARRAY_SIZE(kept); k++) {
-		was[k] = *kept[k];
-		*kept[k] = false;
-	}
-	r = undo_all(end, e);
-	for (size_t k = 0; k < ARRAY_SIZE(kept); k++)
-		*kept[k] = was[k];
-	return r;
+	return undo_steps(end, false, e);
 }
 
 /* The guest is not here, and nothing is given back to it. */

@@ -77,15 +77,6 @@ int step_apply(struct end *end, const struct step *step, json_t **ret_failed, st
 	return 0;
 }
 
-/* The first error wins; the rest is still undone. */
-static void keep_first(int r, int *ret, const struct err *now, struct err *e)
-{
-	if (r < 0 && *ret == 0) {
-		*e = *now;
-		*ret = -1;
-	}
-}
-
 /* What is undone, but not noted as undone, is undone once more by whoever reads the journal. */
 static void forget(struct end *end, const struct step *step, int i)
 {
@@ -135,12 +126,13 @@ static void undo_pairs(struct end *end, const struct step *step, bool *put_off, 
 		if (!all && !*end_begun(end, step, (int)i))
 			continue;
 		r = half_of(end, step)->undo_pair(end, i, &now);
-		if (r < 0)
+		if (r < 0) {
 			err_prefix(&now, "undo \"%s\" (%s)", step->title, end->order.pairs[i].mac);
-		else if (r == 0)
+			err_keep_first(ret, e, &now);
+		} else if (r == 0) {
 			forget(end, step, (int)i);
+		}
 		*put_off = *put_off || r == UNDO_PUT_OFF;
-		keep_first(r, ret, &now, e);
 	}
 }
 
@@ -155,9 +147,10 @@ int step_undo(struct end *end, const struct step *step, struct err *e)
 	if (half->undo_domain && *end_begun(end, step, END_DOMAIN)) {
 		int r = half->undo_domain(end, &now);
 
-		if (r < 0)
+		if (r < 0) {
 			err_prefix(&now, "undo \"%s\"", step->title);
-		keep_first(r, &ret, &now, e);
+			err_keep_first(&ret, e, &now);
+		}
 	}
 	if (half->undo_pair)
 		undo_pairs(end, step, &put_off, &ret, e);

@@ -25,7 +25,8 @@ enum {
  *
  * The switch-over is told by the driver (the source's libvirt reports the guest suspended, some
  * tens of milliseconds before it resumes here); libvirt's own event here is the fallback.
- * What takes time (the journal, finding tap and uplink) is done before that.
+ * What takes time (the journal, finding the tap and what its bridge had for the MAC) is done before
+ * that.
  */
 struct arrival {
 	struct end *end;
@@ -84,13 +85,11 @@ static int point_at_standbys(struct arrival *x, struct err *e)
 		if (!x->joined[i] || x->pointed[i])
 			continue;
 		x->pointed[i] = true;
-		if (uplink_entry_set_or_warn(end, i, &now) == 0 &&
-			(tap_is_macvtap(end, i) ||
-				tap_entry_set_on(end, i, &x->taps[i], &now) == 0))
-			continue;
-		if (r == 1)
-			*e = now;
-		r = -1;
+		if (uplink_entry_set_or_warn(end, i, &now) < 0)
+			err_keep_first(&r, e, &now);
+		if (!tap_is_macvtap(end, i) &&
+			tap_entry_set_on(end, i, &x->taps[i], &now) < 0)
+			err_keep_first(&r, e, &now);
 	}
 	return r;
 }

@@ -95,6 +95,8 @@ static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, st
 	}
 	if (*ret_alias)
 		return 0;
+	/* The VF may have had the MAC when the uplink asked for it above, whoever gave it. */
+	end->pairs[i].asked = false;
 	if (!form_by_name(p->form)->libvirt_sets_mac && pair_vf_clear_mac(end, i, &now) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name, p->vf, now.msg);
 	return failed ? -1

@@ -117,12 +117,6 @@ static int replay_state(struct end *end, json_int_t i, const json_t *state, bool
 	return 0;
 }
 
-/* What libvirt keeps on disk, and where the guest went. */
-static bool outlives_boot(const struct step *step, json_int_t i)
-{
-	return i == END_DOMAIN && (step->name == step_autostart_off || step->name == step_migrate);
-}
-
 static int replay_line(struct end *end, const json_t *line, const char *boot, struct err *e)
 {
 	bool of_this_boot =
@@ -135,7 +129,7 @@ static int replay_line(struct end *end, const json_t *line, const char *boot, st
 	if (i < END_DOMAIN || i >= (json_int_t)end->order.n_pairs || (name && !step))
 		return err_set(e, "the journal tells of something unknown here (step %s, pair %d)",
 			name ? name : "none", (int)i);
-	if (step && (of_this_boot || outlives_boot(step, i)))
+	if (step && (of_this_boot || (i == END_DOMAIN && step->outlives_boot)))
 		*end_begun(end, step, (int)i) = json_is_true(json_object_get(line, "begun"));
 	if (json_object_get(line, "switching"))
 		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));

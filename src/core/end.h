@@ -54,7 +54,7 @@ struct pair_state {
 	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */
 	bool had_mac;             /* the guest's, before the guest had the VF */
 	/* ---- */
-	bool asked;             /* the NIC for the MAC on the uplink, since the VF let go of it */
+	bool asked; /* the NIC for the MAC on the uplink, while no VF had it */
 	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
 	const char *evidence;   /* what proved that the guest drives the VF */
 	struct lock *vf_lock;   /* owned */

@@ -124,7 +124,6 @@ static int try_vf(struct end *end, size_t i, struct giving *g, struct err *e)
 	if (attach_vf(end, i, &g->had, e) < 0) {
 		if (!g->had && attach_yields_first(end, i))
 			note_try_in_vain(end, i, true);
-		attach_leave_as_found(end, i);
 		return -1;
 	}
 	if (see_it_used(end, i, g, e) == 0)
@@ -133,17 +132,14 @@ static int try_vf(struct end *end, size_t i, struct giving *g, struct err *e)
 	if (!is_guests_own(end, i, g) && e->kind != ERR_CANCELLED) {
 		note_try_in_vain(end, i, g->cost);
 		attach_take_back(end, i);
-		attach_leave_as_found(end, i);
 	}
 	return -1;
 }
 
 static int try_unless_lent(struct end *end, size_t i, struct giving *g, struct err *e)
 {
-	if (attach_check_not_lent(end, i, e) < 0) {
-		attach_leave_as_found(end, i);
+	if (attach_check_not_lent(end, i, e) < 0)
 		return -1;
-	}
 	end->pairs[i].primary_missing = true;
 	return try_vf(end, i, g, e);
 }
@@ -175,6 +171,8 @@ static int try_or_carry(struct end *end, size_t i, struct giving *g, struct err 
 	if (try_unless_lent(end, i, g, e) < 0) {
 		put_standby_back(end, i, g, e);
 		hint_at_qemu(end, i, g, e);
+		/* It takes its time, and the guest has its path by now. */
+		attach_leave_as_found(end, i);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
 	end->pairs[i].primary_missing = end->pairs[i].given = false;
@@ -205,6 +203,9 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 	/* What QEMU gives stands in the definition before the guest has it. */
 	if (attached && !(end->order.pairs[i].qemu_unplugs && end->pairs[i].primary_missing))
 		return 0;
+	/* Whoever took the VF away may have died before its MAC was cleared. */
+	if (!attached && attach_yields_first(end, i) && pair_vf_clear_mac(end, i, &now) < 0)
+		log_warn("%s: %s", end->order.name, now.msg);
 	end->pairs[i].primary_missing = true;
 	end_note_state_of_need(end, i, e);
 	standby_path_up_or_warn(end, i, &now);
@@ -266,12 +267,19 @@ static void carry_others(struct end *end, size_t i)
 			log_warn("%s: %s", end->order.name, e.msg);
 }
 
-/* Recover and settling come here without having reserved it; of a network libvirt takes what is free. */
+/*
+ * Recover and settling come here without having reserved it. Of a network libvirt takes what is free;
+ * what the guest has, whichever that is, nobody else can take.
+ */
 static int reserve_named(struct end *end, size_t i, struct err *e)
 {
-	return form_by_name(end->order.pairs[i].form)->libvirt_picks_vf
-		       ? 0
-		       : pair_vf_reserve(end, i, e);
+	bool attached;
+
+	if (form_by_name(end->order.pairs[i].form)->libvirt_picks_vf || end->pairs[i].vf_lock)
+		return 0;
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	return attached ? 0 : pair_vf_reserve(end, i, e);
 }
 
 /* What stands still for good takes nothing in; its standby is there for when it is started anew. */
@@ -295,8 +303,8 @@ int give_vf(struct end *end, size_t i, struct err *e)
 	 * after once more then.
 	 */
 	if (carry_without_vf(end, i, e) < 0 || check_not_crashed(end, e) < 0 ||
-		reserve_named(end, i, e) < 0 || wait_for_late_unplug(end, i, e) < 0 ||
-		carry_without_vf(end, i, e) < 0 || check_not_too_soon(end, i, e) < 0)
+		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0 ||
+		reserve_named(end, i, e) < 0 || check_not_too_soon(end, i, e) < 0)
 		return -1;
 	return give_watched(end, i, e);
 }

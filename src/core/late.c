@@ -55,6 +55,7 @@ static void carry_now(struct end *end, size_t i)
 		"back",
 		end->order.name, end->order.pairs[i].vf);
 	end->pairs[i].primary_missing = true;
+	end->pairs[i].asked = false;
 	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
 	if (pair_vf_clear_mac(end, i, &e) < 0)
 		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,

@@ -107,6 +107,12 @@ int nic_filter_limit(const char *driver, bool is_vf, bool is_trusted)
 	return -1;
 }
 
+/* iavf_set_rx_mode only makes a note of it (drivers/net/ethernet/intel/iavf, Linux 6.12). */
+bool nic_asks_later(const char *driver)
+{
+	return str_equal(driver, "iavf");
+}
+
 const char *nic_rule_name(enum nic_rule rule)
 {
 	return rule_names[rule];

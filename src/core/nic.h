@@ -29,6 +29,12 @@ _Bool nic_leaks_filters(const char *pf_driver);
  */
 int nic_filter_limit(const char *driver, _Bool is_vf, _Bool is_trusted);
 
+/*
+ * Whether an uplink of that driver (its own) asks its PF some time after it was told to, and so is refused
+ * some time later as well.
+ */
+_Bool nic_asks_later(const char *driver);
+
 const char *nic_rule_name(enum nic_rule rule);
 enum nic_rule nic_rule_from_name(const char *name); /* unknown: NIC_DROP_FIRST */
 

@@ -140,6 +140,14 @@ static int read_mac(struct end *end, size_t i, struct mac *ret, struct pair_vf *
 	return 0;
 }
 
+int pair_vf_has_mac(struct end *end, size_t i, bool *ret, struct err *e)
+{
+	struct pair_vf which;
+	struct mac mac;
+
+	return read_mac(end, i, &mac, &which, ret, e);
+}
+
 int pair_vf_clear_mac(struct end *end, size_t i, struct err *e)
 {
 	struct pair_vf which;
@@ -148,7 +156,10 @@ int pair_vf_clear_mac(struct end *end, size_t i, struct err *e)
 
 	if (read_mac(end, i, &mac, &which, &has, e) < 0)
 		return -1;
-	return has ? vf_clear_mac(end->nl, which.pf, which.vf, &mac, e) : 0;
+	if (!has)
+		return 0;
+	end->pairs[i].asked = false;
+	return vf_clear_mac(end->nl, which.pf, which.vf, &mac, e);
 }
 
 int pair_vf_set_mac(struct end *end, size_t i, struct err *e)

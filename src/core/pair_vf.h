@@ -27,6 +27,8 @@ int pair_vf_read(struct end *end, const struct pair_vf *which, struct vf_info *r
 /* The same of a VF that was found; one that is gone is unused. */
 int pair_vf_check_unused(struct end *end, const struct pair_vf *which, struct err *e);
 
+/* Whether it has the domain's MAC, as its PF tells. */
+int pair_vf_has_mac(struct end *end, size_t i, bool *ret, struct err *e);
 /*
  * Takes the domain's MAC off a VF that is no longer in use, if it still is the domain's: libvirt
  * puts back what was there before, which can be that very MAC.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/proof.h"
 
+#include "core/pair_vf.h"
 #include "net/link.h"
 #include "net/pci.h"
 #include "util/clock.h"
@@ -37,6 +38,17 @@ static int look_for_driver(void *arg, struct err *e)
 	if (pci_is_bus_master(&x->vf, &master, e) < 0)
 		return -1;
 	return master;
+}
+
+bool proof_vf_is_driven(struct end *end, size_t i)
+{
+	struct proof x = { .end = end };
+	bool has_mac;
+	struct err ignored;
+
+	return end->order.pairs[i].vf && pci_parse(end->order.pairs[i].vf, &x.vf) == 0 &&
+	       look_for_driver(&x, &ignored) == 1 &&
+	       pair_vf_has_mac(end, i, &has_mac, &ignored) == 0 && has_mac;
 }
 
 int proof_wait_for_driver(struct end *end, size_t i, struct err *e)

@@ -9,6 +9,11 @@
 #include "core/end.h"
 
 /*
+ * Whether the pair's VF has the guest's MAC, is with a vfio driver and a bus master now: what can be known
+ * without libvirt.
+ */
+bool proof_vf_is_driven(struct end *end, size_t i);
+/*
  * Waits, up to the order's proof_ms, for the bus master bit in the VF's command word while a vfio
  * driver has the VF: only the guest's driver sets it.
  */

@@ -362,9 +362,12 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	bool leave = json_is_true(json_object_get(args, "leave"));
 	struct agent *a = ctx;
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
+	bool waits = left > 0 ||
+		     (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 
-	a->watches = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
-	if (!a->watches)
+	/* What failed is tried once more before that, not behind it. */
+	a->watches = waits && settled;
+	if (!waits)
 		end_close(&a->end, settled);
 	if (left == 0)
 		return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/standby.h"
 
+#include "core/proof.h"
 #include "core/tap.h"
 #include "core/uplink.h"
 #include "util/log.h"
@@ -64,11 +65,8 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
 	for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
 		struct err now;
 
-		if (parts[k](end, i, &now) == 0)
-			continue;
-		if (r == 0)
-			*e = now;
-		r = -1;
+		if (parts[k](end, i, &now) < 0)
+			err_keep_first(&r, e, &now);
 	}
 	return r;
 }
@@ -81,6 +79,12 @@ int standby_path_up_or_warn(struct end *end, size_t i, struct err *e)
 	return -1;
 }
 
+/* Entries for the standby would make some VFs deaf. What QEMU brings is not to be relied on yet. */
+static bool is_on_its_vf(struct end *end, size_t i)
+{
+	return !end->order.pairs[i].qemu_unplugs && proof_vf_is_driven(end, i);
+}
+
 int standby_carry_all(struct end *end, bool only_missing, struct err *e)
 {
 	int r = 0;
@@ -88,12 +92,10 @@ int standby_carry_all(struct end *end, bool only_missing, struct err *e)
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
 		struct err now;
 
-		if ((only_missing && !end->pairs[i].primary_missing) ||
-			standby_path_up_or_warn(end, i, &now) == 0)
+		if ((only_missing && !end->pairs[i].primary_missing) || is_on_its_vf(end, i))
 			continue;
-		if (r == 0)
-			*e = now;
-		r = -1;
+		if (standby_path_up_or_warn(end, i, &now) < 0)
+			err_keep_first(&r, e, &now);
 	}
 	return r;
 }

@@ -10,14 +10,17 @@
 #include "core/end.h"
 
 int standby_link_up(struct end *end, size_t i, struct err *e);
-/* As it rests: only ever called once the primary is proved. */
+/* As it rests: once the primary is proved, or where it was never taken. */
 int standby_link_rest(struct end *end, size_t i, struct err *e);
 
 /* All three, each whatever becomes of the others: whatever comes next, the standby carries the guest. */
 int standby_path_up(struct end *end, size_t i, struct err *e);
 /* The same where nothing else can be done about it: what fails is logged as well. */
 int standby_path_up_or_warn(struct end *end, size_t i, struct err *e);
-/* The same for every pair, or for those that have no proved VF; what fails is logged as well. */
+/*
+ * The same for every pair, or for those that have no proved VF, but not where the guest can be seen to drive
+ * its VF; what fails is logged as well.
+ */
 int standby_carry_all(struct end *end, bool only_missing, struct err *e);
 
 #endif

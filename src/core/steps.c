@@ -20,7 +20,7 @@ const char step_reserve[] = "reserve-vf", step_detach[] = "detach-vf";
 const char step_standby_up[] = "standby-up";
 const char step_leave_vf[] = "leave-vf-to-qemu", step_migrate[] = "migrate";
 const char step_leave_source[] = "leave-source";
-const char step_give_vf[] = "give-vf", step_autostart_off[] = "autostart-off";
+const char step_give_vf[] = "give-vf";
 
 static bool nic_replicates(const struct pair_order *p)
 {
@@ -231,11 +231,13 @@ const struct step steps[] = {
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_late_uplink_entry },
 		.when = nic_does_not_replicate },
 	/* Not later: a source that goes down behind the move would start a second copy. */
-	{ step_autostart_off, "take autostart from the source",
-		.source = { .domain = autostart_clear, .undo_domain = autostart_restore } },
+	{ "autostart-off", "take autostart from the source",
+		.source = { .domain = autostart_clear, .undo_domain = autostart_restore },
+		.outlives_boot = true, .stays_in_doubt = true },
 	{ step_migrate, "migrate",
 		.source = { .domain = domain_migrate, .undo_domain = domain_stays },
-		.destination = { .domain = arrival_wait, .undo_pair = leave } },
+		.destination = { .domain = arrival_wait, .undo_pair = leave },
+		.outlives_boot = true, .stays_in_doubt = true },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",
 		.source = { .pair = leave_source }, .forward = true },

@@ -37,13 +37,17 @@ struct step {
 	/* Behind the point of no return: failures are reported, and the next step follows. Such steps
 	 * are a reattach as well, behind the first one. */
 	bool forward;
+	/* Of the domain: what it changes is still there when the host was started anew. */
+	bool outlives_boot;
+	/* It is not taken back for a guest of which only the destination could tell whether it left. */
+	bool stays_in_doubt;
 };
 
 extern const struct step steps[];
 extern const size_t n_steps;
 /* Names of steps that are called for by name. */
 extern const char step_standby_up[], step_reserve[], step_detach[], step_leave_vf[], step_migrate[],
-	step_leave_source[], step_give_vf[], step_autostart_off[];
+	step_leave_source[], step_give_vf[];
 
 const struct step *step_find(const char *name);
 const struct step_half *step_half_of(const struct step *step, bool is_source);

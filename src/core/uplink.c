@@ -103,8 +103,7 @@ static int set_macvtap(struct end *end, size_t i, bool up, struct err *e)
 	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
 }
 
-/* iavf asks its PF by itself, some time later (iavf_set_rx_mode only makes a note of it). */
-static bool is_asked_later(const struct pair_order *p)
+static bool asks_later(const struct pair_order *p)
 {
 	char text[PCI_TEXT_SIZE], driver[32] = "";
 	struct pci_address address;
@@ -112,7 +111,7 @@ static bool is_asked_later(const struct pair_order *p)
 
 	if (pci_of_netdev(p->uplink, text, &ignored) == 0 && pci_parse(text, &address) == 0)
 		pci_driver(&address, driver, sizeof(driver));
-	return str_equal(driver, "iavf");
+	return nic_asks_later(driver);
 }
 
 /*
@@ -121,7 +120,7 @@ static bool is_asked_later(const struct pair_order *p)
  */
 static char *complaint_since(const struct pair_order *p, int mark, bool wait)
 {
-	int64_t end = clock_ms() + (wait && is_asked_later(p) ? LATE_ANSWER_MS : 0);
+	int64_t end = clock_ms() + (wait && asks_later(p) ? LATE_ANSWER_MS : 0);
 	struct kmsg_about about = { .pf = p->uplink_pf ? p->uplink_pf : p->pf,
 		.vf = (int)p->uplink_vf };
 	struct err ignored;

@@ -92,6 +92,13 @@ int err_hint(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+void err_keep_first(int *r, struct err *e, const struct err *now)
+{
+	if (*r >= 0)
+		*e = *now;
+	*r = -1;
+}
+
 const char *err_kind_name(enum err_kind kind)
 {
 	return kind_names[kind];

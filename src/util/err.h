@@ -45,6 +45,9 @@ int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf
 /* Says what to do about it; the first hint stays. Returns -1. */
 int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Of several failures the first one is told: E becomes NOW unless *R is negative already, and *R -1. */
+void err_keep_first(int *r, struct err *e, const struct err *now);
+
 /* The analyzer looks into no other file: this is what it has to know of err.c. */
 #if defined(__clang_analyzer__) && !defined(ERR_C)
 #define err_set(...) (err_set(__VA_ARGS__), -1)
