@@ -299,6 +299,31 @@ ignored_for() {
 	run ! has_entry host-a "$MAC1" 'sticky|static|permanent'
 }
 
+@test "somebody else's entry on the bridge itself comes back, behind a rollback and behind the guest" {
+	on host-a bridge fdb add "$MAC1" dev br0
+	set_fake migrate error
+	run_sm vm-01 host-b
+	assert_exit 1
+	fdb_entries host-a "$MAC1" | grep 'dev br0 .*permanent'
+	rm "$FAKE_DIR/set/migrate"
+	run_sm vm-01 host-b
+	assert_exit 0
+	fdb_entries host-a "$MAC1" | grep 'dev br0 .*permanent'
+}
+
+@test "an entry whose port has left the bridge meanwhile is gone with it" {
+	on host-a ip link add other type veth peer name rehto
+	on host-a ip link set other master br0
+	on host-a bridge fdb add "$MAC1" dev other master static
+	set_fake migrate error
+	hook migrate.iterating "nsenter -t $(pid_of host-a) ${enter_user[*]} -n ip link set other nomaster"
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
+}
+
 @test "somebody else's self entry on the uplink survives a rollback" {
 	on host-a bridge fdb add "$MAC1" dev uplink0 self
 	remember

@@ -187,9 +187,13 @@ start_with() {
 	NIC_DRIVER=$1 setup_hosts_and_guests
 }
 
-# downs HOST DEVICE: a shell command for a hook
+# links HOST WORD…: "ip link" there, as a shell command for a hook
+links() {
+	echo "nsenter -t $(pid_of "$1") ${enter_user[*]} -n ip link ${*:2}"
+}
+
 downs() {
-	echo "nsenter -t $(pid_of "$1") ${enter_user[*]} -n ip link set $2 down"
+	links "$1" set "$2" down
 }
 
 @test "the source's uplink goes down behind the checks: stopped before the guest loses its VF" {
@@ -208,6 +212,36 @@ downs() {
 		rm -r "$FAKE_DIR"
 	done
 	FAKE_DIR=
+}
+
+@test "the source's uplink is taken out of its bridge behind the checks: stopped before the guest loses its VF" {
+	local driver
+	for driver in igb ixgbe; do
+		start_with $driver
+		fault host-a virDomainUpdateDeviceFlags 1 hook:out
+		hook out "$(links host-a set uplink0 nomaster)"
+		run_sm vm-01 host-b
+		assert_exit 1
+		assert_says 'uplink uplink0 is no port of bridge br0'
+		refute_called host-a virDomainDetach
+		on host-a ip link set uplink0 master br0
+		assert_unchanged
+	done
+}
+
+@test "the destination's uplink leaves its bridge, or the bridge goes, while memory is copied: the guest stays" {
+	set_fake migrate endless
+	hook migrate.iterating "$(links host-b set wan0 nomaster)"
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'the guest would be cut off here: uplink wan0 is no port of bridge br0'
+	on host-b ip link set wan0 master br0
+	assert_unchanged
+	hook migrate.iterating "$(links host-b del br0)"
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'the guest would be cut off here: there is no bridge br0'
+	assert_hears host-a vm-01 "$MAC1"
 }
 
 @test "the destination's uplink goes down for good while the memory is copied: the guest stays" {

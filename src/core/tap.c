@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/tap.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "net/link.h"
@@ -85,8 +86,8 @@ static int restore_found(struct end *end, const struct mac *mac, const struct fo
 		.sticky = f->sticky };
 	int r = fdb_restore(end->nl, &entry, e);
 
-	/* Its port may be gone by now, and the entry with it. */
-	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
+	/* Its port may be gone by now, or be no port any more, and the entry with it. */
+	return r < 0 && (e->kind == ERR_NOT_FOUND || e->sys == EOPNOTSUPP) ? 0 : r;
 }
 
 /* Whether every VLAN of the port has its entry. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/uplink.h"
 
+#include <linux/if_bridge.h>
 #include <stdlib.h>
 
 #include "core/nic.h"
@@ -140,7 +141,7 @@ static char *complaint_since(const struct pair_order *p, int mark, bool wait)
 static char *why_closed(struct end *end, size_t i)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	struct link uplink, bridge = { .up = true };
+	struct link uplink, bridge;
 	struct err ignored;
 
 	if (link_get(end->nl, p->uplink, &uplink, &ignored) < 0)
@@ -148,8 +149,16 @@ static char *why_closed(struct end *end, size_t i)
 	if (!uplink.up || !uplink.running)
 		return str_printf("uplink %s %s", p->uplink,
 			uplink.up ? "has no carrier" : "is down");
-	if (p->bridge && link_get(end->nl, p->bridge, &bridge, &ignored) == 0 && !bridge.up)
+	if (!p->bridge)
+		return NULL;
+	if (link_get(end->nl, p->bridge, &bridge, &ignored) < 0)
+		return str_printf("there is no bridge %s", p->bridge);
+	if (!bridge.up)
 		return str_printf("bridge %s is down", p->bridge);
+	if (uplink.master != bridge.ifindex)
+		return str_printf("uplink %s is no port of bridge %s", p->uplink, p->bridge);
+	if (uplink.port_state != BR_STATE_FORWARDING)
+		return str_printf("uplink %s of bridge %s is not forwarding", p->uplink, p->bridge);
 	return NULL;
 }
 

@@ -153,6 +153,9 @@ int fdb_replace(struct nl *nl, int port, const struct mac *mac, uint16_t vlan, s
 
 int fdb_restore(struct nl *nl, const struct fdb_entry *entry, struct err *e)
 {
+	/* The bridge's own entries are set through the bridge itself. */
+	if (entry->port == entry->bridge)
+		return change(nl, RTM_NEWNEIGH, NLM_F_CREATE, entry, NUD_PERMANENT, NTF_SELF, e);
 	return set_bridge_entry(nl, entry, e);
 }
 
