@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "core/check.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/say.h"
 #include "util/str.h"
 
 /* The first one is meant when no command is named. */
@@ -169,6 +171,8 @@ int main(int argc, char **argv)
 	int status;
 
 	fill_standard_fds();
+	/* Who ignores it hands that down, and how the agents ended could not be told. */
+	signal(SIGCHLD, SIG_DFL);
 	unsetenv("POSIXLY_CORRECT"); /* options stand anywhere, whoever calls */
 	options_init(&o);
 	status = run(&o, argc, argv, &e);
@@ -176,7 +180,7 @@ int main(int argc, char **argv)
 		status = report_error(&o, &e);
 	options_free(&o);
 	/* What was done is done: a reader that has gone away does not change the status. */
-	if (fflush(stdout) == EOF)
-		fprintf(stderr, "warning: the result could not be written\n");
+	if (fflush(stdout) == EOF || say_has_lost())
+		say(STDERR_FILENO, "warning: the result could not be written\n");
 	return status;
 }

@@ -602,6 +602,32 @@ with_disk() {
 	assert_exit 0
 }
 
+@test "another NIC on a bridge, or a network, that is not there" {
+	local nic="<interface type='bridge'><mac address='52:54:00:00:99:01'/><source bridge='br1'/><model type='virtio'/></interface>"
+	on host-a ip link add br1 type bridge
+	restart_changed "s|<devices>|&$nic|"
+	assert_refused other-nic 'bridge .*br1.*, on which another NIC of domain vm-01 stands, is not to be found there'
+	on host-b ip link add br1 type bridge
+	run_sm check vm-01 host-b
+	assert_exit 0
+	sed 's/br0/br1/g' "$tests_dir/data/br0-net.xml" >"$FAKE_DIR/host-a/networks/lan"
+	sed -i 's/br1-net/lan/' "$FAKE_DIR/host-a/networks/lan"
+	echo lan >>"$FAKE_DIR/host-a/networks/index"
+	nic="<interface type='network'><mac address='52:54:00:00:99:01'/><source network='lan'/></interface>"
+	restart_changed "s|<devices>|&$nic|"
+	assert_refused other-nic 'network .*lan.*, on which another NIC of domain vm-01 stands, is not active there'
+}
+
+@test "a journal that cannot be written" {
+	on host-b mount -t tmpfs -o ro none /var/lib
+	assert_refused no-journal 'the journal cannot be written: .*Read-only'
+}
+
+@test "no room for a journal" {
+	on host-b mount -t tmpfs -o size=32k none /var/lib
+	assert_refused no-journal 'the journal cannot be written: .*No space left'
+}
+
 @test "an emulator that is not there" {
 	restart_changed "s|<devices>|<devices><emulator>$FAKE_DIR/qemu</emulator>|"
 	assert_refused file-missing "emulator of domain vm-01, $FAKE_DIR/qemu, is not there"

@@ -149,6 +149,31 @@ assert_bad_file() {
 	[[ $output == *"could not be written"* ]]
 }
 
+# A pipe that somebody holds open and nobody reads, and that is full.
+full_pipe() {
+	mkfifo "$FAKE_DIR/pipe"
+	exec {pipe_fd}<>"$FAKE_DIR/pipe"
+	dd if=/dev/zero of="$FAKE_DIR/pipe" oflag=nonblock bs=4096 count=1000 2>/dev/null || :
+}
+
+@test "a reader that stands still does not stop a move" {
+	full_pipe
+	SM_LIMIT=60 run --separate-stderr on host-a env PATH="$FAKE_DIR/bin:$PATH" timeout 60 \
+		sh -c "exec '$FAKE_DIR/bin/sriov-migrate' --json vm-01 host-b >'$FAKE_DIR/pipe'" 3>&-
+	[ "$status" = 0 ] || assert_exit 0
+	[[ $stderr == *"could not be written"* ]]
+	exec {pipe_fd}>&-
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "how an agent ended is known, also where the caller ignores its children" {
+	set_fake ssh unreachable
+	run --separate-stderr on host-a env PATH="$FAKE_DIR/bin:$PATH" --ignore-signal=CHLD \
+		"$FAKE_DIR/bin/sriov-migrate" check vm-01 host-b 3>&-
+	[ "$status" = 3 ]
+	[[ $stderr == *"ssh could not log in"* ]]
+}
+
 @test "stdout closed behind a head does not stop a move" {
 	on host-a env PATH="$FAKE_DIR/bin:$PATH" sh -c "'$FAKE_DIR/bin/sriov-migrate' --json vm-01 host-b | head -n 1" 3>&-
 	await 20 assert_quietly_moved

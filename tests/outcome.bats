@@ -225,6 +225,18 @@ shut_down_at() {
 	refute_called 'host-.' 'virDomain(Attach|Resume|Create)'
 }
 
+@test "a destination that is lost behind the switch-over: nobody says how the guest fares there" {
+	fault host-b virDomainAttachDeviceFlags 1 hook:gone
+	hook gone "echo unreachable >$FAKE_DIR/set/ssh; exec $FAKE_DIR/bin/kill-agents host-b"
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	assert_says 'vm-01 was handed over to host-b, which does not answer any more'
+	rm "$FAKE_DIR/set/ssh"
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "a job that is no migration is nothing to wait for" {
 	fault host-a virDomainMigrateToURI3 1 hook:backup
 	hook backup "echo 3 >$(echo "$FAKE_DIR"/host-a/domains/*0101)/job"

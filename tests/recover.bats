@@ -289,6 +289,38 @@ is_running() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "a host that takes a connection and says nothing is not off, whatever --fenced says" {
+	all_die_at migrate.switched --client-driven vm-01 host-b
+	set_fake ssh stuck
+	run_sm recover --fenced --settle-timeout "$(patient 1)"
+	assert_exit 5
+	assert_state host-a vm-01 "3 (migration)"
+	refute_called host-a virDomainResume
+}
+
+@test "a host behind a jump host is known to be off: resumed" {
+	all_die_at migrate.switched --client-driven vm-01 host-b
+	set_fake ssh jump
+	run_sm recover --fenced
+	assert_exit 1
+	assert_same host-a "$FAKE_DIR/before.a"
+}
+
+@test "a destination that cannot take autostart: the guest is on its VF, and recover says so" {
+	fake autostart host-a vm-01
+	fault host-b virDomainSetAutostart '*' error
+	run_sm vm-01 host-b
+	assert_exit 5
+	run_sm_on host-b recover
+	assert_exit 5
+	assert_says 'it is on its VF, but not all'
+	refute_says 'could not be given back'
+	no_faults
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "--fenced changes nothing where the other host answers" {
 	all_die_at migrate.finished --client-driven vm-01 host-b
 	run_sm recover --fenced

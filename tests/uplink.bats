@@ -45,6 +45,18 @@ add_filters() {
 	assert_exit 0
 }
 
+@test "room that is kept on an uplink whose name begins alike is no room of this one" {
+	local i
+	on host-b mkdir -p /run/sriov-migrate
+	for i in 1 2 3; do
+		on host-b flock "/run/sriov-migrate/filter-wan0-b-02:00:00:00:77:0$i.lock" sleep 60 3>&- &
+	done
+	await 10 on host-b sh -c "! flock -n /run/sriov-migrate/filter-wan0-b-02:00:00:00:77:03.lock true"
+	run_sm vm-01 host-b
+	assert_exit 0
+	kill %1 %2 %3
+}
+
 @test "room that is gone between plan and reservation: refused, before the guest loses its VF" {
 	hook full "for i in 1 2 3; do
 		ip link show wan0 >/dev/null && bridge fdb add 02:00:00:00:77:0\$i dev wan0 self permanent; done"

@@ -258,19 +258,35 @@ static const char *last_words(struct client *c)
 	return start ? start + 1 : c->said;
 }
 
+/*
+ * ssh's own words where connect(2) failed, or the jump host's. A host that takes the connection and says
+ * nothing then ("timed out during banner exchange") is not off.
+ */
+static bool tells_of_silence(const char *line)
+{
+	static const char *const signs[] = { "timed out", "No route to host", "unreachable" };
+	bool of_connect = str_starts(line, "ssh: connect to host ") ||
+			  strstr(line, "open failed: connect failed: ");
+
+	for (size_t i = 0; of_connect && i < ARRAY_SIZE(signs); i++)
+		if (strstr(line, signs[i]))
+			return true;
+	return false;
+}
+
 bool client_is_silent(struct client *c)
 {
-	/* What ssh says of connect(2). */
-	static const char *const signs[] = { "timed out", "No route to host", "unreachable" };
-	const char *words = last_words(c);
+	CLEANUP_FREE char *said = NULL;
+	bool silent = false;
 
 	if (!c->lost || c->answered || c->pid != 0 || !WIFEXITED(c->status) ||
 		WEXITSTATUS(c->status) != STATUS_SSH_FAILED)
 		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(signs); i++)
-		if (strstr(words, signs[i]))
-			return true;
-	return false;
+	drain_stderr(c);
+	said = str_dup(c->said);
+	for (char *rest = said, *line; (line = strsep(&rest, "\r\n"));)
+		silent = silent || tells_of_silence(line);
+	return silent;
 }
 
 static void explain_early_end(struct client *c, struct err *e)

@@ -15,12 +15,13 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-#define JOURNAL_DIR "/var/lib/sriov-migrate"
+#define JOURNAL_PARENT "/var/lib"
+#define JOURNAL_DIR JOURNAL_PARENT "/sriov-migrate"
 #define ASIDE_SUFFIX ".aside"
 #define JOURNAL_SUFFIX ".journal"
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
-enum { JOURNAL_SIZE_MAX = 16 * 1024 * 1024, UUID_LENGTH = 36 };
+enum { JOURNAL_SIZE_MAX = 16 * 1024 * 1024, JOURNAL_SIZE_USUAL = 64 * 1024, UUID_LENGTH = 36 };
 
 struct journal {
 	char *path;    /* owned */
@@ -72,6 +73,19 @@ static char *aside_of(const char *path)
 static char *new_of(const char *path)
 {
 	return str_printf("%s.new", path);
+}
+
+int journal_try(struct err *e)
+{
+	const char *dir = access(JOURNAL_DIR, F_OK) == 0 ? JOURNAL_DIR : JOURNAL_PARENT;
+	CLEANUP_CLOSE int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int r = 0;
+
+	if (fd >= 0)
+		r = posix_fallocate(fd, 0, JOURNAL_SIZE_USUAL);
+	else if ((errno != EOPNOTSUPP && errno != EISDIR) || access(dir, W_OK) < 0)
+		r = errno;
+	return r ? err_set_sys(e, r, "%s", dir) : 0;
 }
 
 static int make_directory(struct err *e)

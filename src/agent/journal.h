@@ -81,6 +81,8 @@ void journal_put_aside(struct journal *j);
 void journal_bring_back(const char *uuid);
 void journal_drop_aside(const char *uuid);
 
+/* Whether one could be begun and filled, as far as that can be told without changing anything. */
+int journal_try(struct err *e);
 bool journal_exists(const char *uuid);
 /* UUIDs of the domains that have a journal on this host, in order. Array of strings. */
 json_t *journal_list(void);

@@ -87,8 +87,7 @@ static int point_at_standbys(struct arrival *x, struct err *e)
 		x->pointed[i] = true;
 		if (uplink_entry_set_or_warn(end, i, &now) < 0)
 			err_keep_first(&r, e, &now);
-		if (!tap_is_macvtap(end, i) &&
-			tap_entry_set_on(end, i, &x->taps[i], &now) < 0)
+		if (!tap_is_macvtap(end, i) && tap_entry_set_on(end, i, &x->taps[i], &now) < 0)
 			err_keep_first(&r, e, &now);
 	}
 	return r;

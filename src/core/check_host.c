@@ -38,6 +38,14 @@ void check_permission(const struct check_view *v)
 			"no permission to change network devices");
 }
 
+void check_journal_writable(const struct check_view *v)
+{
+	if (v->host->no_journal)
+		check_found(v, v->host,
+			"Nothing is changed on a host that cannot write it down first.",
+			"the journal cannot be written: %s", v->host->no_journal);
+}
+
 void check_versions(const struct check_view *v)
 {
 	if (v->host->version && v->peer->version && !str_equal(v->host->version, v->peer->version))
@@ -394,6 +402,29 @@ void check_files(const struct check_view *v)
 			check_found(v, v->peer, "The domain needs it there under the same name.",
 				"%s of domain %s, %s, is not there", f->what, v->host->domain.name,
 				f->path);
+	}
+}
+
+/* libvirt looks for them when the domain comes, and the VF is gone by then. */
+void check_other_nics(const struct check_view *v)
+{
+	CLEANUP_GROUNDS struct xml_ground_list grounds = { 0 };
+	struct err ignored;
+
+	if (!v->peer || !v->host->domain.live ||
+		xml_grounds_find(v->host->domain.live, &grounds, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < grounds.n; i++) {
+		const struct xml_ground *g = &grounds.v[i];
+		bool is_network = str_equal(g->kind, "network");
+		bool known = !is_network || !v->peer->no_networks;
+
+		if (known && !(is_network ? (const void *)facts_network(v->peer, g->name)
+					  : (const void *)facts_bridge(v->peer, g->name)))
+			check_found(v, v->peer, "libvirt would refuse the domain.",
+				"%s \"%s\", on which another NIC of domain %s stands, is not %s there",
+				g->kind, g->name, v->host->domain.name,
+				is_network ? "active" : "to be found");
 	}
 }
 

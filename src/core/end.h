@@ -54,11 +54,11 @@ struct pair_state {
 	int64_t attr_pf, attr_vf; /* ifindex and number: which VF that is */
 	bool had_mac;             /* the guest's, before the guest had the VF */
 	/* ---- */
-	bool asked; /* the NIC for the MAC on the uplink, while no VF had it */
-	unsigned int attr_told; /* kinds of attributes that were warned of, as bits */
-	const char *evidence;   /* what proved that the guest drives the VF */
-	struct lock *vf_lock;   /* owned */
-	struct lock *room_lock; /* owned; keeps room on the uplink */
+	bool asked;                /* the NIC for the MAC on the uplink, while no VF had it */
+	unsigned int attr_told;    /* kinds of attributes that were warned of, as bits */
+	const char *evidence;      /* what proved that the guest drives the VF */
+	struct lock *vf_lock;      /* owned */
+	struct lock *room_lock;    /* owned; keeps room on the uplink */
 	bool begun[END_STEPS_MAX]; /* by place in the step table, see end_begun */
 };
 

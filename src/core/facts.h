@@ -143,6 +143,7 @@ struct host_facts {
 	int64_t fit;          /* enum virt_fit: whether the domain's CPU and machine exist here */
 	char *misfit;         /* why they do not, in libvirt's words */
 	bool net_admin;       /* may change FDB entries and take locks */
+	char *no_journal;     /* why none can be written; NULL: it can */
 	bool no_vhost;        /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
 	char *unreachable;    /* why libvirt there cannot be reached from here; NULL if it can */
 	char *reached;        /* UUID of the host that it was reached on; NULL: not told */

@@ -4,6 +4,7 @@
 
 #include "agent/lock.h"
 #include "core/gather_priv.h"
+#include "core/room.h"
 #include "net/devlink.h"
 #include "net/fdb.h"
 #include "net/link.h"
@@ -197,8 +198,7 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 /* What the uplink has been asked to let in, and what runs that are under way will ask for. */
 static char *filters_of(const struct net_view *net, const struct link *uplink)
 {
-	CLEANUP_FREE char *prefix = str_printf("filter-%s-", uplink->name);
-	CLEANUP_FREE char *held = lock_list(prefix);
+	CLEANUP_FREE char *held = room_held(uplink->name);
 	struct str_buf list = { 0 };
 
 	str_buf_add(&list, "%s", held);

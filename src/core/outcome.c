@@ -136,6 +136,19 @@ void outcome_unfinished(struct outcome *o, const struct parties *p, const struct
 		p->domain, p->destination);
 }
 
+void outcome_unseen(struct outcome *o, const struct parties *p, const struct err *why)
+{
+	set(o, STATUS_INCOMPLETE, "cleanup-incomplete", why);
+	/* It has answered before: how to log in there is not what is wrong. */
+	o->err.hint[0] = '\0';
+	snprintf(o->text, sizeof(o->text),
+		"%s was handed over to %s, which does not answer any more", p->domain,
+		p->destination);
+	snprintf(o->hint, sizeof(o->hint),
+		"Look at that host. When it is back, sriov-migrate recover %s there goes on with it.",
+		p->domain);
+}
+
 void outcome_done(struct outcome *o, const struct parties *p, const char *name, const char *vfs)
 {
 	char downtime[64] = "";
@@ -163,6 +176,7 @@ void outcome_say(struct outcome *o, enum status status, const char *name, const 
 	o->status = status;
 	o->name = name;
 	snprintf(o->text, sizeof(o->text), "%s on %s: %s", domain, host, text);
+	o->hint[0] = '\0';
 }
 
 /* The last three leave something to do whatever is done. */

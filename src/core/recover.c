@@ -54,21 +54,30 @@ static json_t *with_text(const char *key, const char *value)
 	return args;
 }
 
-/* Whether one of the guest's pairs has neither a VF nor a standby that hears. */
-static bool is_cut_off(struct driver *d, struct client *client)
+/* Not all was done. What that means for the guest, its pairs tell. */
+static void say_what_is_missing(struct driver *d, struct client *client, const char *domain,
+	struct outcome *o)
 {
 	json_t *reply = NULL;
-	const json_t *pair;
-	bool any = false;
+	const json_t *pair, *pairs;
+	size_t i, n_proved = 0;
+	bool cut_off = false;
 	struct err e;
-	size_t i;
 
 	if (call_once(&d->group, client, "pairs", NULL, driver_request_ms(d), &reply, &e) < 0)
-		return false;
-	json_array_foreach(json_object_get(reply, "pairs"), i, pair)
-		any = any || json_is_true(json_object_get(pair, "cut_off"));
+		return;
+	pairs = json_object_get(reply, "pairs");
+	json_array_foreach(pairs, i, pair) {
+		cut_off = cut_off || json_is_true(json_object_get(pair, "cut_off"));
+		n_proved += json_is_true(json_object_get(pair, "proved"));
+	}
+	if (cut_off)
+		outcome_say(o, STATUS_INCOMPLETE, "cut-off", domain, client_label(client),
+			"it has no VF, and the NIC does not let its frames in for the standby");
+	else if (n_proved && n_proved == json_array_size(pairs))
+		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, client_label(client),
+			"it is on its VF, but not all could be settled");
 	json_decref(reply);
-	return any;
 }
 
 /* Carries the verdict out; the journal goes when nothing is left. */
@@ -83,9 +92,8 @@ static void act(struct driver *d, struct client *client, enum settle_verdict v, 
 	r = call_once(&d->group, client, "settle", args, driver_settle_ms(d, journal), NULL,
 		&o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
-	if (o->status == STATUS_DEGRADED && is_cut_off(d, client))
-		outcome_say(o, STATUS_INCOMPLETE, "cut-off", domain, client_label(client),
-			"it has no VF, and the NIC does not let its frames in for the standby");
+	if (o->status == STATUS_DEGRADED)
+		say_what_is_missing(d, client, domain, o);
 	driver_close_order(d, client, r == 0);
 }
 

@@ -8,6 +8,8 @@
 
 #include "core/steps.h"
 #include "util/clock.h"
+#include "util/mem.h"
+#include "util/say.h"
 #include "util/str.h"
 
 enum { PLAIN_PROGRESS_MS = 5000 };
@@ -24,15 +26,15 @@ void report_init(struct report *r, const struct options *o)
 static void end_line(struct report *r)
 {
 	if (r->line_open)
-		fputs("\r\033[K", stderr);
+		say(STDERR_FILENO, "\r\033[K");
 	r->line_open = false;
 }
 
 static void print_json(json_t *object)
 {
-	json_dumpf(object, stdout, JSON_COMPACT);
-	putchar('\n');
-	fflush(stdout);
+	CLEANUP_FREE char *text = json_dumps(object, JSON_COMPACT);
+
+	say(STDOUT_FILENO, "%s\n", text ? text : "{}");
 	json_decref(object);
 }
 
@@ -93,12 +95,13 @@ void report_plan(struct report *r, const struct plan *p, const char *source,
 		const struct pair_order *s = source_pair(p, i), *d = &o->pairs[i];
 
 		if (s)
-			fprintf(stderr,
+			say(STDERR_FILENO,
 				"%s: %s VF %s of %s -> %s VF %s of %s, by the standby on %s\n",
 				d->mac, source, s->vf ? s->vf : "none", s->pf, destination, d->vf,
 				d->pf, d->bridge ? d->bridge : d->uplink);
 		else
-			fprintf(stderr, "%s: %s VF %s of %s\n", d->mac, destination, d->vf, d->pf);
+			say(STDERR_FILENO, "%s: %s VF %s of %s\n", d->mac, destination, d->vf,
+				d->pf);
 	}
 }
 
@@ -116,10 +119,10 @@ static void print_problem(struct report *r, const struct problem *p)
 	}
 	if (p->warning && r->quiet)
 		return;
-	fprintf(stderr, "%s: %s%s%s\n", p->warning ? "warning" : "error", p->host ? p->host : "",
+	say(STDERR_FILENO, "%s: %s%s%s\n", p->warning ? "warning" : "error", p->host ? p->host : "",
 		p->host ? ": " : "", p->text);
 	if (*p->hint)
-		fprintf(stderr, "  %s\n", p->hint);
+		say(STDERR_FILENO, "  %s\n", p->hint);
 }
 
 void report_problems(struct report *r, const struct plan *p)
@@ -147,7 +150,7 @@ static void print_planned(struct report *r, const struct step *step, const char 
 		set_text(event, "title", step->title);
 		print_json(event);
 	} else {
-		printf("  %-12s %-26s %s\n", host, step->name, step->title);
+		say(STDOUT_FILENO, "  %-12s %-26s %s\n", host, step->name, step->title);
 	}
 }
 
@@ -179,7 +182,7 @@ void report_step(struct report *r, const char *host, const char *name, const cha
 	}
 	end_line(r);
 	if (!r->quiet)
-		fprintf(stderr, "  %6.2f s  %-12s %s%s\n", (double)ms / 1000, host,
+		say(STDERR_FILENO, "  %6.2f s  %-12s %s%s\n", (double)ms / 1000, host,
 			undo ? "undo: " : "", title);
 }
 
@@ -206,19 +209,22 @@ void report_progress(struct report *r, const json_t *data)
 	if (r->json) {
 		json_t *event = new_event("progress");
 
+		CLEANUP_FREE char *line = NULL;
+
 		json_object_update(event, (json_t *)data);
-		print_json(event);
+		line = json_dumps(event, JSON_COMPACT);
+		say_if_heard(STDOUT_FILENO, "%s\n", line ? line : "{}");
+		json_decref(event);
 		return;
 	}
 	if (r->quiet)
 		return;
 	format_progress(data, text, sizeof(text));
 	if (r->terminal) {
-		fprintf(stderr, "\r\033[K  %s", text);
-		fflush(stderr);
+		say_if_heard(STDERR_FILENO, "\r\033[K  %s", text);
 		r->line_open = true;
 	} else if (clock_ms() >= r->last_shown + PLAIN_PROGRESS_MS) {
-		fprintf(stderr, "  %s\n", text);
+		say_if_heard(STDERR_FILENO, "  %s\n", text);
 		r->last_shown = clock_ms();
 	}
 }
@@ -258,8 +264,8 @@ static void print_proofs(const json_t *pairs)
 		const char *proof = json_string_value(json_object_get(pair, "proof"));
 
 		if (proof)
-			printf("  %s: %s\n", json_string_value(json_object_get(pair, "mac")),
-				proof);
+			say(STDOUT_FILENO, "  %s: %s\n",
+				json_string_value(json_object_get(pair, "mac")), proof);
 	}
 }
 
@@ -271,14 +277,14 @@ void report_outcome(struct report *r, const char *domain, const struct outcome *
 		return;
 	}
 	if (o->err.kind != ERR_NONE) {
-		fprintf(stderr, "error: %s\n", o->err.msg);
+		say(STDERR_FILENO, "error: %s\n", o->err.msg);
 		if (*o->err.hint)
-			fprintf(stderr, "  %s\n", o->err.hint);
+			say(STDERR_FILENO, "  %s\n", o->err.hint);
 	}
 	if (*o->text && (o->status != STATUS_DONE || !r->quiet))
-		fprintf(o->status == STATUS_DONE ? stdout : stderr, "%s\n", o->text);
+		say(o->status == STATUS_DONE ? STDOUT_FILENO : STDERR_FILENO, "%s\n", o->text);
 	if (o->status == STATUS_DONE && !r->quiet)
 		print_proofs(o->pairs);
 	if (*o->hint)
-		fprintf(stderr, "  %s\n", o->hint);
+		say(STDERR_FILENO, "  %s\n", o->hint);
 }

@@ -362,8 +362,7 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	bool leave = json_is_true(json_object_get(args, "leave"));
 	struct agent *a = ctx;
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
-	bool waits = left > 0 ||
-		     (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
+	bool waits = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 
 	/* What failed is tried once more before that, not behind it. */
 	a->watches = waits && settled;

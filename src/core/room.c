@@ -10,14 +10,32 @@
 /* Others hold the lock of an uplink while they count, and no longer. */
 enum { COUNT_LIMIT_MS = 3000, COUNT_PAUSE_MS = 20 };
 
+char *room_held(const char *uplink)
+{
+	CLEANUP_FREE char *prefix = str_printf("filter-%s-", uplink);
+	CLEANUP_FREE char *locked = lock_list(prefix);
+	struct str_buf list = { 0 };
+
+	str_buf_add(&list, "%s", "");
+	for (size_t k = 0;; k++) {
+		CLEANUP_FREE char *rest = str_list_get(locked, k);
+		struct mac mac;
+
+		if (str_is_empty(rest))
+			return list.s;
+		/* Those of an uplink whose name goes on with a dash begin alike. */
+		if (mac_parse(rest, &mac) == 0)
+			str_buf_add(&list, "%s%s", list.len ? "," : "", rest);
+	}
+}
+
 /* How many MACs besides this one the uplink has to take, and how many of them are other runs'. */
 static int count_others(struct end *end, size_t i, size_t *ret_entries, size_t *ret_held,
 	struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
-	CLEANUP_FREE char *prefix = str_printf("filter-%s-", p->uplink);
 	CLEANUP_FDB struct fdb_list entries = { 0 };
-	CLEANUP_FREE char *held = lock_list(prefix);
+	CLEANUP_FREE char *held = room_held(p->uplink);
 	struct link uplink;
 
 	if (link_get(end->nl, p->uplink, &uplink, e) < 0 ||

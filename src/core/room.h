@@ -9,6 +9,8 @@
 
 #include "core/end.h"
 
+/* The MACs that runs keep room for on an uplink, with commas between them. Caller frees. */
+char *room_held(const char *uplink);
 /*
  * Keeps room for the pair's MAC on its uplink until the order is closed, against the entries that
  * are there and the room that other runs keep. Nothing where the driver has no known limit.

@@ -325,7 +325,9 @@ static void say_forward(struct run *r, const char *done)
 	if (n_missing && r->vf_err.kind == ERR_NONE)
 		err_set(&r->vf_err, "%s: no VF", sides_host(&r->sides, DESTINATION));
 	list_vfs(o, r->out->pairs, vfs, sizeof(vfs));
-	if (r->forward_err.kind != ERR_NONE)
+	if (r->forward_err.kind != ERR_NONE && client_is_lost(r->sides.agents[DESTINATION]))
+		outcome_unseen(r->out, parties(r), &r->forward_err);
+	else if (r->forward_err.kind != ERR_NONE)
 		outcome_unfinished(r->out, parties(r), &r->forward_err);
 	else if (n_missing)
 		outcome_degraded(r->out, parties(r), n_missing, o->n_pairs, &r->vf_err);

@@ -2,10 +2,11 @@
 #include "util/log.h"
 
 #include <stdarg.h>
-#include <stdio.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 #include "util/mem.h"
+#include "util/say.h"
 #include "util/str.h"
 
 static enum log_level log_level = LOG_LEVEL_INFO;
@@ -27,9 +28,10 @@ static void print(enum log_level level, const char *text)
 	int64_t ms = clock_wall_ms();
 
 	if (level == LOG_LEVEL_DEBUG)
-		fprintf(stderr, "[%d.%03d] %s\n", (int)(ms / 1000 % 1000), (int)(ms % 1000), text);
+		say(STDERR_FILENO, "[%d.%03d] %s\n", (int)(ms / 1000 % 1000), (int)(ms % 1000),
+			text);
 	else
-		fprintf(stderr, "%s\n", text);
+		say(STDERR_FILENO, "%s\n", text);
 }
 
 __attribute__((format(printf, 2, 0))) static void emit(enum log_level level, const char *fmt,

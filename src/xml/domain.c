@@ -92,6 +92,36 @@ static void add_disk(struct xml_file_list *l, xmlNode *disk)
 		!tree_child(disk, "readonly") && !tree_attr_is(disk, "device", "cdrom"));
 }
 
+void xml_ground_list_free(struct xml_ground_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i].name);
+	free(l->v);
+	*l = (struct xml_ground_list){ 0 };
+}
+
+int xml_grounds_find(const char *domain_xml, struct xml_ground_list *ret, struct err *e)
+{
+	static const char *const kinds[] = { "bridge", "network" };
+	CLEANUP_TREE xmlDoc *doc = NULL;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	for (xmlNode *nic = tree_child(tree_devices(doc), "interface"); nic;
+		nic = tree_next(nic, "interface"))
+		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+			char *name = tree_attr(tree_child(nic, "source"), kinds[k]);
+
+			if (!tree_attr_is(nic, "type", kinds[k]) || tree_child(nic, "teaming") ||
+				tree_child(nic, "virtualport") || str_is_empty(name))
+				free(name);
+			else
+				*(struct xml_ground *)mem_append(&ret->v, &ret->n,
+					sizeof(*ret->v)) = (struct xml_ground){ kinds[k], name };
+		}
+	return 0;
+}
+
 int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e)
 {
 	static const char *const of_boot[] = { "loader", "kernel", "initrd", "dtb" };

@@ -45,6 +45,22 @@ void xml_file_list_free(struct xml_file_list *l);
 /* Without those that libvirt leaves out where they are missing (startupPolicy). */
 int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e);
 
+/* What a NIC that is of no pair stands on: a "bridge" or libvirt's "network". */
+struct xml_ground {
+	const char *kind; /* static */
+	char *name;       /* owned */
+};
+
+struct xml_ground_list {
+	struct xml_ground *v; /* owned */
+	size_t n;
+};
+
+void xml_ground_list_free(struct xml_ground_list *l);
+#define CLEANUP_GROUNDS __attribute__((cleanup(xml_ground_list_free)))
+/* Each as often as it is named, but bridges that are not the kernel's. */
+int xml_grounds_find(const char *domain_xml, struct xml_ground_list *ret, struct err *e);
+
 /*
  * What it has that libvirt of this version (as in virt_host.libvirt) does not migrate, in words that
  * follow "the domain has": a block job on a disk, a transient disk, an invariant TSC of no certain
