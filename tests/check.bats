@@ -342,6 +342,11 @@ lead_nowhere() {
 	assert_exit 0
 }
 
+@test "libvirt here hears nothing of libvirt there" {
+	set_fake host-a.reach silent
+	assert_refused libvirt-unreachable 'no answer within 20 s'
+}
+
 @test "libvirt here cannot reach libvirt there" {
 	set_fake host-a.reach denied
 	assert_refused libvirt-unreachable 'Host key verification failed'

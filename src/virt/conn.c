@@ -148,30 +148,65 @@ static void bring_back_operator(char *kept[ARRAY_SIZE(operators)])
 	}
 }
 
-int virt_reach(const char *uri, bool as_daemon, char **ret_uuid, struct err *e)
+enum { REACH_LIMIT_MS = 20000 };
+
+struct
+try {
+	char *uri; /* owned */
+	bool as_daemon;
+	char *uuid; /* owned; of the host that answers */
+};
+
+static void try_free(void *arg)
 {
-	bool ssh = strstr(uri, "+ssh://") != NULL;
-	CLEANUP_FREE char *silent =
-		str_printf("%s%s%s", uri, strchr(uri, '?') ? "&" : "?", ssh ? "no_tty=1" : "");
+	struct try *t = arg;
+
+	free(t->uri);
+	free(t->uuid);
+	free(t);
+}
+
+static int try_to_reach(void *arg, struct err *e)
+{
+	struct try *t = arg;
+	bool ssh = strstr(t->uri, "+ssh://") != NULL;
+	CLEANUP_FREE char *silent = str_printf("%s%s%s", t->uri, strchr(t->uri, '?') ? "&" : "?",
+		ssh ? "no_tty=1" : "");
 	char *kept[ARRAY_SIZE(operators)] = { 0 };
 	CLEANUP_FREE char *capabilities = NULL;
 	struct err ignored;
 	virConnectPtr conn;
 
-	if (as_daemon)
+	if (t->as_daemon)
 		hide_operator(kept);
-	log_debug("libvirt: try %s", uri);
-	conn = virt_connect(ssh ? silent : uri);
-	if (as_daemon)
+	conn = virt_connect(ssh ? silent : t->uri);
+	if (t->as_daemon)
 		bring_back_operator(kept);
 	if (!conn)
-		return virt_err(e, "connection to %s", uri);
+		return virt_err(e, "connection to %s", t->uri);
 	capabilities = virConnectGetCapabilities(conn);
 	/* What does not tell its UUID may be the right one. */
-	if (!capabilities || xml_host_uuid(capabilities, ret_uuid, &ignored) < 0)
-		*ret_uuid = NULL;
+	if (!capabilities || xml_host_uuid(capabilities, &t->uuid, &ignored) < 0)
+		t->uuid = NULL;
 	virConnectClose(conn);
 	return 0;
+}
+
+int virt_reach(const char *uri, bool as_daemon, char **ret_uuid, struct err *e)
+{
+	CLEANUP_FREE char *what = str_printf("connection to %s", uri);
+	struct try *t = mem_new(sizeof(*t));
+	int r;
+
+	t->uri = str_dup(uri);
+	t->as_daemon = as_daemon;
+	log_debug("libvirt: try %s", uri);
+	r = virt_aside(&(struct virt_aside){ what, try_to_reach, try_free, t }, REACH_LIMIT_MS, e);
+	if (r == VIRT_LEFT)
+		return -1;
+	*ret_uuid = TAKE_PTR(t->uuid);
+	try_free(t);
+	return r;
 }
 
 static int read_capabilities(struct virt *v, struct virt_host *h, struct err *e)

@@ -48,6 +48,20 @@ struct virt_domain {
 int virt_err(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* NULL: libvirt's last error tells why. */
 virConnectPtr virt_connect(const char *uri);
+/* A call that may never come back. */
+struct virt_aside {
+	const char *what; /* borrowed; for people: who is asked */
+	int (*run)(void *arg, struct err *e);
+	void (*free)(void *arg);
+	void *arg;
+};
+
+/*
+ * What RUN returns, or VIRT_LEFT if that takes longer than LIMIT_MS (whole seconds): the call goes on in a
+ * thread then, and ARG is freed by FREE behind it. Else ARG stays the caller's.
+ */
+enum { VIRT_LEFT = -2 };
+int virt_aside(const struct virt_aside *call, int64_t limit_ms, struct err *e);
 int virt_events_watch(struct virt *v, struct err *e);
 void virt_events_unwatch(struct virt *v);
 /* QEMU's own word on migrations (the last two events); a number for virt_qemu_unwatch. */

@@ -72,7 +72,8 @@ enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_r
  * Whether this process can open URI, as this host's libvirt will have to for a migration. A
  * connection that would ask for a password counts as none. AS_DAEMON: without what whoever started
  * this process has for ssh and a daemon has not (an ssh-agent, a ticket). *RET_UUID: of the host that
- * answers; NULL: it does not say. Caller frees.
+ * answers; NULL: it does not say. Caller frees. ERR_TIMEOUT when nothing is heard for 20 s, as behind a
+ * firewall that drops.
  */
 int virt_reach(const char *uri, bool as_daemon, char **ret_uuid, struct err *e);
 

@@ -8,7 +8,7 @@
  *
  * Settings: connect=denied (no permission) or away (its daemon is being started anew: calls fail,
  * and connections from before stay lost), reach=denied (the other host's libvirt cannot be
- * connected to from here), reach=key (but with an ssh-agent), agent=off|dead|stuck (the guest's
+ * connected to from here), reach=key (but with an ssh-agent), reach=silent (nothing is heard), agent=off|dead|stuck (the guest's
  * agent), snapshots=N (of each domain).
  */
 #include <ctype.h>
@@ -493,6 +493,8 @@ EXPORT virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth
 					     "Name or service not known: Connection reset by peer");
 		return NULL;
 	}
+	if (strcmp(host, world_host()) != 0 && world_is(world_host(), "reach", "silent"))
+		sleep_ms(3600000);
 	if (strcmp(host, world_host()) != 0 &&
 		(world_is(world_host(), "reach", "denied") ||
 			(world_is(world_host(), "reach", "key") && !getenv("SSH_AUTH_SOCK")))) {
