@@ -323,6 +323,33 @@ killed_in() {
 	assert_went_back
 }
 
+# stopped_at HOOK HOST: the agent there stands still from that instant on
+stopped_at() {
+	hook "$1" "exec $FAKE_DIR/bin/kill-agents $2 STOP"
+	run_sm --settle-timeout 5 vm-01 host-b
+	rm "$FAKE_DIR/hooks/$1"
+}
+
+@test "the source's agent stands still while memory is copied: the guest gets its VF all the same" {
+	stopped_at migrate.iterating host-a
+	assert_exit 5
+	[ -n "$(live_xml host-b vm-01 | vf_in)" ]
+	"$FAKE_DIR/bin/kill-agents" host-a CONT
+	await_settled
+	recover_on host-a 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "the destination's agent stands still while memory is copied: settled when it goes on" {
+	stopped_at migrate.iterating host-b
+	"$FAKE_DIR/bin/kill-agents" host-b CONT
+	await_settled
+	run_sm recover
+	run_sm_on host-b recover
+	assert_runs_once vm-01 "$MAC1"
+	assert_no_files
+}
+
 @test "the source's agent is killed while memory is copied: one way or the other, told truly" {
 	hook migrate.iterating "exec $FAKE_DIR/bin/kill-agents host-a"
 	start_sm vm-01 host-b

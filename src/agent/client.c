@@ -32,6 +32,9 @@ struct client {
 	bool lost;
 	bool stuck;    /* did not answer in time: what is asked now waits behind that */
 	bool answered; /* at least one line was JSON */
+	bool silent;   /* given up for that */
+	bool beats;    /* it has answered a heartbeat */
+	int64_t heard; /* clock_ms() of the last line */
 	bool goes_on;  /* when the wire is closed */
 	int garbage;   /* lines that were not */
 	char said[STDERR_KEEP + 1]; /* the end of its stderr */
@@ -313,7 +316,8 @@ static void explain_loss(struct client *c, struct err *e)
 	if (!c->answered && c->pid == 0)
 		explain_early_end(c, e);
 	else
-		err_set_kind(e, ERR_LOST, "the connection to the agent was lost%s%s",
+		err_set_kind(e, ERR_LOST, "%s%s%s",
+			c->silent ? "the agent is silent" : "the connection to the agent was lost",
 			*last_words(c) ? ": " : "", last_words(c));
 }
 
@@ -368,6 +372,7 @@ static void handle_line(struct client_group *g, struct client *c, const char *li
 	}
 	c->answered = true;
 	event = json_string_value(json_object_get(msg, "event"));
+	c->beats = c->beats || str_equal(event, "beat");
 	if (!event)
 		finish_call(calls, n, c, msg);
 	else if (g->on_event)
@@ -381,6 +386,7 @@ static void read_client(struct client_group *g, struct client *c, struct call *c
 	struct err e;
 	char *line;
 
+	c->heard = clock_ms();
 	if (wire_fill(&c->in, &e) < 0)
 		c->lost = true;
 	while ((line = wire_line(&c->in))) {
@@ -426,6 +432,18 @@ static int64_t next_deadline(struct call *const *calls, size_t n)
 	return next;
 }
 
+/*
+ * One that stands still (stopped, its disk hangs) would be waited for as long as what it was asked may take.
+ * Nothing of it is there to be read, however long this process itself stood still.
+ */
+static void give_up_if_silent(struct client *c)
+{
+	if (c->lost || !c->beats || clock_ms() < c->heard + WIRE_AGENT_SILENCE_MS)
+		return;
+	c->silent = true;
+	client_give_up(c);
+}
+
 static void wait_once(struct client_group *g, struct call *const *calls, size_t n)
 {
 	int64_t left = next_deadline(calls, n) - clock_ms();
@@ -440,7 +458,7 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 		fds[n_fds++] = (struct pollfd){ .fd = c ? c->err_fd : -1, .events = POLLIN };
 	}
 	fds[n_fds++] = (struct pollfd){ .fd = g->signal_fd, .events = POLLIN };
-	if (poll(fds, n_fds, left > 0 ? (int)left : 0) <= 0)
+	if (poll(fds, n_fds, left > 0 ? (int)left : 0) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
 		struct client *c = g->v[i];
@@ -449,6 +467,8 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 			drain_stderr(c);
 		if (c && fds[2 * i].revents)
 			read_client(g, c, calls, n);
+		else if (c)
+			give_up_if_silent(c);
 	}
 	if (fds[n_fds - 1].revents && g->on_signal)
 		g->on_signal(g->arg);

@@ -65,7 +65,8 @@ void server_free(struct server *s)
 
 void server_event(struct server *s, const char *event, json_t *data)
 {
-	bool needed = !str_equal(event, "progress") && !str_equal(event, "log");
+	bool needed = !str_equal(event, "progress") && !str_equal(event, "log") &&
+		      !str_equal(event, "beat");
 	json_t *msg = json_object();
 	struct err ignored; /* a driver that is gone is noticed by the reading thread */
 
@@ -188,7 +189,9 @@ static void handle_line(struct server *s, const char *line)
 		s->switching(s->ctx);
 	else if (op && json_integer_value(json_object_get(msg, "id")) > 0)
 		enqueue(s, msg);
-	else if (!str_equal(op, "beat"))
+	else if (str_equal(op, "beat"))
+		server_event(s, "beat", json_object());
+	else
 		log_warn("a line that is no request was ignored");
 	json_decref(msg);
 }

@@ -8,7 +8,8 @@
  *                     {"op": "switching"}                      the source has stopped the guest
  *   agent to driver   {"id": 7, "result": {…}}  or
  *                     {"id": 7, "error": {"kind": …, "message": …, "hint": …}}
- *                     {"event": …, "data": {…}}      progress, switching, ready, log, warning
+ *                     {"event": …, "data": {…}}      progress, switching, ready, log, warning,
+ *                                                    beat (so am I, for each one heard)
  */
 #ifndef AGENT_WIRE_H
 #define AGENT_WIRE_H
@@ -23,7 +24,8 @@
 /* Both ends must have the same; it grows when a request or record changes its meaning. */
 enum { WIRE_PROTOCOL = 1 };
 enum { WIRE_LINE_MAX = 16 * 1024 * 1024 };
-enum { WIRE_BEAT_MS = 2000, WIRE_SILENCE_MS = 10000 };
+/* An agent that is left alone settles its end; a driver that gives an agent up has nobody in its place yet. */
+enum { WIRE_BEAT_MS = 2000, WIRE_SILENCE_MS = 10000, WIRE_AGENT_SILENCE_MS = 30000 };
 
 /* Writes lines; thread-safe. Once a write failed or hung for 10 s, all later ones fail. */
 struct wire_out {

@@ -211,7 +211,7 @@ make_programs() {
 	cat >"$FAKE_DIR/bin/kill-agents" <<-END
 		#!/bin/bash
 		$(declare -f is_gone agents)
-		kill -9 \$(agents "\$1")
+		kill "-\${2:-9}" \$(agents "\$1")
 	END
 	cp "$tests_dir/lib/ssh" "$FAKE_DIR/bin/ssh"
 	chmod +x "$FAKE_DIR/bin/"*
