@@ -105,7 +105,7 @@ static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, st
 }
 
 /* What the domain has is the pair's VF from now on. */
-static int adopt_vf(struct end *end, size_t i, const char *vf, struct err *e)
+static int take_note_of(struct end *end, size_t i, const char *vf, struct err *e)
 {
 	struct pair_order *p = &end->order.pairs[i];
 	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
@@ -138,7 +138,7 @@ static int accept_vf(struct end *end, size_t i, const char *vf, bool had, struct
 	/* The one that the guest had is somebody else's from now on. */
 	if (!had && end->order.is_source)
 		attr_forget(end, i);
-	return adopt_vf(end, i, vf, e);
+	return take_note_of(end, i, vf, e);
 }
 
 int attach_vf(struct end *end, size_t i, bool *ret_had, struct err *e)

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "agent/journal.h"
@@ -25,39 +24,6 @@
 
 enum { REOPEN_LIMIT_MS = 20000, REOPEN_PAUSE_MS = 200 };
 
-/* libvirt decodes a parameter's name and does not care for its case. */
-static int check_uri_parameter(const char *uri, const char *name, size_t length, struct err *e)
-{
-	static const char *const programs[] = { "command", "netcat", "proxy" };
-
-	if (memchr(name, '%', length))
-		return err_set_kind(e, ERR_REFUSED,
-			"the URI %s is refused: a parameter's name is written in a way that hides it",
-			uri);
-	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-		if (strlen(programs[i]) == length && strncasecmp(name, programs[i], length) == 0)
-			return err_set_kind(e, ERR_REFUSED,
-				"the URI %s is refused: it names a program", uri);
-	return 0;
-}
-
-/*
- * A key that may only start this agent must not start anything else: libvirt runs programs that
- * some URIs name.
- */
-static int check_uri(const char *uri, struct err *e)
-{
-	const char *s = uri ? strchr(uri, '?') : NULL;
-
-	while (s) {
-		s++;
-		if (check_uri_parameter(uri, s, strcspn(s, "=&;#"), e) < 0)
-			return -1;
-		s = strpbrk(s, "&;");
-	}
-	return 0;
-}
-
 static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct agent *a = ctx;
@@ -66,7 +32,7 @@ static int op_hello(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	*ret = json_object();
 	json_object_set_new(*ret, "protocol", json_integer(WIRE_PROTOCOL));
 	json_object_set_new(*ret, "version", json_string(PACKAGE_VERSION));
-	if (check_uri(uri, e) < 0)
+	if (virt_check_uri(uri, e) < 0)
 		return -1;
 	if (json_integer_value(json_object_get(args, "protocol")) != WIRE_PROTOCOL)
 		return 0; /* the driver says what is to be said */
@@ -99,7 +65,7 @@ static int op_facts(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		return -1;
 	if (!domain)
 		return err_set(e, "facts of which domain?");
-	if (check_uri(reach, e) < 0)
+	if (virt_check_uri(reach, e) < 0)
 		return -1;
 	r = facts_gather(a->end.virt, a->end.nl, domain, &facts, e);
 	if (r == 0 && reach && facts.has_domain &&
@@ -160,7 +126,7 @@ static int op_open(void *ctx, const json_t *args, json_t **ret, struct err *e)
 
 	if (need_hello(a, e) < 0 || record_decode(&order_record, args, &order, e) < 0)
 		return -1;
-	if (check_uri(order.migration.dest_uri, e) < 0)
+	if (virt_check_uri(order.migration.dest_uri, e) < 0)
 		r = -1;
 	else if (!order.uuid || !order.name || !order.owner)
 		r = err_set(e, "an order without a domain");
@@ -390,6 +356,30 @@ static int op_host(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return 0;
 }
 
+/* What its head tells; or why it cannot be read, with the domain's name as libvirt knows it. */
+static void describe_journal(struct virt *virt, const char *uuid, json_t *one)
+{
+	static const char *const told[] = { "name", "owner", "is_source", "peer", "peer_uuid",
+		"detach_ms", "proof_ms", "carrier_ms" };
+	json_t *head = NULL;
+	struct err why;
+
+	if (journal_peek(uuid, &head, &why) < 0) {
+		CLEANUP_DOMAIN struct virt_domain *d = NULL;
+		struct err ignored;
+
+		json_object_set_new(one, "error", wire_error(&why));
+		if (virt && virt_domain_by_uuid(virt, uuid, &d, &ignored) == 0)
+			json_object_set_new(one, "name", json_text(virt_domain_name(d)));
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+		json_object_set(one, told[i], json_object_get(head, told[i]));
+	json_object_set_new(one, "n_pairs",
+		json_integer((json_int_t)json_array_size(json_object_get(head, "pairs"))));
+	json_decref(head);
+}
+
 static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	json_t *uuids = journal_list(), *list = json_array(), *uuid;
@@ -399,33 +389,11 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 	json_array_foreach(uuids, i, uuid) {
 		CLEANUP_FREE char *lock = str_printf("domain-%s", json_string_value(uuid));
 		CLEANUP_FREE char *owner = NULL;
-		json_t *one = json_object(), *head = NULL;
-		struct err why;
+		json_t *one = json_object();
 
 		json_object_set(one, "uuid", uuid);
 		json_object_set_new(one, "locked", json_boolean(lock_is_held(lock, &owner)));
-		if (journal_peek(json_string_value(uuid), &head, &why) < 0) {
-			CLEANUP_DOMAIN struct virt_domain *d = NULL;
-			struct err ignored;
-
-			json_object_set_new(one, "error", wire_error(&why));
-			if (a->end.virt && virt_domain_by_uuid(a->end.virt, json_string_value(uuid),
-						   &d, &ignored) == 0)
-				json_object_set_new(one, "name", json_text(virt_domain_name(d)));
-		} else {
-			json_object_set(one, "name", json_object_get(head, "name"));
-			json_object_set(one, "owner", json_object_get(head, "owner"));
-			json_object_set(one, "is_source", json_object_get(head, "is_source"));
-			json_object_set(one, "peer", json_object_get(head, "peer"));
-			json_object_set(one, "peer_uuid", json_object_get(head, "peer_uuid"));
-			json_object_set(one, "detach_ms", json_object_get(head, "detach_ms"));
-			json_object_set(one, "proof_ms", json_object_get(head, "proof_ms"));
-			json_object_set(one, "carrier_ms", json_object_get(head, "carrier_ms"));
-			json_object_set_new(one, "n_pairs",
-				json_integer((json_int_t)json_array_size(
-					json_object_get(head, "pairs"))));
-		}
-		json_decref(head);
+		describe_journal(a->end.virt, json_string_value(uuid), one);
 		json_array_append_new(list, one);
 	}
 	json_decref(uuids);

@@ -298,29 +298,33 @@ static bool macvtap_rests_up(const struct end *end, size_t i)
 	       (end->order.is_source || nic_rule_from_name(p->rule) != NIC_UPLINK_WINS);
 }
 
+/* Removes the entry, and sees it gone; ERR_NOT_FOUND where the uplink itself is. */
+static int take_off(struct end *end, size_t i, const char *name, struct err *e)
+{
+	bool present, bridges = false;
+	struct link uplink;
+	struct mac mac;
+
+	if (end_pair_mac(end, i, &mac, e) < 0 || link_get(end->nl, name, &uplink, e) < 0 ||
+		fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
+		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
+		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
+		return -1;
+	if (present && !bridges)
+		return err_set(e, "%s still lists %s after it was removed", name,
+			end->order.pairs[i].mac);
+	return 0;
+}
+
 /* Of a run before this one, which had another uplink. */
 static int remove_left_entry(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
-	struct link uplink;
-	struct mac mac;
-	bool present = false, bridges = false;
 
 	if (!s->left_uplink)
 		return 0;
-	if (end_pair_mac(end, i, &mac, e) < 0)
+	if (take_off(end, i, s->left_uplink, e) < 0 && e->kind != ERR_NOT_FOUND)
 		return -1;
-	if (link_get(end->nl, s->left_uplink, &uplink, e) < 0) {
-		if (e->kind != ERR_NOT_FOUND)
-			return -1;
-	} else if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
-		   has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
-		   (present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0)) {
-		return -1;
-	}
-	if (present && !bridges)
-		return err_set(e, "%s still lists %s after it was removed", s->left_uplink,
-			end->order.pairs[i].mac);
 	str_set(&s->left_uplink, NULL);
 	return end_note_state(end, i, e);
 }
@@ -328,9 +332,6 @@ static int remove_left_entry(struct end *end, size_t i, struct err *e)
 int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 {
 	struct pair_state *s = &end->pairs[i];
-	bool present, bridges = false;
-	struct link uplink;
-	struct mac mac;
 
 	s->asked = false;
 	if (tap_is_macvtap(end, i))
@@ -339,17 +340,8 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 		return -1;
 	if (!s->self_added && !end->order.pairs[i].adopt)
 		return 0;
-	if (end_pair_mac(end, i, &mac, e) < 0)
-		return -1;
-	if (link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0)
+	if (take_off(end, i, end->order.pairs[i].uplink, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
-		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
-		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
-		return -1;
-	if (present && !bridges)
-		return err_set(e, "%s still lists %s after it was removed", uplink.name,
-			end->order.pairs[i].mac);
 	s->self_added = s->refused = false;
 	return 0;
 }

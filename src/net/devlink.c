@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "net/nl.h"
+#include "net/nl_priv.h"
 
 static int find_family(const struct nlmsghdr *msg, void *arg)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "net/nl.h"
+#include "net/nl_priv.h"
 
 #include <errno.h>
 #include <linux/netlink.h>

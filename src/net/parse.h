@@ -9,6 +9,7 @@
 
 #include "net/fdb.h"
 #include "net/link.h"
+#include "net/nl_priv.h"
 #include "net/vf.h"
 
 struct fdb_collect {

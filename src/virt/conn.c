@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "util/log.h"
 #include "util/mem.h"
@@ -126,6 +127,35 @@ void virt_close(struct virt *v)
 	free(v->uri);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
+}
+
+/* libvirt decodes a parameter's name and does not care for its case. */
+static int check_uri_parameter(const char *uri, const char *name, size_t length, struct err *e)
+{
+	static const char *const programs[] = { "command", "netcat", "proxy" };
+
+	if (memchr(name, '%', length))
+		return err_set_kind(e, ERR_REFUSED,
+			"the URI %s is refused: a parameter's name is written in a way that hides it",
+			uri);
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (strlen(programs[i]) == length && strncasecmp(name, programs[i], length) == 0)
+			return err_set_kind(e, ERR_REFUSED,
+				"the URI %s is refused: it names a program", uri);
+	return 0;
+}
+
+int virt_check_uri(const char *uri, struct err *e)
+{
+	const char *s = uri ? strchr(uri, '?') : NULL;
+
+	while (s) {
+		s++;
+		if (check_uri_parameter(uri, s, strcspn(s, "=&;#"), e) < 0)
+			return -1;
+		s = strpbrk(s, "&;");
+	}
+	return 0;
 }
 
 /* What ssh gets from the environment of whoever started this, and not from a daemon's. */

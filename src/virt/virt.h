@@ -69,6 +69,12 @@ struct virt_cpu {
 enum virt_fit virt_fits(struct virt *v, const struct virt_cpu *cpu, char **ret_reason);
 
 /*
+ * ERR_REFUSED for a URI that names a program, which libvirt would run: a key that may only start this agent
+ * must not start anything else. NULL is fine.
+ */
+int virt_check_uri(const char *uri, struct err *e);
+
+/*
  * Whether this process can open URI, as this host's libvirt will have to for a migration. A
  * connection that would ask for a password counts as none. AS_DAEMON: without what whoever started
  * this process has for ssh and a daemon has not (an ssh-agent, a ticket). *RET_UUID: of the host that
