@@ -294,6 +294,9 @@ is_running() {
 	set_fake ssh stuck
 	run_sm recover --fenced --settle-timeout "$(patient 1)"
 	assert_exit 5
+	set_fake ssh jump-off
+	run_sm recover --fenced --settle-timeout "$(patient 1)"
+	assert_exit 5
 	assert_state host-a vm-01 "3 (migration)"
 	refute_called host-a virDomainResume
 }

@@ -17,7 +17,13 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { GARBAGE_MAX = 200, END_LIMIT_MS = 3000, STDERR_KEEP = 600, STUCK_LIMIT_MS = 1000 };
+enum {
+	GARBAGE_MAX = 200,
+	END_LIMIT_MS = 3000,
+	STDERR_KEEP = 600,
+	STUCK_LIMIT_MS = 1000,
+	STOOD_STILL_MS = 5000
+};
 enum { STATUS_SSH_FAILED = 255, STATUS_NO_COMMAND = 127 };
 
 struct client {
@@ -262,13 +268,14 @@ static const char *last_words(struct client *c)
 }
 
 /*
- * ssh's own words where connect(2) failed, or the jump host's. A host that takes the connection and says
- * nothing then ("timed out during banner exchange") is not off.
+ * ssh's last words where connect(2) failed, or the jump host's where its did. A host that takes the
+ * connection and says nothing then ("timed out during banner exchange") is not off, and where the jump
+ * host itself is (its ssh says so first), nothing is known.
  */
-static bool tells_of_silence(const char *line)
+static bool tells_of_silence(const char *line, bool is_last)
 {
 	static const char *const signs[] = { "timed out", "No route to host", "unreachable" };
-	bool of_connect = str_starts(line, "ssh: connect to host ") ||
+	bool of_connect = (is_last && str_starts(line, "ssh: connect to host ")) ||
 			  strstr(line, "open failed: connect failed: ");
 
 	for (size_t i = 0; of_connect && i < ARRAY_SIZE(signs); i++)
@@ -280,15 +287,16 @@ static bool tells_of_silence(const char *line)
 bool client_is_silent(struct client *c)
 {
 	CLEANUP_FREE char *said = NULL;
+	const char *last;
 	bool silent = false;
 
 	if (!c->lost || c->answered || c->pid != 0 || !WIFEXITED(c->status) ||
 		WEXITSTATUS(c->status) != STATUS_SSH_FAILED)
 		return false;
-	drain_stderr(c);
+	last = last_words(c);
 	said = str_dup(c->said);
 	for (char *rest = said, *line; (line = strsep(&rest, "\r\n"));)
-		silent = silent || tells_of_silence(line);
+		silent = silent || tells_of_silence(line, str_equal(line, last));
 	return silent;
 }
 
@@ -432,10 +440,7 @@ static int64_t next_deadline(struct call *const *calls, size_t n)
 	return next;
 }
 
-/*
- * One that stands still (stopped, its disk hangs) would be waited for as long as what it was asked may take.
- * Nothing of it is there to be read, however long this process itself stood still.
- */
+/* One that is stopped would be waited for as long as what it was asked may take. */
 static void give_up_if_silent(struct client *c)
 {
 	if (c->lost || !c->beats || clock_ms() < c->heard + WIRE_AGENT_SILENCE_MS)
@@ -449,6 +454,7 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 	int64_t left = next_deadline(calls, n) - clock_ms();
 	struct pollfd fds[5];
 	size_t n_fds = 0;
+	bool stood_still;
 
 	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
 		struct client *c = g->v[i];
@@ -458,8 +464,10 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 		fds[n_fds++] = (struct pollfd){ .fd = c ? c->err_fd : -1, .events = POLLIN };
 	}
 	fds[n_fds++] = (struct pollfd){ .fd = g->signal_fd, .events = POLLIN };
+	stood_still = clock_ms() > g->looked + STOOD_STILL_MS;
 	if (poll(fds, n_fds, left > 0 ? (int)left : 0) < 0)
 		return;
+	g->looked = clock_ms();
 	for (size_t i = 0; i < ARRAY_SIZE(g->v); i++) {
 		struct client *c = g->v[i];
 
@@ -467,6 +475,9 @@ static void wait_once(struct client_group *g, struct call *const *calls, size_t 
 			drain_stderr(c);
 		if (c && fds[2 * i].revents)
 			read_client(g, c, calls, n);
+		/* Who stood still itself has asked for no sign of life meanwhile. */
+		else if (c && stood_still)
+			c->heard = clock_ms();
 		else if (c)
 			give_up_if_silent(c);
 	}

@@ -63,6 +63,7 @@ struct client_group {
 	void (*on_event)(void *arg, struct client *c, const char *event, const json_t *data);
 	void *arg;
 	struct client_beat *beat; /* owned; the heartbeat thread */
+	int64_t looked;           /* clock_ms() of when it was last looked for what they say */
 };
 
 void client_group_init(struct client_group *g);

@@ -106,7 +106,8 @@ static int settle_or_watch(struct agent *a, const char *why, struct err *e)
 		syslog(LOG_NOTICE, "%s: %s; settling this end", a->end.order.name, why);
 		r = alone_settle(&a->end, e);
 	}
-	if (!a->watches && (!late_unplug_is_open(&a->end) || (r < 0 && end_was_moved(&a->end))))
+	if (!a->watches && (!late_unplug_is_open(&a->end) ||
+				   (r < 0 && (end_was_moved(&a->end) || e->kind == ERR_CANCELLED))))
 		return r;
 	/* Whatever else is left: who goes away now would leave the guest cut off when it gives up its VF. */
 	syslog(LOG_NOTICE, "%s: watching for an unplug that was asked for in vain",

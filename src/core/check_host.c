@@ -411,8 +411,8 @@ void check_other_nics(const struct check_view *v)
 	CLEANUP_GROUNDS struct xml_ground_list grounds = { 0 };
 	struct err ignored;
 
-	if (!v->peer || !v->host->domain.live ||
-		xml_grounds_find(v->host->domain.live, &grounds, &ignored) < 0)
+	if (!v->peer || !v->host->domain.migratable ||
+		xml_grounds_find(v->host->domain.migratable, &grounds, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < grounds.n; i++) {
 		const struct xml_ground *g = &grounds.v[i];

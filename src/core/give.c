@@ -204,7 +204,8 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 	if (attached && !(end->order.pairs[i].qemu_unplugs && end->pairs[i].primary_missing))
 		return 0;
 	/* Whoever took the VF away may have died before its MAC was cleared. */
-	if (!attached && attach_yields_first(end, i) && pair_vf_clear_mac(end, i, &now) < 0)
+	if (!attached && end->order.pairs[i].vf && attach_yields_first(end, i) &&
+		pair_vf_clear_mac(end, i, &now) < 0)
 		log_warn("%s: %s", end->order.name, now.msg);
 	end->pairs[i].primary_missing = true;
 	end_note_state_of_need(end, i, e);

@@ -313,6 +313,12 @@ static void list_vfs(const struct order *o, const json_t *pairs, char *ret, size
 	}
 }
 
+/* Nobody there answers, not even to say that the domain is held. */
+static bool destination_is_gone(const struct run *r)
+{
+	return client_is_lost(r->sides.agents[DESTINATION]) && !r->sides.kept[DESTINATION];
+}
+
 static void say_forward(struct run *r, const char *done)
 {
 	const struct order *o = r->sides.order[DESTINATION];
@@ -325,7 +331,7 @@ static void say_forward(struct run *r, const char *done)
 	if (n_missing && r->vf_err.kind == ERR_NONE)
 		err_set(&r->vf_err, "%s: no VF", sides_host(&r->sides, DESTINATION));
 	list_vfs(o, r->out->pairs, vfs, sizeof(vfs));
-	if (r->forward_err.kind != ERR_NONE && client_is_lost(r->sides.agents[DESTINATION]))
+	if (r->forward_err.kind != ERR_NONE && parties(r)->source && destination_is_gone(r))
 		outcome_unseen(r->out, parties(r), &r->forward_err);
 	else if (r->forward_err.kind != ERR_NONE)
 		outcome_unfinished(r->out, parties(r), &r->forward_err);

@@ -39,6 +39,15 @@ static int reopen(struct sides *s, int side, struct err *e)
 		NULL, e);
 }
 
+static int refuse_kept(const struct sides *s, int side, struct err *e)
+{
+	err_set_kind(e, ERR_BUSY,
+		"%s: the agent that was lost holds the domain, and may still settle its end",
+		sides_host(s, side));
+	return err_hint(e, "It does so by itself; sriov-migrate recover %s there tells.",
+		s->order[side]->name);
+}
+
 int sides_revive(struct sides *s, int side, struct err *e)
 {
 	struct client **client = s->agents[side] == s->d->here ? &s->d->here : &s->d->there;
@@ -47,6 +56,8 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	if (!s->agents[side] || !client_is_lost(s->agents[side]))
 		return 0;
 	s->opened[side] = false;
+	if (s->kept[side])
+		return refuse_kept(s, side, e);
 	log_debug("%s: the agent was lost, starting another", sides_host(s, side));
 	got = driver_reconnect(s->d, client, e);
 	s->agents[side] = *client;
@@ -60,14 +71,9 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	}
 	if (e->kind == ERR_NOT_FOUND)
 		return 0;
-	if (e->kind == ERR_BUSY) {
-		err_prefix(e, "%s: the agent that was lost may still settle its end",
-			sides_host(s, side));
-		err_hint(e, "It does so by itself; sriov-migrate recover %s there tells.",
-			s->order[side]->name);
-	}
+	s->kept[side] = e->kind == ERR_BUSY;
 	client_give_up(s->agents[side]); /* still lost, as far as this run is concerned */
-	return -1;
+	return s->kept[side] ? refuse_kept(s, side, e) : -1;
 }
 
 void sides_revive_both(struct sides *s)

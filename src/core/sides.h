@@ -24,6 +24,8 @@ struct sides {
 	bool unsettled[2]; /* something is left to do there: its journal stays, for recover */
 	int n_orders
 		[2]; /* how often an agent there was given it, and did not find it in a journal */
+	bool kept
+		[2]; /* whoever was lost there holds the domain still: nobody takes its place in this run */
 	bool not_ready; /* the destination could not do its half of a step that has two */
 };
 

@@ -2,6 +2,7 @@
 #include "util/say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -13,10 +14,33 @@
 #include "util/mem.h"
 #include "util/str.h"
 
+enum { PAUSE_MS = 20 };
+
 static _Atomic int64_t patience_ms = SAY_LIMIT_MS;
 static atomic_bool lost;
 /* The last line that went there is not whole. */
 static atomic_bool is_cut[STDERR_FILENO + 1];
+
+/*
+ * A terminal with room for a part of the text takes that and waits for the rest, unless it is opened so that
+ * it does not; the file that others have of it stays as it is.
+ */
+static int open_own(int fd)
+{
+	static atomic_int own[STDERR_FILENO + 1];
+	CLEANUP_FREE char *path = NULL;
+
+	if (own[fd])
+		return own[fd];
+	own[fd] = fd;
+	if (isatty(fd)) {
+		path = str_printf("/proc/self/fd/%d", fd);
+		own[fd] = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	}
+	if (own[fd] < 0)
+		own[fd] = fd;
+	return own[fd];
+}
 
 /* False: nobody makes room. */
 static bool wait_for_room(int fd, bool patient)
@@ -36,18 +60,25 @@ static bool wait_for_room(int fd, bool patient)
 static bool write_some(int fd, const char **text)
 {
 	size_t left = strlen(*text);
-	ssize_t n = write(fd, *text, left < PIPE_BUF ? left : PIPE_BUF);
+	ssize_t n = write(open_own(fd), *text, left < PIPE_BUF ? left : PIPE_BUF);
 
-	if (n > 0)
+	if (n >= 0) {
 		*text += n;
-	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+		return n > 0;
+	}
+	if (errno != EAGAIN)
+		return errno == EINTR;
+	/* There is room, and not for this. */
+	clock_sleep_ms(PAUSE_MS);
+	patience_ms -= PAUSE_MS;
+	return patience_ms > 0;
 }
 
 static void put(int fd, const char *text, bool patient)
 {
 	const char *begin = text;
 
-	if (is_cut[fd] && wait_for_room(fd, patient) && write(fd, "\n", 1) == 1)
+	if (is_cut[fd] && wait_for_room(fd, patient) && write(open_own(fd), "\n", 1) == 1)
 		is_cut[fd] = false;
 	while (*text && !is_cut[fd]) {
 		/* The rest of a line that was begun is worth waiting for. */

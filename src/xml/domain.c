@@ -100,25 +100,36 @@ void xml_ground_list_free(struct xml_ground_list *l)
 	*l = (struct xml_ground_list){ 0 };
 }
 
+/* One that libvirt has brought up for a network names the bridge as well. */
+static void add_ground(struct xml_ground_list *l, xmlNode *nic)
+{
+	static const char *const kinds[] = { "network", "bridge" };
+	xmlNode *source = tree_child(nic, "source");
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		char *name = tree_attr(source, kinds[k]);
+		bool is_kernels = k == 0 || (tree_attr_is(nic, "type", kinds[k]) &&
+						    !tree_child(nic, "virtualport"));
+
+		if (!str_is_empty(name) && is_kernels) {
+			*(struct xml_ground *)mem_append(&l->v, &l->n, sizeof(*l->v)) =
+				(struct xml_ground){ kinds[k], name };
+			return;
+		}
+		free(name);
+	}
+}
+
 int xml_grounds_find(const char *domain_xml, struct xml_ground_list *ret, struct err *e)
 {
-	static const char *const kinds[] = { "bridge", "network" };
 	CLEANUP_TREE xmlDoc *doc = NULL;
 
 	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
 		return -1;
 	for (xmlNode *nic = tree_child(tree_devices(doc), "interface"); nic;
 		nic = tree_next(nic, "interface"))
-		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-			char *name = tree_attr(tree_child(nic, "source"), kinds[k]);
-
-			if (!tree_attr_is(nic, "type", kinds[k]) || tree_child(nic, "teaming") ||
-				tree_child(nic, "virtualport") || str_is_empty(name))
-				free(name);
-			else
-				*(struct xml_ground *)mem_append(&ret->v, &ret->n,
-					sizeof(*ret->v)) = (struct xml_ground){ kinds[k], name };
-		}
+		if (!tree_child(nic, "teaming"))
+			add_ground(ret, nic);
 	return 0;
 }
 
