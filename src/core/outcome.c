@@ -103,10 +103,12 @@ void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_ver
 		settle_view_text(source), p->source, settle_view_text(destination), p->destination,
 		settle_verdict_name(v));
 	snprintf(o->hint, sizeof(o->hint),
-		"%s Look at both hosts with virsh; sriov-migrate recover %s settles what can be "
-		"settled.",
-		v == SETTLE_TWICE ? "The source's copy was suspended."
-				  : "Nothing was started, resumed or destroyed.",
+		"%s sriov-migrate recover %s settles what can be settled.",
+		v == SETTLE_TWICE
+			? "The source's copy was suspended. End the wrong one of both (virsh "
+			  "destroy); then"
+			: "Nothing was started, resumed or destroyed. Look at both hosts with "
+			  "virsh;",
 		p->domain);
 }
 

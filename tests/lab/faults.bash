@@ -389,14 +389,38 @@ check_gone_guest()
 	wait_for 60 answers_to outside "$(guest_address "$guest")" 2>/dev/null || complain "no answer"
 }
 
-# INSTANT VICTIM: everything that must be true now.
-fault_judge()
+# Where the destination's libvirt dies before it could say that the guest runs there, the source's
+# resumes its copy. The program stops that and leaves the choice to people.
+libvirt_made_two()
 {
-	local instant=$1 victim=$2 where twice limit
+	[[ $1 == destination-libvirtd || $1 == destination-restart ]] &&
+		[ "$status" = 5 ] && [ "$(result .outcome)" = running-twice ] &&
+		[ "$(on "$src" virsh -q domstate "$guest" | head -n 1)" = paused ]
+}
 
+# What sriov-migrate(8) tells them to do.
+end_source_copy()
+{
+	on "$src" virsh -q destroy "$guest" || complain "the source's copy could not be ended"
 	recovered=()
 	recover_on "$src"
 	recover_on "$dst"
+}
+
+# INSTANT VICTIM: everything that must be true now.
+fault_judge()
+{
+	local instant=$1 victim=$2 where twice limit two=""
+
+	recovered=()
+	if libvirt_made_two "$victim"; then
+		two=1
+		note_later "libvirt made two of it, the source's was suspended and ended"
+		end_source_copy
+	else
+		recover_on "$src"
+		recover_on "$dst"
+	fi
 	where=$(find_guest "$guest") || where=""
 	if [ -z "$where" ] && may_have_gone_down "$instant" "$victim" && runs_nowhere; then
 		probe_end 2>/dev/null || true
@@ -415,7 +439,7 @@ fault_judge()
 	limit=$(fault_silence_limit "$instant" "$victim")
 	[[ $victim == *-off ]] || ((silent_ms <= limit)) ||
 		complain "silent for $silent_ms ms, more than $limit"
-	! twice=$(ran_twice) || complain "ran on both hosts $twice"
+	! twice=$(ran_twice) || [ -n "$two" ] || complain "ran on both hosts $twice"
 	[ -n "$where" ] || return 0
 	cure_degraded "$where"
 	check_remains "$where"
