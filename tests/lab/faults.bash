@@ -389,13 +389,14 @@ check_gone_guest()
 	wait_for 60 answers_to outside "$(guest_address "$guest")" 2>/dev/null || complain "no answer"
 }
 
-# Where the destination's libvirt dies before it could say that the guest runs there, the source's
-# resumes its copy. The program stops that and leaves the choice to people.
+# Where the destination's libvirt dies, or is cut off, before it could say that the guest runs there, the
+# source's resumes its copy. The program, which does not, stops that and leaves the choice to people.
 libvirt_made_two()
 {
-	[[ $1 == destination-libvirtd || $1 == destination-restart ]] &&
+	[[ $1 =~ ^(destination-libvirtd|destination-restart|tunnel|cut)$ ]] &&
 		[ "$status" = 5 ] && [ "$(result .outcome)" = running-twice ] &&
-		[ "$(on "$src" virsh -q domstate "$guest" | head -n 1)" = paused ]
+		[ "$(on "$src" virsh -q domstate "$guest" | head -n 1)" = paused ] &&
+		on "$src" "! grep -qs 'libvirt: resume' /run/lab/driver.err /run/lab/syslog"
 }
 
 # What sriov-migrate(8) tells them to do.
