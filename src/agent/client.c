@@ -562,6 +562,8 @@ void client_group_add(struct client_group *g, struct client *c)
 	g->v[g->beat->n] = c;
 	g->beat->v[g->beat->n++] = c;
 	pthread_mutex_unlock(&g->beat->lock);
+	/* At once: whoever has answered one can be found silent. */
+	send_notice(c, "beat", NULL);
 }
 
 void client_group_replace(struct client_group *g, struct client *old, struct client *new)
@@ -572,6 +574,7 @@ void client_group_replace(struct client_group *g, struct client *old, struct cli
 		if (g->v[i] == old)
 			g->v[i] = g->beat->v[i] = new;
 	pthread_mutex_unlock(&g->beat->lock);
+	send_notice(new, "beat", NULL);
 	client_free(old);
 }
 

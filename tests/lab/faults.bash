@@ -399,13 +399,15 @@ libvirt_made_two()
 		on "$src" "! grep -qs 'libvirt: resume' /run/lab/driver.err /run/lab/syslog"
 }
 
-# What sriov-migrate(8) tells them to do.
+# What sriov-migrate(8) tells them to do. The switch outside may have learnt the guest behind the source,
+# whose copy had answered there, until the guest says something by itself.
 end_source_copy()
 {
 	on "$src" virsh -q destroy "$guest" || complain "the source's copy could not be ended"
 	recovered=()
 	recover_on "$src"
 	recover_on "$dst"
+	lab guest exec "$guest" ping -c 1 -W 1 10.9.0.1 >/dev/null 2>&1 || true
 }
 
 # INSTANT VICTIM: everything that must be true now.
