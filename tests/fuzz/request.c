@@ -15,6 +15,7 @@
 #include "fuzz.h"
 #include "record.h"
 #include "util/mem.h"
+#include "util/str.h"
 
 const char fuzz_name[] = "request";
 
@@ -83,7 +84,17 @@ static int count_requests(const uint8_t *data, size_t size)
 	return n;
 }
 
-/* Each answer is one for a request, and says what came out of it. */
+static void check_answer(const json_t *msg)
+{
+	json_t *error = json_object_get(msg, "error");
+
+	must(json_integer_value(json_object_get(msg, "id")) > 0);
+	must((error != NULL) != (json_object_get(msg, "result") != NULL));
+	if (error)
+		must(json_string_length(json_object_get(error, "message")));
+}
+
+/* Each answer is one for a request, and says what came out of it; but heartbeats are answered as well. */
 static void check_answers(int fd, int n_requests)
 {
 	struct wire_in in;
@@ -94,14 +105,15 @@ static void check_answers(int fd, int n_requests)
 	wire_in_init(&in, fd);
 	while (!in.eof)
 		must(wire_fill(&in, &e) == 0);
-	for (; (line = wire_line(&in)); n++) {
+	while ((line = wire_line(&in))) {
 		json_t *msg = wire_parse(line);
-		json_t *error = json_object_get(msg, "error");
+		const char *event = json_string_value(json_object_get(msg, "event"));
 
-		must(json_integer_value(json_object_get(msg, "id")) > 0);
-		must((error != NULL) != (json_object_get(msg, "result") != NULL));
-		if (error)
-			must(json_string_length(json_object_get(error, "message")));
+		if (event)
+			must(str_equal(event, "beat"));
+		else
+			check_answer(msg);
+		n += !event;
 		json_decref(msg);
 		free(line);
 	}
