@@ -343,7 +343,7 @@ stopped_at() {
 @test "the destination's agent stands still while memory is copied: settled when it goes on" {
 	stopped_at migrate.iterating host-b
 	assert_exit 5
-	assert_says 'holds the domain, and may still settle'
+	assert_says 'the agent is silent'
 	"$FAKE_DIR/bin/kill-agents" host-b CONT
 	await_settled
 	run_sm recover
