@@ -91,27 +91,20 @@ static void put(int fd, const char *text, bool patient)
 		lost = true;
 }
 
-void say(int fd, const char *fmt, ...)
-{
-	CLEANUP_FREE char *text = NULL;
-	va_list ap;
+#define DEFINE_SAY(name, patient) \
+	void name(int fd, const char *fmt, ...) \
+	{ \
+		CLEANUP_FREE char *text = NULL; \
+		va_list ap; \
+\
+		va_start(ap, fmt); \
+		text = str_vprintf(fmt, ap); \
+		va_end(ap); \
+		put(fd, text, patient); \
+	}
 
-	va_start(ap, fmt);
-	text = str_vprintf(fmt, ap);
-	va_end(ap);
-	put(fd, text, true);
-}
-
-void say_if_heard(int fd, const char *fmt, ...)
-{
-	CLEANUP_FREE char *text = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	text = str_vprintf(fmt, ap);
-	va_end(ap);
-	put(fd, text, false);
-}
+DEFINE_SAY(say, true)
+DEFINE_SAY(say_if_heard, false)
 
 bool say_has_lost(void)
 {
