@@ -163,6 +163,24 @@ start_with_nic() {
 	assert_vf host-b enp65s0 "$(vf_there)" "spoofchk 0" "max_tx_rate 0"
 }
 
+@test "where the lower limit of the rate is refused the upper one is set without it" {
+	set_fake host-b.vf.lacks min_tx_rate
+	set_attributes host-a pf0 1 max_tx_rate 400 min_tx_rate 10
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_says 'warning.*min_tx_rate 10 max_tx_rate 400 \(without the lower limit it does\)'
+	assert_vf host-b enp65s0 "$(vf_there)" "min_tx_rate 0" "max_tx_rate 400"
+}
+
+@test "what the destination does not tell about is not missed where it is as usual" {
+	set_fake host-b.vf.lacks query_rss
+	set_attributes host-a pf0 1 trust 1
+	run_sm --strict vm-01 host-b
+	assert_exit 0
+	refute_says 'query_rss'
+	assert_vf host-b enp65s0 "$(vf_there)" "trust 1"
+}
+
 @test "a driver that agrees and keeps the old value is not believed" {
 	set_fake host-b.vf.forgetful trust
 	set_attributes host-a pf0 1 trust 1

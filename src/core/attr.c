@@ -27,9 +27,32 @@ static struct kinds kinds_beforehand(const struct pair_order *p)
 	return form_by_name(p->form)->libvirt_sets_mac ? KINDS(all_but_vlan) : KINDS(all_kinds);
 }
 
-static bool differs(enum vf_attr_kind kind, const struct vf_attr *now, const struct vf_attr *wanted)
+/* What a PF does not tell about is as usual, and nothing has to be set where that is wanted. */
+static bool differs(enum vf_attr_kind kind, const struct vf_attr *now, const struct vf_attr *wanted,
+	const struct pair_order *p)
 {
+	if (!vf_attr_is_said(kind, now) && attr_is_default(kind, wanted, p->pf_driver))
+		return false;
 	return vf_attr_is_said(kind, wanted) && !vf_attr_is_same(kind, now, wanted);
+}
+
+/*
+ * Drivers without a lower limit of the rate refuse both limits where one is asked for
+ * (ixgbe_ndo_set_vf_bw, i40e_ndo_set_vf_bw); the upper one is worth having alone.
+ */
+static void set_one(struct end *end, const struct pair_vf *which, enum vf_attr_kind kind,
+	const struct vf_attr *wanted, char *why, size_t size)
+{
+	struct vf_attr upper = *wanted;
+	struct err e;
+
+	if (vf_set_attr(end->nl, which->pf, which->vf, kind, wanted, &e) == 0)
+		return;
+	str_copy(why, size, e.msg);
+	upper.min_rate = 0;
+	if (kind == VF_RATE && wanted->min_rate > 0 &&
+		vf_set_attr(end->nl, which->pf, which->vf, kind, &upper, &e) == 0)
+		str_copy(why, size, "without the lower limit it does");
 }
 
 /* What is asked for and was not told about before. */
@@ -51,6 +74,7 @@ static void add_missing(struct end *end, size_t i, enum vf_attr_kind kind,
 static int set_differing(struct end *end, size_t i, const struct pair_vf *which,
 	const struct vf_attr *wanted, struct kinds kinds, struct str_buf *missing, struct err *e)
 {
+	const struct pair_order *p = &end->order.pairs[i];
 	char why[VF_ATTRS][256] = { 0 };
 	struct vf_info vf;
 	bool changed = false;
@@ -59,20 +83,18 @@ static int set_differing(struct end *end, size_t i, const struct pair_vf *which,
 		return -1;
 	for (size_t k = 0; k < kinds.n; k++) {
 		enum vf_attr_kind kind = kinds.v[k];
-		struct err failed;
 
-		if (!differs(kind, &vf.attr, wanted))
+		if (!differs(kind, &vf.attr, wanted, p))
 			continue;
 		changed = true;
-		if (vf_set_attr(end->nl, which->pf, vf.index, kind, wanted, &failed) < 0)
-			str_copy(why[kind], sizeof(why[kind]), failed.msg);
+		set_one(end, which, kind, wanted, why[kind], sizeof(why[kind]));
 	}
 	if (!changed)
 		return 0;
 	if (pair_vf_read(end, which, &vf, e) < 0)
 		return -1;
 	for (size_t k = 0; k < kinds.n; k++)
-		if (differs(kinds.v[k], &vf.attr, wanted))
+		if (differs(kinds.v[k], &vf.attr, wanted, p))
 			add_missing(end, i, kinds.v[k], wanted, why[kinds.v[k]], missing);
 	return 0;
 }
@@ -273,6 +295,15 @@ static struct vf_attr what_to_forget(const struct pair_order *p)
 	return wanted;
 }
 
+/* Of several pairs that are given VFs by one network each may get the one that another one had. */
+static bool is_of_another_pair(const struct end *end, size_t i)
+{
+	for (size_t k = 0; k < end->order.n_pairs; k++)
+		if (k != i && str_equal(end->order.pairs[k].vf, end->order.pairs[i].vf))
+			return true;
+	return false;
+}
+
 void attr_forget(struct end *end, size_t i)
 {
 	const struct pair_order *p = &end->order.pairs[i];
@@ -280,7 +311,7 @@ void attr_forget(struct end *end, size_t i)
 	struct pair_vf which;
 	struct err e;
 
-	if (!p->vf || !end->same_boot)
+	if (!p->vf || !end->same_boot || is_of_another_pair(end, i))
 		return;
 	if (pair_vf_check_address_unused(end, p->vf, &e) < 0) {
 		log_debug("VF %s stays as it is: %s", p->vf, e.msg);
