@@ -6,91 +6,7 @@
 # shellcheck disable=SC2154 # what lib.bash sets
 bats_require_minimum_version 1.5.0
 load lib
-
-# For lib.bash: whoever runs when another guest is wanted is stopped.
-lab_guests+=(vm-04 vm-05 vm-06 vm-07)
-
-guest_mac()
-{
-	sed -n "s/.*<mac address='\([^']*\)'.*/\1/p" "$lab_dir/guest/$1.xml" | head -n 1
-}
-
-# No guest anywhere, and VFs made anew.
-clear_hosts()
-{
-	local one list host
-
-	list=$(list_domains)
-	for one in "${lab_guests[@]}"; do
-		[[ $list != *" $one "* ]] || lab guest stop "$one"
-	done
-	for host in "${lab_hosts[@]}"; do
-		flush_nic "$host"
-	done
-}
-
-# start_form GUEST [SHELL-LINE]: on host-a, on VFs made anew; the line is run there before.
-start_form()
-{
-	clear_hosts
-	[ -z "${2-}" ] || on host-a "$2"
-	lab guest start "$1" host-a
-}
-
-# start_variant GUEST SED-SCRIPT: the same with a definition that is changed.
-start_variant()
-{
-	on host-a "sed \"$2\" /usr/local/lib/lab/$1.xml >/run/lab/variant.xml &&
-		virsh -q define /run/lab/variant.xml && virsh -q start $1"
-}
-
-# Lines of a host's look that have to do with the guest: its entries, VFs with its MAC, files.
-rest_of()
-{
-	awk '/^== domain/ { exit } { print }' "$1" | sed -E -e 's/\bmacvtap[0-9]+\b/macvtapN/' \
-		-e "s/ mac=(random|zero|02:00:00:00:00:00)( |$)/ mac=any\2/"
-}
-
-# move_form GUEST SOURCE DESTINATION [OPTION…]: measured, and looked at.
-move_form()
-{
-	local guest=$1 src=$2 dst=$3 src_vf dst_vf
-
-	take_look before
-	probe_begin "$guest"
-	program "$src" "${@:4}" "$guest" "$dst"
-	probe_end
-	assert_status 0
-	note "$guest $src -> $dst: outage $(probe_figure .total_ms) ms, longest $(probe_figure .longest_ms) ms," \
-		"elsewhere $(outage_elsewhere) ms; downtime $(result .downtime_ms) ms"
-	[ "$(find_guest "$guest")" = "$dst" ]
-	src_vf=$(jq -r 'select(.event == "plan") | .pairs[0].source_vf' "$events")
-	dst_vf=$(result '.pairs[0].vf')
-	take_look after
-	assert_mirrored "$guest" "$src" "$dst" "$src_vf" "$dst_vf"
-	assert_source_definition "$guest" "$src"
-	assert_heard_everywhere "$guest" "$src" near
-	(($(outage_elsewhere) <= ELSEWHERE_MAX_MS)) ||
-		fail "an outage of $(outage_elsewhere) ms away from the switch-over: $probe_report"
-}
-
-# round_trip GUEST [OPTION…]: there and back; host-a then looks as it did, host-b has no trace of the guest.
-round_trip()
-{
-	local guest=$1 mac
-
-	mac=$(guest_mac "$guest")
-	guest_is_on_vf "$guest"
-	lab snapshot host-a </dev/null >"$BATS_TEST_TMPDIR/start" 3>&-
-	move_form "$guest" host-a host-b "${@:2}"
-	guest_is_on_vf "$guest"
-	assert_standby_quiet "$guest" host-b
-	move_form "$guest" host-b host-a "${@:2}"
-	guest_is_on_vf "$guest"
-	same "host-a is not as it was" <(rest_of "$BATS_TEST_TMPDIR/start") \
-		<(rest_of "$BATS_TEST_TMPDIR/host-a.after")
-	! awk '/^== domain/ { exit } { print }' "$BATS_TEST_TMPDIR/host-b.after" | grep "$mac"
-}
+load forms
 
 # ---- plain <hostdev> ----
 
@@ -105,11 +21,6 @@ round_trip()
 	program host-a --migrate-uri tcp://192.0.2.1:1 vm-04 host-b
 	assert_status 1
 	assert_untouched vm-04 host-a
-}
-
-ensure_form()
-{
-	[ "$(find_guest "$1")" = "$2" ]
 }
 
 # ---- VFs that libvirt does not bind
@@ -261,58 +172,6 @@ move_two()
 	program host-a --migrate-uri tcp://192.0.2.1:1 vm-06 host-b
 	assert_status 1
 	assert_untouched vm-06 host-a
-}
-
-# ---- bridges that filter VLANs, uplinks that are bonds
-
-# Bridge and uplink as they are in the lab otherwise.
-mend_uplinks()
-{
-	local host
-
-	for host in "${lab_hosts[@]}"; do
-		on "$host" "ip link set br0 type bridge vlan_filtering 0 vlan_default_pvid 1
-			ip link del bup 2>/dev/null
-			ip link set pf0v2 down 2>/dev/null
-			ip link set pf0v0 up
-			ip link set pf0v0 master br0"
-	done
-}
-
-# One that stops half-way leaves the next one what it would find otherwise.
-teardown()
-{
-	[ -n "${BATS_TEST_COMPLETED-}" ] || mend_uplinks
-}
-
-# Every port, a new tap as well, is in this VLAN then and in no other.
-@test "a guest on bridges that filter VLANs moves there and back" {
-	local host
-	start_form vm-01
-	for host in "${lab_hosts[@]}"; do
-		on "$host" ip link set br0 type bridge vlan_filtering 1 vlan_default_pvid 7
-	done
-	wait_for 10 answers_to host-a-bridge "$(guest_address vm-01)"
-	round_trip vm-01
-	mend_uplinks
-}
-
-# The bridge's VF into a bond with another one, the bond into the bridge in its place; and back.
-bond_uplink()
-{
-	on "$1" "ip link add bup type bond mode active-backup && ip link set pf0v0 nomaster &&
-		ip link set pf0v0 down && ip link set pf0v2 down &&
-		ip link set pf0v0 master bup && ip link set pf0v2 master bup &&
-		ip link set bup up && ip link set bup master br0"
-}
-
-@test "a guest on bridges whose uplink is a bond moves there and back" {
-	start_form vm-01
-	bond_uplink host-a
-	bond_uplink host-b
-	wait_for 10 answers_to host-a-bridge "$(guest_address vm-01)"
-	round_trip vm-01
-	mend_uplinks
 }
 
 # ---- disks
