@@ -621,6 +621,12 @@ with_disk() {
 	nic="<interface type='network'><mac address='52:54:00:00:99:01'/><source network='lan'/></interface>"
 	restart_changed "s|<devices>|&$nic|"
 	assert_refused other-nic 'network .*lan.*, on which another NIC of domain vm-01 stands, is not active there'
+	nic="<interface type='direct'><mac address='52:54:00:00:99:01'/><source dev='br1' mode='bridge'/></interface>"
+	restart_changed "s|<devices>|&$nic|"
+	run_sm check vm-01 host-b
+	assert_exit 0
+	on host-b ip link del br1
+	assert_refused other-nic 'device .*br1.*, on which another NIC of domain vm-01 stands, is not to be found there'
 }
 
 @test "a journal that cannot be written" {
@@ -717,6 +723,118 @@ forwards() {
 	sed "/<interface type='hostdev'/,/<\/interface>/d" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
 	fake define host-a "$FAKE_DIR/changed.xml"
 	assert_warned defined-without-vf 'ua-backup0'
+}
+
+@test "the standby's tap is down, is no port of the bridge, or is not there" {
+	on host-a ip link set vmtap01 down
+	assert_refused tap-closed 'tap vmtap01 of the standby ua-backup0 is down .*br0' vm-01 host-b
+	assert_says 'ip link set vmtap01 up master br0'
+	on host-a ip link set vmtap01 up
+	on host-a ip link set vmtap01 nomaster
+	assert_refused tap-closed 'tap vmtap01 .* is no port of the bridge' vm-01 host-b
+	on host-a ip link set vmtap01 master br0
+	await 5 forwards host-a vmtap01
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "a domain that an agent there still settles is busy" {
+	local dir=/run/sriov-migrate uuid=7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101
+	run_sm vm-01 host-b
+	assert_exit 0
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	on host-b sh -c "echo 'PID 1 on elsewhere' >$dir/domain-$uuid.lock"
+	on host-b flock $dir/domain-$uuid.lock sleep 60 3>&- &
+	local holder=$!
+	await 5 on host-b sh -c "! flock -n $dir/domain-$uuid.lock true"
+	run_sm --json check vm-01 host-b
+	kill "$holder"
+	assert_exit 6
+	assert_problem busy 'PID 1 on elsewhere'
+}
+
+@test "a VF whose PF says nothing about it is passed over, or refused by name" {
+	# That one would be taken: it has the number of the source's.
+	run_sm --dry-run vm-01 host-b
+	assert_says '0000:41:10.2'
+	set_fake host-b.vf.silent 1
+	assert_refused vf-in-use 'VF 0000:41:10.2 is not free: its PF says nothing about it' --vf 0000:41:10.2 vm-01 host-b
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+	[ "$(live_xml host-b vm-01 | vf_in)" != 41:10.2 ]
+}
+
+@test "a VF that a network of VFs may give out is taken last" {
+	echo "<network><name>vfs</name><forward mode='hostdev' managed='yes'><address type='pci' domain='0' bus='0x41' slot='0x10' function='0x2'/></forward></network>" \
+		>"$FAKE_DIR/host-b/networks/vfs"
+	echo vfs >>"$FAKE_DIR/host-b/networks/index"
+	run_sm vm-01 host-b
+	assert_exit 0
+	[ "$(live_xml host-b vm-01 | vf_in)" = 41:10.0 ]
+}
+
+@test "a disk whose image is an overlay of one that is not there" {
+	: >"$FAKE_DIR/there.qcow2"
+	with_disk "$FAKE_DIR/there.qcow2" \
+		"<backingStore type='file'><source file='$FAKE_DIR/base.qcow2'/><backingStore/></backingStore>"
+	run_sm --json check --unsafe vm-01 host-b
+	assert_exit 3
+	assert_problem file-missing "what disk vda is backed by of domain vm-01, $FAKE_DIR/base.qcow2, is not there"
+	run_sm check --copy-storage-all vm-01 host-b
+	assert_exit 0
+	run_sm check --copy-storage-inc vm-01 host-b
+	assert_exit 3
+}
+
+@test "PFs take larger frames than what the standby goes by: a warning for each host" {
+	on host-a ip link set pf0 mtu 4000
+	on host-b ip link set enp65s0 mtu 4000
+	assert_warned mtu-differs 'PF pf0 has MTU 4000, the way of the standby by uplink0 1500'
+	assert_says 'PF enp65s0 has MTU 4000, the way of the standby by wan0 1500'
+}
+
+@test "somebody else's domain whose XML is refused stands in nobody's way" {
+	sed -e "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g" \
+		-e "s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x6'/" \
+		-e 's|<devices>|<metadata><a:x xmlns:a="http://e.org/?a=1\&amp;b=2"/></metadata>&|' \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	grep -q 'a=1&amp;b' "$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml" , start host-b other
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_says 'what domain other uses is not known'
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a VF that another program has opened by iommufd is not free" {
+	local pci=$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.2
+	fake bind host-b enp65s0 1 vfio-pci
+	mkdir -p "$pci/vfio-dev/vfio3"
+	mkdir -p /dev/vfio/devices 2>/dev/null || skip "nothing can be made in /dev"
+	[ ! -e /dev/vfio/devices/vfio3 ] || skip "there is such a device"
+	: >/dev/vfio/devices/vfio3
+	sleep 60 3>&- </dev/vfio/devices/vfio3 &
+	local holder=$!
+	run_sm --json check --vf 0000:41:10.2 vm-01 host-b
+	kill "$holder"
+	rm /dev/vfio/devices/vfio3
+	rmdir /dev/vfio/devices 2>/dev/null || :
+	assert_exit 3
+	assert_problem vf-in-use "process $holder has /dev/vfio/devices/vfio3 open"
+}
+
+@test "all that stands in the way is told at once, also where there is no uplink" {
+	on host-a ip link set uplink0 nomaster
+	on host-b ip link set wan0 nomaster
+	set_fake host-a.vf.silent 1
+	run_sm --json check --vf 0000:41:1f.7 vm-01 host-b
+	assert_exit 3
+	local code
+	for code in no-uplink no-vf-info bad-vf; do
+		assert_problem "$code" ''
+	done
 }
 
 @test "all that stands in the way is told at once" {
@@ -867,6 +985,7 @@ with_agent() {
 	run_sm --json check vm-01 host-b
 	assert_exit 0
 	refute_says 'guest-without'
+	assert_says '"code":"guest-unverified".*its guest agent does not answer'
 }
 
 @test "standby without an alias of its own" {

@@ -30,6 +30,17 @@ teardown() {
 	refute_shown host-b "mac $MAC1"
 }
 
+@test "a VF that has fallen off its bus is not taken for one that is driven" {
+	set_fake host-b.drive never
+	fault host-b virDomainAttachDeviceFlags 1 hook:dying
+	hook dying "( sleep 1
+		tr '\\0' '\\377' </dev/zero | head -c 64 >$FAKE_DIR/host-b/sys/devices/pci/0000:41:10.2/config
+		) </dev/null >/dev/null 2>&1 3>&- &"
+	run_sm --proof-timeout 4 --reattach-retries 0 vm-01 host-b
+	assert_exit 4
+	assert_says '0000:41:10.2 does not answer'
+}
+
 @test "the PF there goes down meanwhile" {
 	hook migrate.iterating "nsenter -t $(pid_of host-b) -n ip link set enp65s0 down"
 	run_sm vm-01 host-b

@@ -362,6 +362,66 @@ END"
 	fake show host-a pf0 | grep -q '^vf pf0 3 .* trust 0 '
 }
 
+@test "a network of VFs: two pairs are given each other's VF back, and what was set for it" {
+	make_pool host-a 0000:01:10.6 0000:01:10.4
+	make_pool host-b 0000:41:10.2 0000:41:11.0
+	start_two_pools
+	fake vf-set host-a pf0 3 trust 1 , vf-set host-a pf0 2 trust 1
+	set_fake migrate error
+	run_sm two-pools host-b
+	assert_exit 1
+	[ "$(driven_vf host-a $POOL_MAC)" = 2 ]
+	[ "$(driven_vf host-a 52:54:00:00:13:06)" = 3 ]
+	fake show host-a pf0 | grep -q '^vf pf0 2 .* trust 1 '
+	fake show host-a pf0 | grep -q '^vf pf0 3 .* trust 1 '
+	rm "$FAKE_DIR/set/migrate"
+	run_sm two-pools host-b
+	assert_exit 0
+	assert_pair_moved two-pools $POOL_MAC
+	assert_pair_moved two-pools 52:54:00:00:13:06
+	fake show host-b enp65s0 | grep -c ' trust 1 .*command 0507' | grep -qx 2
+}
+
+# A second pair like the first one; of aliases of one's own the last one is given back first.
+start_two_pools() {
+	python3 - "$forms_dir/pool.xml" "$FAKE_DIR/two-pools.xml" <<-'END'
+		import copy, sys, xml.etree.ElementTree as tree
+		doc = tree.parse(sys.argv[1])
+		root = doc.getroot()
+		root.find("name").text = "two-pools"
+		root.find("uuid").text = "7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0406"
+		devices = root.find("devices")
+		standby, primary = devices.findall("interface")
+		tree.SubElement(primary, "alias", name="ua-first")
+		for at, nic in enumerate((standby, primary)):
+		    new = copy.deepcopy(nic)
+		    new.find("mac").set("address", "52:54:00:00:13:06")
+		    new.find("address").set("bus", "0x%02x" % (0x10 + at))
+		    new.find("alias").set("name", ("ua-other", "ua-second")[at])
+		    if at:
+		        new.find("teaming").set("persistent", "ua-other")
+		    devices.append(new)
+		doc.write(sys.argv[2])
+	END
+	start_guest two-pools "$FAKE_DIR/two-pools.xml"
+	remember
+}
+
+@test "a network of VFs: one that a domain has from elsewhere is in the way" {
+	start_pool
+	sed -e "s/vm-02/other/; s/0202/9902/; s/12:63/12:99/g" \
+		-e "s/bus='0x01' slot='0x10' function='0x4'/bus='0x41' slot='0x10' function='0x2'/" \
+		"$tests_dir/data/vm-02.xml" >"$FAKE_DIR/other.xml"
+	fake define host-b "$FAKE_DIR/other.xml" , start host-b other
+	remember
+	assert_refused pool-vf-in-use 'will try VF 0000:41:10.2 of network .*vfs.* first, and fail: a domain runs with it' \
+		pool host-b
+	make_pool host-b 0000:41:11.0 0000:41:10.2
+	run_sm pool host-b
+	assert_exit 0
+	assert_pair_moved pool $POOL_MAC
+}
+
 @test "a network of VFs: a transient domain, whose definition is nowhere to be looked up" {
 	make_pool host-a 0000:01:10.4
 	make_pool host-b 0000:41:10.2
@@ -537,6 +597,12 @@ assert_macvtap_moved() {
 	assert_macvtap_moved
 	refute macvtap_is_up host-b
 	refute lower_listens host-b
+}
+
+@test "a macvtap: a network there that leaves a device to one NIC alone is refused" {
+	start_macvtap
+	sed -i "s/mode='bridge'/mode='passthrough'/" "$FAKE_DIR/host-b/networks/lower"
+	assert_refused macvtap-mode 'has wan0 for itself' macvtap host-b
 }
 
 @test "a macvtap: a failed migration leaves it as it was" {

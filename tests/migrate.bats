@@ -544,8 +544,20 @@ libvirt_is_away_at() {
 	assert_unchanged
 }
 
-# The first pair has the VF with the higher number.
-@test "each of two pairs comes back to the VF that it had" {
+@test "a VF that is named for the second pair is not taken for the first one" {
+	start_guest vm-03
+	run_sm --dry-run vm-03 host-b
+	local first
+	first=$(printf '%s\n' "$output" "$stderr" | grep -oE '0000:41:1[01]\.[0-7]' | head -n 1)
+	[ -n "$first" ]
+	run_sm --vf ",$first" vm-03 host-b
+	assert_exit 0
+	[ "0000:$(vf_of_pair host-b vm-03 live ua-two)" = "$first" ]
+	[ "0000:$(vf_of_pair host-b vm-03 live ua-one)" != "$first" ]
+}
+
+# there_and_back [OPTION…]: the first pair has the VF with the higher number; both come back to theirs
+there_and_back() {
 	local alias
 	sed "s/slot='0x11' function='0x0'/VF 3/; s/slot='0x10' function='0x6'/slot='0x11' function='0x0'/
 		s/VF 3/slot='0x10' function='0x6'/" "$tests_dir/data/vm-03.xml" >"$FAKE_DIR/swapped.xml"
@@ -553,7 +565,7 @@ libvirt_is_away_at() {
 	for alias in ua-one ua-two ; do
 		vf_of_pair host-a vm-03 live "$alias" >>"$FAKE_DIR/had"
 	done
-	run_sm vm-03 host-b
+	run_sm "$@" vm-03 host-b
 	assert_exit 0
 	run_sm_on host-b vm-03 host-a
 	assert_exit 0
@@ -562,4 +574,12 @@ libvirt_is_away_at() {
 	done
 	[ "$(wc -l <"$FAKE_DIR/had")" = 2 ]
 	diff "$FAKE_DIR/had" "$FAKE_DIR/has"
+}
+
+@test "each of two pairs comes back to the VF that it had" {
+	there_and_back
+}
+
+@test "each of two pairs comes back to the VF that it had, whatever it has there" {
+	there_and_back --vf 0000:41:10.2,0000:41:11.2
 }

@@ -332,10 +332,20 @@ is_running() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "a host whose libvirt has another UUID since it was started anew is known all the same" {
+	set_fake migrate lost-destination
+	all_die_at migrate.switched vm-01 host-b
+	echo 4c4c4544-0000-4000-8000-0000000000ff >"$FAKE_DIR/host-b/uuid"
+	recover_on host-a 1
+	refute_says 'not the one of the interrupted run'
+	assert_unchanged
+}
+
 @test "a new migration asks the host that the old one went to, not the one it goes to itself" {
 	all_die_at migrate.finished --client-driven vm-01 host-b
 	# The guest is on a third host, as far as host-a can know, which does not answer.
 	on host-a sed -i -e 's/"peer_uuid":"[^"]*"/"peer_uuid":"4c4c4544-0000-4000-8000-00000000000c"/' \
+		-e 's/"peer_id":"[^"]*"/"peer_id":"0 host-c"/' \
 		-e 's/"text":"host-b"/"text":"host-c"/' "$(journal)"
 	fake stop host-b vm-01
 	: >"$FAKE_DIR/log"

@@ -20,6 +20,11 @@ add_filters() {
 	done
 }
 
+# links HOST WORDS…: a command for a hook
+links() {
+	echo "nsenter -t $(pid_of "$1") ${enter_user[*]} -n ip link ${*:2}"
+}
+
 @test "two runs at once and room for one: the second is refused, the first one moves" {
 	add_filters host-b 2
 	set_fake detach.ms 4000
@@ -105,6 +110,24 @@ add_filters() {
 	refute_called host-a virDomainDetach
 }
 
+@test "a driver that hears of the refusal late is waited for, also below another device" {
+	local pci=$FAKE_DIR/host-a/sys/devices/pci/0000:01:10.0
+	on host-a ip link set uplink0 nomaster
+	on host-a ip link add link uplink0 name above type macvlan mode passthru
+	on host-a ip link set above up
+	on host-a ip link set above master br0
+	await 5 sh -c "$(links host-a show above) | grep -q 'master br0 state UP'"
+	[ -e "$pci/driver" ]
+	ln -sfn ../../../bus/pci/drivers/iavf "$pci/driver"
+	fault host-a nl.self-add 1 hook:late
+	hook late "( sleep 1; echo '4,1000,99000000,-;iavf 0000:01:10.0: Failed to add MAC filter, error IAVF_ERR_NVM' \
+		>>$FAKE_DIR/host-a/kmsg ) </dev/null >/dev/null 2>&1 3>&- &"
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'Failed to add MAC filter'
+	refute_called host-a virDomainDetach
+}
+
 @test "the destination's NIC refuses the uplink the MAC: a warning, as the guest is on its way" {
 	set_fake host-b.kmsg 'igb 0000:41:00.0: VF 2 has requested MAC filter but there is no space for it'
 	run_sm vm-01 host-b
@@ -118,7 +141,7 @@ add_filters() {
 	set_fake host-b.attach error
 	run_sm --reattach-retries 0 vm-01 host-b
 	assert_exit 5
-	assert_says "nothing for $MAC1 comes in by the uplink of host-b"
+	assert_says "nothing for $MAC1 reaches its standby on host-b"
 	run_sm_on host-b recover
 	assert_exit 5
 	rm "$FAKE_DIR/set/host-b.attach"
@@ -200,10 +223,6 @@ start_with() {
 }
 
 # links HOST WORD…: "ip link" there, as a shell command for a hook
-links() {
-	echo "nsenter -t $(pid_of "$1") ${enter_user[*]} -n ip link ${*:2}"
-}
-
 downs() {
 	links "$1" set "$2" down
 }
@@ -232,6 +251,93 @@ stopped_by() {
 
 @test "the source's uplink is taken out of its bridge behind the checks: stopped before the guest loses its VF" {
 	stopped_by 'uplink uplink0 is no port of bridge br0' 'set uplink0 nomaster' 'set uplink0 master br0'
+}
+
+@test "the source's tap goes down, or leaves its bridge, behind the checks: stopped before the guest loses its VF" {
+	stopped_by 'tap vmtap01 is down' 'set vmtap01 down' 'set vmtap01 up'
+	stopped_by 'vmtap01 is no port of br0' 'set vmtap01 nomaster' 'set vmtap01 master br0'
+}
+
+# As behind a guest that has just come.
+@test "the source's tap does not forward yet, for STP: the guest keeps its VF until it does" {
+	on host-a ip link set br0 type bridge stp_state 1 forward_delay 200
+	await 10 tap_forwards
+	on host-a ip link set vmtap01 nomaster
+	on host-a ip link set vmtap01 master br0
+	fault host-a virDomainDetachDeviceAlias 1 hook:detaching
+	hook detaching "nsenter -t $(pid_of host-a) ${enter_user[*]} -n bridge link show dev vmtap01 >$FAKE_DIR/port"
+	! tap_forwards
+	run_sm vm-01 host-b
+	assert_exit 0
+	grep -q 'state forwarding' "$FAKE_DIR/port"
+}
+
+tap_forwards() {
+	on host-a bridge link show dev uplink0 | grep -q 'state forwarding' &&
+		on host-a bridge link show dev vmtap01 | grep -q 'state forwarding'
+}
+
+@test "the destination's tap leaves its bridge, and there is no VF either: nobody says that the standby works" {
+	hook migrate.finished "$(links host-b set vmtap01 nomaster)"
+	set_fake host-b.attach error
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_exit 5
+	assert_says "nothing for $MAC1 reaches its standby on host-b"
+	on host-b ip link set vmtap01 master br0
+	rm "$FAKE_DIR/set/host-b.attach"
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+# Nobody has asked for the group by the tap: the guest did so by its VF.
+@test "bridges that snoop, and hear a querier, give the standby multicast all the same" {
+	local host
+	for host in host-a host-b; do
+		# The second one takes its time from the first.
+		on $host ip link set br0 type bridge mcast_query_response_interval 20
+		on $host ip link set br0 type bridge mcast_querier 1
+	done
+	sleep 1
+	refute multicast_reaches_tap host-a vm-01 "$MAC1" ||
+		skip "the kernel's bridge does not snoop"
+	hook migrate.iterating "touch $FAKE_DIR/iterating; while [ -e $FAKE_DIR/iterating ]; do sleep 0.05; done"
+	fault host-b virDomainAttachDeviceFlags 1 hook:attaching
+	hook attaching "touch $FAKE_DIR/attaching; while [ -e $FAKE_DIR/attaching ]; do sleep 0.05; done"
+	start_sm vm-01 host-b
+	await 20 test -e "$FAKE_DIR/iterating"
+	multicast_reaches_tap host-a vm-01 "$MAC1"
+	rm "$FAKE_DIR/iterating"
+	await 20 test -e "$FAKE_DIR/attaching"
+	multicast_reaches_tap host-b vm-01 "$MAC1"
+	rm "$FAKE_DIR/attaching"
+	wait_sm
+	assert_exit 0
+	refute multicast_reaches_tap host-b vm-01 "$MAC1"
+	rm "$FAKE_DIR/hooks/migrate.iterating"
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	refute multicast_reaches_tap host-a vm-01 "$MAC1"
+}
+
+# VLAN devices do the same, but not every kernel has them. Each macvlan asks for its own MAC.
+@test "devices on one VF share its room" {
+	on host-b ip -batch - <<-END
+		link set wan0 nomaster
+		link add link wan0 name one type macvlan mode private
+		link add link wan0 name two type macvlan mode private
+		link add link wan0 name three type macvlan mode private
+		link set one up
+		link set two up
+		link set one master br0
+	END
+	await 5 sh -c "$(links host-b show one) | grep -q 'master br0 state UP'"
+	run_sm check vm-01 host-b
+	assert_exit 0
+	on host-b ip link set three up
+	run_sm --json check vm-01 host-b
+	assert_exit 3
+	assert_says '"code":"filters-full".*uplink one '
 }
 
 @test "the destination's uplink leaves its bridge, or the bridge goes, while memory is copied: the guest stays" {
@@ -264,7 +370,7 @@ stopped_by() {
 	set_fake host-b.attach error
 	run_sm --reattach-retries 0 vm-01 host-b
 	assert_exit 5
-	assert_says "nothing for $MAC1 comes in by the uplink of host-b"
+	assert_says "nothing for $MAC1 reaches its standby on host-b"
 	on host-b ip link set br0 up
 	rm "$FAKE_DIR/set/host-b.attach"
 	run_sm_on host-b recover

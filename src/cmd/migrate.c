@@ -9,7 +9,7 @@
 enum mode { MIGRATE, CHECK };
 
 /* How often a VF may be snatched away by another run between planning and reserving it. */
-enum { PLAN_TRIES = 4 };
+enum { PLAN_TRIES = 16 };
 
 static enum status say_checked(struct driver *d, const struct plan *p)
 {

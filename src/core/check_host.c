@@ -118,15 +118,6 @@ void check_clocks(const struct check_view *v)
 
 /* ---- the domain where it is ---- */
 
-void check_busy(const struct check_view *v)
-{
-	if (v->host->has_domain && v->host->domain.lock_owner)
-		check_found(v, v->host,
-			"Wait for the other run to end, or stop it with kill and its PID.",
-			"domain %s is held by another run (%s)", v->host->domain.name,
-			v->host->domain.lock_owner);
-}
-
 /* The journal of V's domain on HOST (NULL: no such host), or NULL. */
 static const struct journal_fact *journal_on(const struct check_view *v,
 	const struct host_facts *host)
@@ -135,6 +126,27 @@ static const struct journal_fact *journal_on(const struct check_view *v,
 		if (str_equal(host->journals[i].uuid, v->host->domain.uuid))
 			return &host->journals[i];
 	return NULL;
+}
+
+/* Which run holds V's domain on HOST (NULL: no such host): where it is not defined the journal tells. */
+static const char *owner_on(const struct check_view *v, const struct host_facts *host)
+{
+	const struct journal_fact *j = journal_on(v, host);
+
+	if (host && host->has_domain && host->domain.lock_owner &&
+		str_equal(host->domain.uuid, v->host->domain.uuid))
+		return host->domain.lock_owner;
+	return j ? j->owner : NULL;
+}
+
+void check_busy(const struct check_view *v)
+{
+	const char *here = owner_on(v, v->host), *owner = here ? here : owner_on(v, v->peer);
+
+	if (owner)
+		check_found(v, here ? v->host : v->peer,
+			"Wait for the other run to end, or stop it with kill and its PID.",
+			"domain %s is held by another run (%s)", v->host->domain.name, owner);
 }
 
 void check_journal_readable(const struct check_view *v)
@@ -158,7 +170,7 @@ void check_journal_open(const struct check_view *v)
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
 		const struct journal_fact *j = journal_on(v, hosts[i]);
 
-		if (j && !j->error && !v->host->domain.lock_owner)
+		if (j && !j->error && !owner_on(v, v->host) && !owner_on(v, hosts[i]))
 			check_found(v, hosts[i],
 				"sriov-migrate recover settles it now; migrate and reattach do so "
 				"first.",
@@ -287,6 +299,12 @@ void check_agent(const struct check_view *v)
 		check_found(v, v->host, "With qemu-guest-agent in the guest, it is asked.",
 			"it cannot be verified that the guest runs net_failover: no guest agent is "
 			"connected");
+	for (size_t i = 0; i < d->n_guest_nics; i++)
+		if (d->guest_nics[i].count < 0)
+			check_found(v, v->host,
+				"Does it live, and is guest-network-get-interfaces allowed there?",
+				"it cannot be verified that the guest runs net_failover: its guest "
+				"agent does not answer");
 }
 
 /* The failover device itself, its standby, and its primary, where there is one. */
@@ -392,17 +410,31 @@ void check_shared(const struct check_view *v)
 	}
 }
 
-/* A disk that is copied may be made there by libvirt. */
+/* A disk that is copied may be made there by libvirt; where all of it is, so is what it is backed by here. */
+static bool is_brought(const struct file_fact *f, const struct options *o)
+{
+	return (f->is_written && disks_are_copied(o)) || (f->is_backing && o->copy_storage_all);
+}
+
 void check_files(const struct check_view *v)
 {
 	for (size_t i = 0; v->peer && i < v->host->domain.n_files; i++) {
 		const struct file_fact *f = &v->host->domain.files[i];
 
-		if (f->is_missing_there && !(f->is_written && disks_are_copied(v->options)))
+		if (f->is_missing_there && !is_brought(f, v->options))
 			check_found(v, v->peer, "The domain needs it there under the same name.",
 				"%s of domain %s, %s, is not there", f->what, v->host->domain.name,
 				f->path);
 	}
+}
+
+static bool has_ground(const struct host_facts *f, const struct xml_ground *g)
+{
+	if (str_equal(g->kind, "network"))
+		return f->no_networks || facts_network(f, g->name);
+	if (str_equal(g->kind, "bridge"))
+		return facts_bridge(f, g->name);
+	return !f->n_links || facts_has_link(f, g->name);
 }
 
 /* libvirt looks for them when the domain comes, and the VF is gone by then. */
@@ -416,15 +448,12 @@ void check_other_nics(const struct check_view *v)
 		return;
 	for (size_t i = 0; i < grounds.n; i++) {
 		const struct xml_ground *g = &grounds.v[i];
-		bool is_network = str_equal(g->kind, "network");
-		bool known = !is_network || !v->peer->no_networks;
 
-		if (known && !(is_network ? (const void *)facts_network(v->peer, g->name)
-					  : (const void *)facts_bridge(v->peer, g->name)))
+		if (!has_ground(v->peer, g))
 			check_found(v, v->peer, "libvirt would refuse the domain.",
 				"%s \"%s\", on which another NIC of domain %s stands, is not %s there",
 				g->kind, g->name, v->host->domain.name,
-				is_network ? "active" : "to be found");
+				str_equal(g->kind, "network") ? "active" : "to be found");
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "core/check_priv.h"
 #include "core/form.h"
 #include "core/nic.h"
+#include "core/vlans.h"
 #include "net/pci.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -149,6 +150,39 @@ void check_forwarding(const struct check_view *v)
 	refuse_closed(v, why_port_closed);
 }
 
+/* The pair's on V's host, if it has one there. */
+static const struct tap_fact *tap_of(const struct check_view *v)
+{
+	const struct domain_fact *d = &v->host->domain;
+
+	for (size_t i = 0; i < d->n_taps; i++)
+		if (str_equal(d->taps[i].name, v->pair->tap))
+			return &d->taps[i];
+	return NULL;
+}
+
+static const char *why_tap_closed(const struct check_view *v, const struct tap_fact *tap)
+{
+	if (!tap->is_there)
+		return "is not there";
+	if (!str_equal(tap->bridge, v->bridge->name))
+		return "is no port of the bridge";
+	return tap->up ? NULL : "is down";
+}
+
+/* Once its VF is gone the guest has nothing else. One that STP holds up is waited for. */
+void check_tap(const struct check_view *v)
+{
+	const struct tap_fact *tap = v->bridge && !check_is_cut_off(v) ? tap_of(v) : NULL;
+	const char *why = tap ? why_tap_closed(v, tap) : NULL;
+	CLEANUP_FREE char *hint =
+		tap ? str_printf("ip link set %s up master %s", tap->name, v->bridge->name) : NULL;
+
+	if (why)
+		check_found(v, v->host, hint, "tap %s of the standby %s %s (%s)", tap->name,
+			v->pair->standby_alias, why, v->bridge->name);
+}
+
 void check_cut_off(const struct check_view *v)
 {
 	static char *(*const ways[])(const struct check_view *) = { why_bridge_closed,
@@ -253,6 +287,13 @@ static size_t count_words(const char *list)
 	return n;
 }
 
+/* Two VLAN devices on one function share its places. */
+static bool is_on_uplink(const struct pair_order *o, const struct uplink_fact *u)
+{
+	return str_equal(o->uplink, u->name) ||
+	       (o->uplink_vf == u->vf_index && str_equal(o->uplink_pf, u->pf));
+}
+
 /* The pairs planned before this one that need the same uplink, and are not in its list. */
 static size_t count_planned(const struct check_view *v)
 {
@@ -261,7 +302,7 @@ static size_t count_planned(const struct check_view *v)
 	for (size_t i = 0; v->planned && i < v->planned->n_pairs; i++) {
 		const struct pair_order *o = &v->planned->pairs[i];
 
-		n += o != v->order && o->uplink && str_equal(o->uplink, v->uplink->name) &&
+		n += o != v->order && o->uplink && is_on_uplink(o, v->uplink) &&
 		     !str_list_has(v->uplink->filters, o->mac);
 	}
 	return n;
@@ -325,10 +366,10 @@ void check_vf_mac(const struct check_view *v)
 		o->standby_alias, o->mac, v->vf->address, v->vf->mac);
 }
 
-/* Where the uplink stands on the VF's PF; NULL: it does not. A bond stands on several. */
+/* Where the uplink stands on the VF's PF; NULL: it does not, or there is none. A bond stands on several. */
 static const struct uplink_fact *uplink_on_pf(const struct check_view *v)
 {
-	for (size_t i = 0; i < v->host->n_devices; i++)
+	for (size_t i = 0; v->uplink && i < v->host->n_devices; i++)
 		if (str_equal(v->host->devices[i].name, v->uplink->name) &&
 			str_equal(v->host->devices[i].pf, v->pf->name))
 			return &v->host->devices[i];
@@ -341,6 +382,8 @@ void check_other_pf(const struct check_view *v)
 {
 	const struct uplink_fact *u = uplink_on_pf(v);
 
+	if (!v->uplink)
+		return;
 	if (!u)
 		check_found(v, v->host, HINT_OTHER_PORT,
 			"VF %s is of %s, but the uplink %s is of %s", v->vf->address, v->pf->name,
@@ -354,7 +397,7 @@ void check_other_pf(const struct check_view *v)
 /* The VF that the guest is to get is of a PF that nobody has looked at with the uplink. */
 static bool is_of_another_pf(const struct check_view *v)
 {
-	return !v->order->had_primary && !str_equal(v->pf->name, v->uplink->pf);
+	return !v->order->had_primary && !str_equal(v->pf->name, v->uplink ? v->uplink->pf : NULL);
 }
 
 void check_vf_pf_up(const struct check_view *v)
@@ -488,6 +531,24 @@ static void check_pf_mtu(const struct check_view *v)
 			here->name, v->host->hostname, here->mtu);
 }
 
+/* Nobody tells the guest that its way has become narrower. */
+static void check_way_of_standby(const struct check_view *v, const struct host_facts *f,
+	const struct pair_order *o)
+{
+	const struct bridge_fact *b = facts_bridge(f, o->bridge);
+	const struct uplink_fact *u = facts_device(f, o->uplink);
+	const struct pf_fact *pf = facts_pf(f, o->pf);
+	int64_t mtu = u ? u->mtu : 0;
+
+	if (b && b->mtu < mtu)
+		mtu = b->mtu;
+	if (mtu && pf && pf->mtu > mtu)
+		check_found(v, f,
+			"Large frames are lost while the guest is on its standby, if it sends any.",
+			"PF %s has MTU %" PRId64 ", the way of the standby by %s %" PRId64,
+			pf->name, pf->mtu, u->name, mtu);
+}
+
 void check_mtu(const struct check_view *v)
 {
 	const struct bridge_fact *here = facts_bridge(v->host, v->order->bridge);
@@ -499,20 +560,59 @@ void check_mtu(const struct check_view *v)
 			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name,
 			there->mtu, here->name, v->host->hostname, here->mtu);
 	check_pf_mtu(v);
+	check_way_of_standby(v, v->host, v->order);
+	check_way_of_standby(v, v->peer, v->peer_order);
 }
 
-/* The tag that goes on what leaves by the pair's uplink; -1: it cannot be told. */
-static int64_t vlan_of_standby(const struct host_facts *f, const struct pair_order *o)
+/* The uplink as a port of the pair's bridge: only there it is told which VLANs it is in. */
+static const struct uplink_fact *port_of_bridge(const struct bridge_fact *b, const char *name)
+{
+	for (size_t i = 0; b && i < b->n_uplinks; i++)
+		if (str_equal(b->uplinks[i].name, name))
+			return &b->uplinks[i];
+	return NULL;
+}
+
+enum { VLAN_UNKNOWN = -1, VLAN_SHUT = -2 };
+
+/*
+ * The tag that goes on what leaves by the pair's uplink. PVID: the VLAN that the standby's tap is in, of
+ * a bridge that filters VLANs. VLAN_SHUT: such a bridge lets nothing out.
+ */
+static int64_t vlan_of_standby(const struct host_facts *f, const struct pair_order *o, int64_t pvid)
 {
 	const struct bridge_fact *b = facts_bridge(f, o->bridge);
 	const struct uplink_fact *u = facts_device(f, o->uplink);
+	const struct uplink_fact *port = port_of_bridge(b, o->uplink);
 	const struct vf_fact *vf = u ? facts_vf_of(f, u->pf, u->vf_index) : NULL;
+	bool untagged = true;
+	int64_t tag;
 
-	if (!u || (b && b->vlan_filtering) || (vf && !vf->has_attr))
-		return -1;
-	if (vf && vf->attr.vlan && u->vlan)
-		return -1; /* two tags */
-	return vf && vf->attr.vlan ? vf->attr.vlan : u->vlan;
+	if (!u || (vf && !vf->has_attr) || (b && b->vlan_filtering && (!port || !port->vlans)))
+		return VLAN_UNKNOWN;
+	if (b && b->vlan_filtering && (!pvid || !vlans_have(port->vlans, pvid, &untagged)))
+		return VLAN_SHUT;
+	if (vf && vf->attr.vlan > 0 && u->vlan)
+		return VLAN_UNKNOWN; /* two tags */
+	tag = vf && vf->attr.vlan > 0 ? vf->attr.vlan : u->vlan;
+	if (untagged)
+		return tag;
+	return tag ? VLAN_UNKNOWN : pvid;
+}
+
+/* A tap that comes is put into its bridge's default VLAN, unless somebody does as was done for this one. */
+static void check_new_tap(const struct check_view *v, const struct tap_fact *tap,
+	const struct bridge_fact *there)
+{
+	CLEANUP_FREE char *usual =
+		there && there->pvid ? str_printf("%" PRId64 "pu", there->pvid) : str_dup("");
+
+	if (tap && tap->vlans && there && there->vlan_filtering && !str_equal(tap->vlans, usual))
+		check_found(v, v->peer,
+			"libvirt does not carry that over: a hook of libvirt's there may set it.",
+			"tap %s is in the VLANs \"%s\" of its bridge, a new one there will be in "
+			"\"%s\" (p: PVID, u: untagged)",
+			tap->name, tap->vlans, usual);
 }
 
 /* What the PF does for the VF nobody does for the standby, unless its uplink is set up so. */
@@ -520,11 +620,23 @@ void check_vlan(const struct check_view *v)
 {
 	const struct pair_order *orders[] = { v->order, v->peer_order };
 	const struct host_facts *hosts[] = { v->host, v->peer };
+	const struct tap_fact *tap = tap_of(v);
+	const struct bridge_fact *there = facts_bridge(v->peer, v->peer_order->bridge);
+	/* Who is told of the tap's own VLANs is taken to set them there as well. */
+	int64_t pvid = tap && tap->vlans ? vlans_pvid(tap->vlans) : there ? there->pvid : 0;
 
+	check_new_tap(v, tap, there);
 	for (size_t i = 0; v->order->has_attr && i < ARRAY_SIZE(hosts); i++) {
-		int64_t vlan = vlan_of_standby(hosts[i], orders[i]);
+		int64_t vlan = vlan_of_standby(hosts[i], orders[i], pvid);
 
-		if (vlan >= 0 && vlan != v->order->attr.vlan)
+		if (vlan == VLAN_SHUT)
+			check_found(v, hosts[i],
+				"Until it has a VF the guest is cut off: bridge vlan add dev UPLINK vid "
+				"VLAN.",
+				"bridge %s filters VLANs, and lets nothing of the standby's VLAN (%" PRId64
+				") out by %s",
+				orders[i]->bridge, pvid, orders[i]->uplink);
+		if (vlan >= 0 && vlan != v->order->attr.vlan && v->order->attr.vlan >= 0)
 			check_found(v, hosts[i],
 				"While its standby carries it the guest is in another network (0: in none "
 				"of the VLANs).",

@@ -128,6 +128,41 @@ static bool place_on_bridge(struct check_view *v, const char *bridge, const char
 	return use_uplink(v, u, o);
 }
 
+/* ---- what a network of VFs has ---- */
+
+/* The VFs of a network as libvirt tries them; a network that lists none has all of its PF. */
+static const struct vf_fact *vf_of_network(const struct host_facts *f, const struct network_fact *n,
+	size_t k)
+{
+	const struct pf_fact *pf = facts_pf(f, n->pf);
+
+	if (n->n_vfs)
+		return k < n->n_vfs ? facts_vf(f, n->vfs[k].address, NULL) : NULL;
+	return pf && k < pf->n_vfs ? &pf->vfs[k] : NULL;
+}
+
+static size_t count_vfs_of_network(const struct host_facts *f, const struct network_fact *n)
+{
+	const struct pf_fact *pf = facts_pf(f, n->pf);
+
+	return n->n_vfs ? n->n_vfs : pf ? pf->n_vfs : 0;
+}
+
+/* The network of VFs that may give this one out, or NULL. */
+static const struct network_fact *network_with_vf(const struct host_facts *f,
+	const struct vf_fact *vf)
+{
+	for (size_t i = 0; i < f->n_networks; i++) {
+		const struct network_fact *n = &f->networks[i];
+
+		for (size_t k = 0;
+			str_equal(n->forward, "hostdev") && k < count_vfs_of_network(f, n); k++)
+			if (vf_of_network(f, n, k) == vf)
+				return n;
+	}
+	return NULL;
+}
+
 /* ---- the VF on the destination ---- */
 
 static bool vf_is_taken_by_plan(const struct order *o, const char *address)
@@ -167,7 +202,11 @@ static bool is_of_uplink(const struct check_view *v, const struct vf_fact *vf)
 /* Why a VF is not free, as text that lasts as long as the facts do; "" when it is. */
 static const char *user_of(const struct check_view *v, const struct vf_fact *vf)
 {
-	return str_is_empty(vf->user) && is_of_uplink(v, vf) ? "it is the uplink" : vf->user;
+	if (!str_is_empty(vf->user))
+		return vf->user;
+	if (is_of_uplink(v, vf))
+		return "it is the uplink";
+	return vf->has_attr ? "" : "its PF says nothing about it";
 }
 
 static bool vf_is_usable(const struct check_view *v, const struct order *o,
@@ -177,31 +216,66 @@ static bool vf_is_usable(const struct check_view *v, const struct order *o,
 	       driver_fits(vf, managed);
 }
 
+/* It is to be another pair's, by --vf. */
+static bool is_named(const struct check_view *v, const char *address)
+{
+	for (size_t k = 0;; k++) {
+		CLEANUP_FREE char *name = str_list_get(v->options->vf, k);
+		char canonical[PCI_TEXT_SIZE];
+		struct pci_address named;
+
+		if (!name)
+			return false;
+		if (pci_parse(name, &named) < 0)
+			continue; /* an empty place, or a problem that is noted elsewhere */
+		pci_format(&named, canonical);
+		if (str_equal(canonical, address))
+			return true;
+	}
+}
+
+/* The VF that the pair has in the definition which the host keeps, or NULL. Caller frees. */
+static char *vf_kept_for(const struct check_view *v)
+{
+	CLEANUP_PAIRS struct xml_pair_list kept = { 0 };
+	const struct xml_pair *pair;
+	struct err ignored;
+
+	if (!v->host->has_domain || !v->host->domain.inactive ||
+		xml_pairs_find(v->host->domain.inactive, &kept, &ignored) < 0)
+		return NULL;
+	pair = xml_pairs_by_alias(&kept, v->pair->standby_alias);
+	return pair ? str_dup(pair->primary.address) : NULL;
+}
+
 /*
- * One this domain is defined with (of several, the one with the same number as on the source, as each
- * pair has its own), else the same number, else the first; rather one whose network device is down than
- * one that the host may use in a way that does not show.
+ * Higher is better: the one that the pair is defined with there, one that another pair of the domain is;
+ * one that no network of VFs may want to give out; one whose network device is down, so that the host
+ * does not use it in a way that does not show; the one with the same number as on the source.
  */
+static int score_vf(const struct check_view *v, const struct vf_fact *vf, const char *kept,
+	int64_t like)
+{
+	return (str_equal(vf->address, kept) ? 16 : 0) + (vf->own ? 8 : 0) +
+	       (network_with_vf(v->host, vf) ? 0 : 4) + (vf->is_up ? 0 : 2) +
+	       (vf->index == like ? 1 : 0);
+}
+
+/* The best one, and of those the first. */
 static const struct vf_fact *pick_vf(const struct check_view *v, const struct order *o,
 	const struct pf_fact *pf, int64_t like, bool managed)
 {
-	const struct vf_fact *own = NULL, *same = NULL, *first = NULL;
+	CLEANUP_FREE char *kept = vf_kept_for(v);
+	const struct vf_fact *best = NULL;
 
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
 
-		if (!vf_is_usable(v, o, vf, managed))
-			continue;
-		if (vf->own && (!own || vf->index == like))
-			own = vf;
-		if (vf->index == like)
-			same = vf;
-		if (!first || (first->is_up && !vf->is_up))
-			first = vf;
+		if (vf_is_usable(v, o, vf, managed) && !is_named(v, vf->address) &&
+			(!best || score_vf(v, vf, kept, like) > score_vf(v, best, kept, like)))
+			best = vf;
 	}
-	if (own)
-		return own;
-	return same && (!same->is_up || first->is_up) ? same : first;
+	return best;
 }
 
 static const struct vf_fact *named_vf(const struct check_view *v, const char *name,
@@ -273,24 +347,6 @@ static const struct vf_fact *pick_below(const struct check_view *v, const struct
 
 /* ---- networks of VFs ---- */
 
-/* The VFs of a network as libvirt tries them; a network that lists none has all of its PF. */
-static const struct vf_fact *vf_of_network(const struct host_facts *f, const struct network_fact *n,
-	size_t k)
-{
-	const struct pf_fact *pf = facts_pf(f, n->pf);
-
-	if (n->n_vfs)
-		return k < n->n_vfs ? facts_vf(f, n->vfs[k].address, NULL) : NULL;
-	return pf && k < pf->n_vfs ? &pf->vfs[k] : NULL;
-}
-
-static size_t count_vfs_of_network(const struct host_facts *f, const struct network_fact *n)
-{
-	const struct pf_fact *pf = facts_pf(f, n->pf);
-
-	return n->n_vfs ? n->n_vfs : pf ? pf->n_vfs : 0;
-}
-
 /* What its domain needs it for is the hint. */
 static void note_no_network(const struct check_view *v, const char *name, const char *hint)
 {
@@ -318,6 +374,8 @@ static const struct network_fact *find_pool(const struct check_view *v, const ch
 	return NULL;
 }
 
+#define HINT_OUT_OF_POOL "Take it out of the network: list the others in it."
+
 /* libvirt does not look who else uses a VF: it would pull it away from under this host. */
 static void check_pool(const struct check_view *v, const struct network_fact *n)
 {
@@ -325,11 +383,19 @@ static void check_pool(const struct check_view *v, const struct network_fact *n)
 		const struct vf_fact *vf = vf_of_network(v->host, n, k);
 
 		if (vf && (vf->host_uses || is_of_uplink(v, vf)))
-			problem_add(v->problems, "pool-vf-in-use", v->host,
-				"Take it out of the network: list the others in it.",
+			problem_add(v->problems, "pool-vf-in-use", v->host, HINT_OUT_OF_POOL,
 				"libvirt may take VF %s of network \"%s\", but it is not free: %s",
 				vf->address, n->name, user_of(v, vf));
 	}
+}
+
+/* To one of the NICs that the network has; where that is not known, yes. */
+static bool is_given_out(const struct network_fact *n, const struct vf_fact *vf)
+{
+	for (size_t i = 0; i < n->n_given; i++)
+		if (str_equal(n->given[i].address, vf->address))
+			return true;
+	return n->given_unknown;
 }
 
 static const struct vf_fact *pick_from_pool(const struct check_view *v,
@@ -342,6 +408,11 @@ static const struct vf_fact *pick_from_pool(const struct check_view *v,
 
 		if (vf && vf_is_usable(v, taken, vf, n->managed))
 			return vf;
+		if (vf && vf->in_domain && !is_given_out(n, vf))
+			problem_add(v->problems, "pool-vf-in-use", v->host, HINT_OUT_OF_POOL,
+				"libvirt will try VF %s of network \"%s\" first, and fail: a domain runs "
+				"with it that did not get it from there",
+				vf->address, n->name);
 		if (vf)
 			str_buf_add(&why, "%s%s: %s", why.s ? "; " : "", vf->address,
 				!str_is_empty(user_of(v, vf))  ? user_of(v, vf)
@@ -391,7 +462,7 @@ bool choose_vf(struct check_view *v, const struct order *taken, const char *want
 {
 	bool from_pool = form_by_name(o->form)->libvirt_picks_vf;
 	const struct pf_fact *pf = v->pf;
-	const struct vf_fact *vf;
+	const struct vf_fact *vf = NULL;
 
 	if (str_is_empty(wanted))
 		wanted = NULL; /* an empty place in --vf */
@@ -399,9 +470,9 @@ bool choose_vf(struct check_view *v, const struct order *taken, const char *want
 		vf = choose_from_pool(v, taken, wanted, primary->network);
 	else if (wanted)
 		vf = named_vf(v, wanted, taken, o->managed);
-	else
+	else if (v->uplink)
 		vf = pick_below(v, taken, like, o->managed);
-	if (!vf && !wanted && !from_pool) {
+	if (!vf && !wanted && !from_pool && v->uplink) {
 		CLEANUP_FREE char *why = why_none_is_free(v, pf, o->managed);
 
 		problem_add(v->problems, "no-free-vf", v->host,
@@ -478,6 +549,15 @@ static const char *device_below(const struct check_view *v)
 	return NULL;
 }
 
+/* A network's is that of this host. */
+static const char *mode_of_macvtap(const struct check_view *v)
+{
+	const struct network_fact *n = facts_network(v->host, v->pair->network);
+	const char *mode = n ? n->forward : v->pair->mode;
+
+	return mode ? mode : "";
+}
+
 /* Fills in uplink, PF and rule for a standby that is a macvtap; false when one is missing. */
 static bool place_macvtap(struct check_view *v, struct pair_order *o)
 {
@@ -486,7 +566,7 @@ static bool place_macvtap(struct check_view *v, struct pair_order *o)
 
 	if (!lower)
 		return false;
-	if (v->pair->mode && str_starts(v->pair->mode, "passt"))
+	if (str_starts(mode_of_macvtap(v), "passt"))
 		problem_add(v->problems, "macvtap-mode", v->host, "",
 			"the standby %s is a macvtap that has %s for itself (mode passthrough)",
 			v->pair->standby_alias, lower);
@@ -497,7 +577,7 @@ static bool place_macvtap(struct check_view *v, struct pair_order *o)
 	return u && use_uplink(v, u, o);
 }
 
-bool choose_place(struct check_view *v, const char *names, const char *option, struct pair_order *o)
+static bool place(struct check_view *v, const char *names, const char *option, struct pair_order *o)
 {
 	const char *bridge;
 
@@ -505,4 +585,12 @@ bool choose_place(struct check_view *v, const char *names, const char *option, s
 		return place_macvtap(v, o);
 	bridge = bridge_of(v);
 	return bridge && place_on_bridge(v, bridge, names, option, o);
+}
+
+bool choose_place(struct check_view *v, const char *names, const char *option, struct pair_order *o)
+{
+	if (place(v, names, option, o))
+		return true;
+	v->uplink = NULL;
+	return false;
 }

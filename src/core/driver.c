@@ -14,6 +14,7 @@
 
 #include "agent/wire.h"
 #include "core/give.h"
+#include "core/host_id.h"
 #include "core/proof.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -273,7 +274,8 @@ static int check_is_same_host(struct driver *d, struct client *new, struct err *
 	if (call_once(&d->group, new, "host", NULL, driver_request_ms(d), &reply, e) < 0)
 		return -1;
 	uuid = json_string_value(json_object_get(reply, "uuid"));
-	if (!str_equal(uuid, d->facts_there.uuid))
+	if (!host_is_known(uuid, json_string_value(json_object_get(reply, "id")),
+		    d->facts_there.uuid, d->facts_there.id))
 		r = err_set(e, "%s: another host answers there now (UUID %s)", client_label(new),
 			uuid ? uuid : "unknown");
 	json_decref(reply);

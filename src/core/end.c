@@ -27,6 +27,7 @@ static RECORD_DEFINE(found_entry_record, found_entry);
 
 static const struct field pair_state_fields[] = {
 	RECORD_LIST(pair_state, found, &found_entry_record),
+	RECORD_BOOL(pair_state, groups_opened),
 	RECORD_BOOL(pair_state, self_added),
 	RECORD_STR(pair_state, left_uplink),
 	RECORD_BOOL(pair_state, refused),
@@ -97,7 +98,8 @@ static void forget_lost_world(struct pair_state *s)
 	s->found = NULL;
 	s->left_uplink = NULL;
 	s->n_found = 0;
-	s->self_added = s->refused = s->given = s->attr_noted = s->had_mac = false;
+	s->groups_opened = s->self_added = s->refused = s->given = s->attr_noted = s->had_mac =
+		false;
 	s->unplug_asked = s->vf_failed_at = s->vf_tries = 0;
 }
 

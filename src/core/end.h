@@ -39,8 +39,9 @@ struct found_entry {
 struct pair_state {
 	struct found_entry *found; /* owned */
 	size_t n_found;
-	bool self_added;   /* our entry is on the uplink; false if it was there before */
-	char *left_uplink; /* owned; our entry is on this one as well, see mark.h; NULL: none */
+	bool groups_opened; /* the tap gets all multicast, see tap.c */
+	bool self_added;    /* our entry is on the uplink; false if it was there before */
+	char *left_uplink;  /* owned; our entry is on this one as well, see mark.h; NULL: none */
 	bool refused; /* nothing comes by the uplink all the same: the NIC refused, or it is down */
 	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
 	bool given;           /* a VF was attached for it, and not seen to be used yet */
@@ -55,6 +56,7 @@ struct pair_state {
 	bool had_mac;             /* the guest's, before the guest had the VF */
 	/* ---- */
 	bool asked;                /* the NIC for the MAC on the uplink, while no VF had it */
+	bool tap_closed;           /* nothing comes by the tap, as was seen last */
 	unsigned int attr_told;    /* kinds of attributes that were warned of, as bits */
 	const char *evidence;      /* what proved that the guest drives the VF */
 	struct lock *vf_lock;      /* owned */

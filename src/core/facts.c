@@ -15,6 +15,7 @@ static const struct field vf_fact_fields[] = {
 	RECORD_ONE(vf_fact, attr, &vf_attr_record),
 	RECORD_STR(vf_fact, user),
 	RECORD_BOOL(vf_fact, host_uses),
+	RECORD_BOOL(vf_fact, in_domain),
 	RECORD_BOOL(vf_fact, own),
 	RECORD_BOOL(vf_fact, idle),
 };
@@ -34,12 +35,14 @@ static RECORD_DEFINE(pf_fact_record, pf_fact);
 
 static const struct field uplink_fact_fields[] = {
 	RECORD_STR(uplink_fact, name),
+	RECORD_INT(uplink_fact, mtu),
 	RECORD_STR(uplink_fact, pf),
 	RECORD_INT(uplink_fact, vf_index),
 	RECORD_INT(uplink_fact, vlan),
 	RECORD_BOOL(uplink_fact, up),
 	RECORD_BOOL(uplink_fact, running),
 	RECORD_BOOL(uplink_fact, forwarding),
+	RECORD_STR(uplink_fact, vlans),
 	RECORD_BOOL(uplink_fact, spare),
 	RECORD_STR(uplink_fact, driver),
 	RECORD_STR(uplink_fact, filters),
@@ -52,6 +55,7 @@ static const struct field bridge_fact_fields[] = {
 	RECORD_INT(bridge_fact, mtu),
 	RECORD_INT(bridge_fact, join_ms),
 	RECORD_BOOL(bridge_fact, vlan_filtering),
+	RECORD_INT(bridge_fact, pvid),
 	RECORD_STR(bridge_fact, without_vfs),
 	RECORD_LIST(bridge_fact, uplinks, &uplink_fact_record),
 };
@@ -62,21 +66,23 @@ static const struct field pool_vf_fields[] = {
 };
 static RECORD_DEFINE(pool_vf_record, pool_vf);
 
-static const struct field pool_device_fields[] = {
-	RECORD_STR(pool_device, name),
+static const struct field device_name_fields[] = {
+	RECORD_STR(device_name, name),
 };
-static RECORD_DEFINE(pool_device_record, pool_device);
+static RECORD_DEFINE(device_name_record, device_name);
 
 static const struct field network_fact_fields[] = {
 	RECORD_STR(network_fact, name),
 	RECORD_STR(network_fact, forward),
 	RECORD_STR(network_fact, bridge),
 	RECORD_STR(network_fact, virtualport),
-	RECORD_LIST(network_fact, devices, &pool_device_record),
+	RECORD_LIST(network_fact, devices, &device_name_record),
 	RECORD_BOOL(network_fact, libvirt_owns_fdb),
 	RECORD_STR(network_fact, pf),
 	RECORD_LIST(network_fact, vfs, &pool_vf_record),
 	RECORD_BOOL(network_fact, managed),
+	RECORD_LIST(network_fact, given, &pool_vf_record),
+	RECORD_BOOL(network_fact, given_unknown),
 };
 static RECORD_DEFINE(network_fact_record, network_fact);
 
@@ -85,6 +91,16 @@ static const struct field guest_nic_fields[] = {
 	RECORD_INT(guest_nic, count),
 };
 static RECORD_DEFINE(guest_nic_record, guest_nic);
+
+static const struct field tap_fact_fields[] = {
+	RECORD_STR(tap_fact, name),
+	RECORD_BOOL(tap_fact, is_there),
+	RECORD_BOOL(tap_fact, up),
+	RECORD_STR(tap_fact, bridge),
+	RECORD_STR(tap_fact, vlans),
+};
+static RECORD_DEFINE(tap_fact_record, tap_fact);
+
 static const struct field other_device_fields[] = {
 	RECORD_STR(other_device, address),
 	RECORD_STR(other_device, driver),
@@ -95,6 +111,7 @@ static const struct field file_fact_fields[] = {
 	RECORD_STR(file_fact, what),
 	RECORD_STR(file_fact, path),
 	RECORD_BOOL(file_fact, is_written),
+	RECORD_BOOL(file_fact, is_backing),
 	RECORD_STR(file_fact, own_fs),
 };
 static RECORD_DEFINE(file_fact_record, file_fact);
@@ -115,6 +132,7 @@ static const struct field domain_fact_fields[] = {
 	RECORD_STR(domain_fact, lock_owner),
 	RECORD_BOOL(domain_fact, agent),
 	RECORD_LIST(domain_fact, guest_nics, &guest_nic_record),
+	RECORD_LIST(domain_fact, taps, &tap_fact_record),
 };
 static RECORD_DEFINE(domain_fact_record, domain_fact);
 
@@ -129,12 +147,14 @@ static RECORD_DEFINE(domain_name_record, domain_name);
 static const struct field journal_fact_fields[] = {
 	RECORD_STR(journal_fact, uuid),
 	RECORD_STR(journal_fact, error),
+	RECORD_STR(journal_fact, owner),
 };
 static RECORD_DEFINE(journal_fact_record, journal_fact);
 
 static const struct field host_facts_fields[] = {
 	RECORD_STR(host_facts, hostname),
 	RECORD_STR(host_facts, uuid),
+	RECORD_STR(host_facts, id),
 	RECORD_INT(host_facts, libvirt),
 	RECORD_INT(host_facts, qemu),
 	RECORD_STR(host_facts, version),
@@ -152,6 +172,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, devices, &uplink_fact_record),
+	RECORD_LIST(host_facts, links, &device_name_record),
 	RECORD_STR(host_facts, no_networks),
 	RECORD_LIST(host_facts, networks, &network_fact_record),
 	RECORD_LIST(host_facts, domains, &domain_name_record),
@@ -226,6 +247,14 @@ const struct uplink_fact *facts_device(const struct host_facts *f, const char *n
 		if (name && str_equal(f->devices[i].name, name))
 			return &f->devices[i];
 	return NULL;
+}
+
+bool facts_has_link(const struct host_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_links; i++)
+		if (str_equal(f->links[i].name, name))
+			return true;
+	return false;
 }
 
 const struct network_fact *facts_network(const struct host_facts *f, const char *name)

@@ -24,6 +24,7 @@ struct vf_fact {
 	struct vf_attr attr;
 	char *user;     /* why it is not free, for people; "" when it is */
 	bool host_uses; /* … and that is because the host itself uses it, not a domain */
+	bool in_domain; /* … because a domain runs with it */
 	bool own;       /* the domain asked for is defined with it; that alone makes it not used */
 	bool idle;      /* held by a vfio driver, and no bus master: no guest has taken it in */
 };
@@ -43,11 +44,13 @@ struct pf_fact {
  */
 struct uplink_fact {
 	char *name;
+	int64_t mtu;
 	char *pf;         /* name of the PF it belongs to; it may be that PF itself */
 	int64_t vf_index; /* -1: the PF itself */
 	int64_t vlan;     /* a VLAN device: its tag; 0: it is none */
 	bool up, running;
 	bool forwarding; /* as a bridge port */
+	char *vlans; /* as a port of a bridge that filters VLANs, see vlans.h; NULL: it is none, or unknown */
 	bool spare;   /* a bond between has this function for the case that its active port fails */
 	char *driver; /* of the function itself */
 	char *filters; /* MACs that it has to accept besides its own, separated by commas */
@@ -59,6 +62,7 @@ struct bridge_fact {
 	int64_t mtu;
 	int64_t join_ms; /* until a new port forwards, with STP; 0 without */
 	bool vlan_filtering;
+	int64_t pvid; /* VLAN of a new port, 0: none */
 	struct uplink_fact *uplinks;
 	size_t n_uplinks;
 	char *without_vfs; /* a port of it whose NIC could have VFs and has none; NULL: none is */
@@ -68,7 +72,7 @@ struct pool_vf {
 	char *address;
 };
 
-struct pool_device {
+struct device_name {
 	char *name;
 };
 
@@ -76,13 +80,16 @@ struct network_fact {
 	char *name, *forward, *bridge, *virtualport;
 	bool libvirt_owns_fdb;
 	/* Devices that macvtaps stand on. */
-	struct pool_device *devices;
+	struct device_name *devices;
 	size_t n_devices;
 	/* Networks of VFs, see xml_network. */
 	char *pf;
 	struct pool_vf *vfs;
 	size_t n_vfs;
 	bool managed;
+	struct pool_vf *given; /* those that NICs of domains have from it */
+	size_t n_given;
+	bool given_unknown;
 };
 
 /* A PCI device passed through that is of no pair. */
@@ -93,7 +100,7 @@ struct other_device {
 /* A file that the domain needs, see xml_file. */
 struct file_fact {
 	char *what, *path;
-	bool is_written;
+	bool is_written, is_backing;
 	char *own_fs; /* type of the file system of this host alone that it is on; NULL: none known */
 	bool is_missing_there; /* as the destination says, see driver_ask_fit */
 };
@@ -102,6 +109,14 @@ struct file_fact {
 struct guest_nic {
 	char *mac;
 	int64_t count; /* -1: it did not answer */
+};
+
+/* The tap of a pair's standby. */
+struct tap_fact {
+	char *name;
+	bool is_there, up;
+	char *bridge; /* NULL: it is a port of none */
+	char *vlans;  /* as of an uplink */
 };
 
 struct domain_fact {
@@ -120,6 +135,8 @@ struct domain_fact {
 	bool agent;                   /* a guest agent is connected */
 	struct guest_nic *guest_nics; /* for each pair */
 	size_t n_guest_nics;
+	struct tap_fact *taps;
+	size_t n_taps;
 };
 
 struct domain_name {
@@ -131,10 +148,12 @@ struct domain_name {
 struct journal_fact {
 	char *uuid;  /* of the domain */
 	char *error; /* why it cannot be read; NULL: it can */
+	char *owner; /* the run that holds the domain; NULL: none does */
 };
 
 struct host_facts {
 	char *hostname, *uuid;
+	char *id; /* host_id; NULL: none */
 	int64_t libvirt, qemu;
 	char *version;                          /* of this program */
 	int64_t clock_ms;                       /* when it was asked, by its own clock */
@@ -154,6 +173,8 @@ struct host_facts {
 	size_t n_bridges;
 	struct uplink_fact *devices; /* all of them, those in bridges included */
 	size_t n_devices;
+	struct device_name *links; /* every network device */
+	size_t n_links;
 	char *no_networks; /* why libvirt's networks are not known; NULL: they are */
 	struct network_fact *networks;
 	size_t n_networks;
@@ -179,6 +200,7 @@ const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *n
 const struct uplink_fact *facts_device(const struct host_facts *f, const char *name);
 const struct network_fact *facts_network(const struct host_facts *f, const char *name);
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name);
+bool facts_has_link(const struct host_facts *f, const char *name);
 /* The VF of that number; NULL: there is none, or the PF is not known. */
 const struct vf_fact *facts_vf_of(const struct host_facts *f, const char *pf, int64_t index);
 /* By host PCI address; *ret_pf (may be NULL) gets its PF. */

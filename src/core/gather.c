@@ -9,6 +9,7 @@
 #include "agent/lock.h"
 #include "core/gather.h"
 #include "core/gather_priv.h"
+#include "core/host_id.h"
 #include "net/pci.h"
 #include "util/clock.h"
 #include "util/hwaddr.h"
@@ -149,10 +150,19 @@ static void ask_guest(struct virt_domain *d, struct domain_fact *f)
 	}
 }
 
+/* The run that holds the domain, or NULL. Caller frees. */
+static char *owner_of(const char *uuid)
+{
+	CLEANUP_FREE char *lock = str_printf("domain-%s", uuid);
+	char *owner = NULL;
+
+	lock_is_held(lock, &owner);
+	return owner;
+}
+
 static int gather_domain(struct virt *v, const char *key, struct host_facts *f, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
-	CLEANUP_FREE char *lock = NULL;
 	enum virt_state state;
 
 	if (virt_domain_find(v, key, &d, e) < 0)
@@ -167,8 +177,7 @@ static int gather_domain(struct virt *v, const char *key, struct host_facts *f, 
 	f->domain.name = str_dup(virt_domain_name(d));
 	f->domain.uuid = str_dup(virt_domain_uuid(d));
 	f->domain.state = str_dup(virt_state_name(state));
-	lock = str_printf("domain-%s", f->domain.uuid);
-	lock_is_held(lock, &f->domain.lock_owner);
+	f->domain.lock_owner = owner_of(f->domain.uuid);
 	if (virt_domain_is_persistent(d, &f->domain.persistent, e) < 0)
 		return -1;
 	f->domain.n_snapshots = virt_domain_snapshots(d);
@@ -184,7 +193,7 @@ static int gather_domain(struct virt *v, const char *key, struct host_facts *f, 
 static void take_lists(struct xml_network *net, struct network_fact *n)
 {
 	for (size_t k = 0; k < net->devices.n; k++) {
-		struct pool_device *device =
+		struct device_name *device =
 			mem_append(&n->devices, &n->n_devices, sizeof(*device));
 
 		device->name = TAKE_PTR(net->devices.v[k]);
@@ -194,6 +203,26 @@ static void take_lists(struct xml_network *net, struct network_fact *n)
 
 		vf->address = TAKE_PTR(net->vfs.v[k]);
 	}
+}
+
+/* Which of its VFs the network has given out. */
+static void add_given(struct virt *v, struct network_fact *n)
+{
+	struct virt_texts ports = { 0 };
+	struct err ignored;
+
+	if (!str_equal(n->forward, "hostdev"))
+		return;
+	n->given_unknown = virt_network_ports(v, n->name, &ports, &ignored) < 0;
+	for (size_t i = 0; i < ports.n; i++) {
+		char *address = xml_port_vf(ports.v[i]);
+		struct pool_vf *vf =
+			address ? mem_append(&n->given, &n->n_given, sizeof(*vf)) : NULL;
+
+		if (vf)
+			vf->address = address;
+	}
+	virt_texts_free(&ports);
 }
 
 /* libvirt's network driver may be missing; whose standby or VF needs a network is told so. */
@@ -222,6 +251,7 @@ static void gather_networks(struct virt *v, struct host_facts *f)
 		n->pf = TAKE_PTR(net.pf);
 		n->managed = net.managed;
 		take_lists(&net, n);
+		add_given(v, n);
 		xml_network_free(&net);
 	}
 	virt_texts_free(&texts);
@@ -259,6 +289,7 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 		return -1;
 	f->hostname = TAKE_PTR(host.hostname);
 	f->uuid = TAKE_PTR(host.uuid);
+	f->id = host_id(f->uuid, f->hostname);
 	f->libvirt = host.libvirt;
 	f->qemu = host.qemu;
 	f->cpu = TAKE_PTR(host.cpu);
@@ -302,6 +333,7 @@ static void gather_journals(struct host_facts *ret, struct use_list *uses)
 		struct err e;
 
 		f->uuid = str_dup(json_string_value(uuid));
+		f->owner = owner_of(f->uuid);
 		if (journal_peek(f->uuid, &head, &e) < 0)
 			f->error = str_dup(e.msg);
 		else

@@ -76,6 +76,7 @@ int gather_files(struct domain_fact *f, struct err *e)
 		file->what = TAKE_PTR(from->what);
 		file->path = TAKE_PTR(from->path);
 		file->is_written = from->is_written;
+		file->is_backing = from->is_backing;
 		if (!told)
 			file->own_fs = str_dup(own_file_system(file->path));
 	}

@@ -5,6 +5,7 @@
 #include "agent/lock.h"
 #include "core/gather_priv.h"
 #include "core/room.h"
+#include "core/vlans.h"
 #include "net/devlink.h"
 #include "net/fdb.h"
 #include "net/link.h"
@@ -12,6 +13,7 @@
 #include "util/hwaddr.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/pair.h"
 
 /* Devices that may stand on one another: a VLAN device on a bond on a VF is two. */
 enum { STACK_MAX = 4 };
@@ -58,6 +60,12 @@ static bool stands_on(const struct link *l, const struct link *below)
 	       below->master == l->ifindex;
 }
 
+/* Its number is that of its peer. */
+static bool is_one_of_two(const struct link *l)
+{
+	return str_equal(l->kind, "veth") || str_equal(l->kind, "netkit");
+}
+
 /* A VF whose network device is visible here: does the host itself use it? */
 static void judge_netdev(const struct net_view *net, const struct link *l, struct vf_fact *f)
 {
@@ -69,8 +77,7 @@ static void judge_netdev(const struct net_view *net, const struct link *l, struc
 	else if (has_address(net, l->ifindex))
 		mark_used(f, str_printf("%s has an IP address of this host", l->name));
 	for (size_t i = 0; i < net->links.n; i++)
-		/* A veth's number is that of its peer, perhaps in another namespace. */
-		if (net->links.v[i].lower == l->ifindex && !str_equal(net->links.v[i].kind, "veth"))
+		if (net->links.v[i].lower == l->ifindex && !is_one_of_two(&net->links.v[i]))
 			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
 }
 
@@ -103,6 +110,7 @@ static void judge_domains(const struct use_list *uses, const char *own, struct v
 
 		if (!str_equal(u->address, f->address))
 			continue;
+		f->in_domain |= u->live;
 		if (u->live)
 			mark_used(f, str_printf("domain %s runs with it", u->name));
 		else if (u->interrupted && !str_equal(u->uuid, own))
@@ -195,23 +203,23 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 	return 0;
 }
 
-/* What the uplink has been asked to let in, and what runs that are under way will ask for. */
-static char *filters_of(const struct net_view *net, const struct link *uplink)
+/* What the uplink's function has been asked to let in, and what runs that are under way will ask for. */
+static char *filters_of(const struct net_view *net, const struct link *uplink,
+	const struct link *function)
 {
-	CLEANUP_FREE char *held = room_held(uplink->name);
+	CLEANUP_FREE char *listed = room_listed(&net->entries, uplink->ifindex, function->ifindex);
+	CLEANUP_FREE char *held = room_held(function->name);
 	struct str_buf list = { 0 };
 
 	str_buf_add(&list, "%s", held);
-	for (size_t i = 0; i < net->entries.n; i++) {
-		const struct fdb_entry *entry = &net->entries.v[i];
-		char mac[MAC_TEXT_SIZE];
+	for (size_t i = 0;; i++) {
+		CLEANUP_FREE char *mac = str_list_get(listed, i);
 
-		mac_format(&entry->mac, mac);
-		if (entry->kind == FDB_SELF && entry->port == uplink->ifindex &&
-			!mac_is_multicast(&entry->mac) && !str_list_has(list.s, mac))
+		if (str_is_empty(mac))
+			return list.s;
+		if (!str_list_has(list.s, mac))
 			str_buf_add(&list, "%s%s", list.len ? "," : "", mac);
 	}
-	return list.s;
 }
 
 struct uplink_list {
@@ -250,6 +258,7 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 		*(struct uplink_fact *)mem_append(&list->v, &list->n, sizeof(*list->v)) =
 			(struct uplink_fact){
 				.name = str_dup(top->name),
+				.mtu = top->mtu,
 				.pf = str_dup(pf->netdev),
 				.vlan = top->vlan,
 				.vf_index = vf ? (int64_t)vf->index : -1,
@@ -257,7 +266,7 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 				.running = top->running,
 				.forwarding = top->port_state == BR_STATE_FORWARDING,
 				.driver = str_dup(vf ? vf->driver : pf->driver),
-				.filters = filters_of(net, top),
+				.filters = filters_of(net, top, l),
 			};
 		return;
 	}
@@ -265,7 +274,29 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 		add_below(net, top, l, depth, spare, list);
 }
 
-static void gather_bridge(const struct net_view *net, const struct link *bridge,
+/* NULL where the bridge does not filter VLANs, or nobody could say. */
+static char *vlans_of(struct nl *nl, const struct link *bridge, const struct link *port)
+{
+	CLEANUP_VLANS struct vlan_list vlans = { 0 };
+	struct err ignored;
+
+	if (!bridge || !bridge->vlan_filtering ||
+		link_port_vlans(nl, port->ifindex, &vlans, &ignored) < 0)
+		return NULL;
+	return vlans_format(&vlans);
+}
+
+static void gather_port(struct nl *nl, const struct net_view *net, const struct link *bridge,
+	const struct link *port, struct uplink_list *list)
+{
+	size_t first = list->n;
+
+	add_functions(net, port, port, STACK_MAX, list);
+	for (; first < list->n; first++)
+		list->v[first].vlans = vlans_of(nl, bridge, port);
+}
+
+static void gather_bridge(struct nl *nl, const struct net_view *net, const struct link *bridge,
 	struct bridge_fact *f)
 {
 	struct uplink_list list = { 0 };
@@ -275,9 +306,10 @@ static void gather_bridge(const struct net_view *net, const struct link *bridge,
 	f->mtu = bridge->mtu;
 	f->join_ms = bridge->join_ms;
 	f->vlan_filtering = bridge->vlan_filtering;
+	f->pvid = bridge->pvid;
 	for (size_t i = 0; i < net->links.n; i++)
 		if (net->links.v[i].master == bridge->ifindex) {
-			add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+			gather_port(nl, net, bridge, &net->links.v[i], &list);
 			if (pci_lacks_vfs(net->links.v[i].name))
 				str_set(&f->without_vfs, net->links.v[i].name);
 		}
@@ -293,6 +325,35 @@ static void gather_devices(const struct net_view *net, struct host_facts *f)
 		add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
 	f->devices = list.v;
 	f->n_devices = list.n;
+	for (size_t i = 0; i < net->links.n; i++)
+		((struct device_name *)mem_append(&f->links, &f->n_links, sizeof(*f->links)))
+			->name = str_dup(net->links.v[i].name);
+}
+
+/* The taps that the standbys of a running domain have. */
+static void gather_taps(struct nl *nl, const struct net_view *net, struct domain_fact *f)
+{
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	struct err ignored;
+
+	if (!f->live || xml_pairs_find(f->live, &pairs, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < pairs.n; i++) {
+		const char *name = pairs.v[i].tap;
+		const struct link *l = name ? link_list_by_name(&net->links, name) : NULL;
+		const struct link *bridge =
+			l && l->master ? link_list_by_index(&net->links, l->master) : NULL;
+
+		if (name)
+			*(struct tap_fact *)mem_append(&f->taps, &f->n_taps, sizeof(*f->taps)) =
+				(struct tap_fact){
+					.name = str_dup(name),
+					.is_there = l,
+					.up = l && l->up,
+					.bridge = str_dup(bridge ? bridge->name : NULL),
+					.vlans = l ? vlans_of(nl, bridge, l) : NULL,
+				};
+	}
 }
 
 int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, struct err *e)
@@ -311,9 +372,10 @@ int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, s
 			mem_append(&f->pfs, &f->n_pfs, sizeof(*f->pfs)), e);
 	for (size_t i = 0; i < net.links.n && r == 0; i++)
 		if (str_equal(net.links.v[i].kind, "bridge"))
-			gather_bridge(&net, &net.links.v[i],
+			gather_bridge(nl, &net, &net.links.v[i],
 				mem_append(&f->bridges, &f->n_bridges, sizeof(*f->bridges)));
 	gather_devices(&net, f);
+	gather_taps(nl, &net, &f->domain);
 	net_view_free(&net);
 	return r;
 }

@@ -75,6 +75,7 @@ static const struct field order_fields[] = {
 	RECORD_STR(order, name),
 	RECORD_STR(order, uuid),
 	RECORD_STR(order, peer_uuid),
+	RECORD_STR(order, peer_id),
 	RECORD_STR(order, owner),
 	RECORD_BOOL(order, persistent),
 	RECORD_BOOL(order, autostart),

@@ -64,6 +64,7 @@ struct order {
 	size_t n_peer;
 	char *name, *uuid; /* of the domain */
 	char *peer_uuid;   /* of the other host; NULL: there is none */
+	char *peer_id;     /* host_id of that; NULL: none */
 	char *owner;       /* one line for lock files: who runs this */
 	bool persistent, autostart;
 	bool strict; /* an attribute that the VF does not take stops the move */

@@ -140,17 +140,18 @@ static void find_source_vf(struct check_view *v, struct pair_order *o)
 static void place_source_pair(struct check_view *v, const struct definitions *d,
 	struct pair_order *o)
 {
+	bool placed;
+
 	fill_pair(v->pair, primary_of(v->pair, d), v->defined, o);
 	o->adopt = !o->had_primary;
 	o->qemu_unplugs = o->had_primary && v->options->unplug == UNPLUG_BY_QEMU;
 	o->macvtap_was_up = macvtap_rests_up(v);
 	o->cut_off = check_is_cut_off(v);
 	check_run(CHECK_PAIR, v);
-	if (!choose_place(v, v->options->source_uplink, "--source-uplink", o))
-		return;
+	placed = choose_place(v, v->options->source_uplink, "--source-uplink", o);
 	if (o->had_primary)
 		find_source_vf(v, o);
-	else
+	else if (placed)
 		find_stale_vf(v, o);
 }
 
@@ -243,6 +244,7 @@ static void place_destination_pair(struct plan *p, struct check_view *v,
 {
 	CLEANUP_FREE char *wanted = str_list_get(v->options->vf, p->destination.n_pairs);
 	struct pair_order o = { 0 };
+	bool placed, chosen;
 
 	o.mac = str_dup(here->mac);
 	o.standby_alias = str_dup(here->standby_alias);
@@ -255,10 +257,26 @@ static void place_destination_pair(struct plan *p, struct check_view *v,
 	o.attr = here->attr;
 	o.form = str_dup(here->form);
 	o.macvtap_was_up = here->macvtap_was_up;
-	if (choose_place(v, v->options->destination_uplink, "--destination-uplink", &o) &&
-		choose_vf(v, &p->destination, wanted, primary_of(v->pair, d), here->vf_index, &o))
+	placed = choose_place(v, v->options->destination_uplink, "--destination-uplink", &o);
+	chosen = choose_vf(v, &p->destination, wanted, primary_of(v->pair, d), here->vf_index, &o);
+	if (placed && chosen)
 		make_primary(v, here->primary_xml, &o);
 	*add_pair(&p->destination) = o;
+}
+
+static void note_defined_without_vf(struct plan *p, const struct domain_fact *d,
+	const struct xml_pair_list *defined)
+{
+	for (size_t i = 0; d->inactive && i < p->destination.n_pairs; i++) {
+		const char *alias = p->destination.pairs[i].standby_alias;
+		const struct xml_pair *pair = xml_pairs_by_alias(defined, alias);
+
+		if (!pair || pair->primary.form == PRIMARY_NONE)
+			problem_add(&p->problems, "defined-without-vf", NULL,
+				"After its next cold start it has no VF.",
+				"the definition of %s has no VF for the standby %s", d->name,
+				alias);
+	}
 }
 
 /* The definition the domain is to have on the destination. */
@@ -276,15 +294,10 @@ static void make_definition(struct plan *p, const struct domain_fact *d,
 		const struct pair_order *o = &p->destination.pairs[i];
 		const struct xml_pair *pair = xml_pairs_by_alias(defined, o->standby_alias);
 
-		if (pair && (pair->primary.form == PRIMARY_POOL || !o->vf))
-			continue; /* names no VF */
-		if (pair && pair->primary.form != PRIMARY_NONE)
+		/* One from a network of VFs names none. */
+		if (pair && pair->primary.form != PRIMARY_NONE &&
+			pair->primary.form != PRIMARY_POOL && o->vf)
 			change[used++] = (struct xml_new_address){ o->standby_alias, o->vf };
-		else
-			problem_add(&p->problems, "defined-without-vf", NULL,
-				"After its next cold start it has no VF.",
-				"the definition of %s has no VF for the standby %s", d->name,
-				o->standby_alias);
 	}
 	if (xml_domain_with_vfs(d->inactive, change, used, &p->source.migration.persist_xml, &e) <
 		0)
@@ -404,7 +417,9 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 	fill_order(&ret->source, source, r);
 	fill_order(&ret->destination, source, r);
 	ret->source.peer_uuid = str_dup(destination->uuid);
+	ret->source.peer_id = str_dup(destination->id);
 	ret->destination.peer_uuid = str_dup(source->uuid);
+	ret->destination.peer_id = str_dup(source->id);
 	ret->source.is_source = true;
 	for (char *const *word = r->peer; word && *word; word++)
 		((struct word *)mem_append(&ret->source.peer, &ret->source.n_peer,
@@ -412,6 +427,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 			->text = str_dup(*word);
 	fill_migration(&ret->source.migration, r);
 	plan_pairs(ret, source, destination, &d, r);
+	note_defined_without_vf(ret, &source->domain, &d.defined);
 	if (!plan_is_refused(ret))
 		make_definition(ret, &source->domain, &d.defined, destination);
 	definitions_free(&d);
@@ -499,6 +515,7 @@ void plan_reattach(const struct host_facts *here, const struct plan_request *r, 
 		fill_order(&ret->destination, here, r);
 		ret->destination.autostart = false; /* nothing to carry over */
 		plan_reattach_pairs(ret, here, &d, r);
+		note_defined_without_vf(ret, &here->domain, &d.defined);
 		if (!plan_is_refused(ret) && here->domain.inactive)
 			make_definition(ret, &here->domain, &d.defined, here);
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/decide.h"
+#include "core/host_id.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -35,7 +36,10 @@ static enum peer is_peer_of(struct driver *d, struct client *client, const json_
 		return PEER_UNKNOWN;
 	uuid = json_string_value(json_object_get(reply, "uuid"));
 	if (uuid)
-		is = str_equal(uuid, wanted) ? PEER_YES : PEER_NO;
+		is = host_is_known(uuid, json_string_value(json_object_get(reply, "id")), wanted,
+			     json_string_value(json_object_get(journal, "peer_id")))
+			     ? PEER_YES
+			     : PEER_NO;
 	json_decref(reply);
 	return is;
 }
@@ -73,7 +77,7 @@ static void say_what_is_missing(struct driver *d, struct client *client, const c
 	}
 	if (cut_off)
 		outcome_say(o, STATUS_INCOMPLETE, "cut-off", domain, client_label(client),
-			"it has no VF, and the NIC does not let its frames in for the standby");
+			"it has no VF, and its frames do not reach the standby");
 	else if (n_proved && n_proved == json_array_size(pairs))
 		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, client_label(client),
 			"it is on its VF, but not all could be settled");

@@ -13,6 +13,7 @@
 #include "core/alone.h"
 #include "core/facts.h"
 #include "core/gather.h"
+#include "core/host_id.h"
 #include "core/late.h"
 #include "core/primary.h"
 #include "core/standby.h"
@@ -308,7 +309,8 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		json_object_set_new(one, "vf",
 			attached ? json_text(a->end.order.pairs[i].vf) : json_null());
 		json_object_set_new(one, "proved", json_boolean(!s->primary_missing));
-		json_object_set_new(one, "cut_off", json_boolean(s->primary_missing && s->refused));
+		json_object_set_new(one, "cut_off",
+			json_boolean(s->primary_missing && (s->refused || s->tap_closed)));
 		json_object_set_new(one, "proof",
 			json_text(s->primary_missing ? NULL : s->evidence));
 		json_array_append_new(list, one);
@@ -347,11 +349,15 @@ static int op_host(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	struct virt_host host = { 0 };
 	struct agent *a = ctx;
+	char *id;
 
 	if (need_hello(a, e) < 0 || virt_host_get(a->end.virt, &host, e) < 0)
 		return -1;
+	id = host_id(host.uuid, host.hostname);
 	*ret = json_object();
 	json_object_set_new(*ret, "uuid", json_text(host.uuid));
+	json_object_set_new(*ret, "id", json_text(id));
+	free(id);
 	virt_host_free(&host);
 	return 0;
 }
@@ -360,7 +366,7 @@ static int op_host(void *ctx, const json_t *args, json_t **ret, struct err *e)
 static void describe_journal(struct virt *virt, const char *uuid, json_t *one)
 {
 	static const char *const told[] = { "name", "owner", "is_source", "peer", "peer_uuid",
-		"detach_ms", "proof_ms", "carrier_ms" };
+		"peer_id", "detach_ms", "proof_ms", "carrier_ms" };
 	json_t *head = NULL;
 	struct err why;
 

@@ -288,8 +288,8 @@ static size_t describe_pairs(struct run *r)
 		n += !json_is_true(json_object_get(pair, "proved"));
 		if (json_is_true(json_object_get(pair, "cut_off")))
 			err_set(&r->forward_err,
-				"nothing for %s comes in by the uplink of %s, and the guest has no VF "
-				"for it: it is cut off",
+				"nothing for %s reaches its standby on %s, and the guest has no VF for "
+				"it: it is cut off",
 				json_string_value(json_object_get(pair, "mac")),
 				sides_host(&r->sides, DESTINATION));
 	}

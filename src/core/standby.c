@@ -59,7 +59,8 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
 {
 	/* First what needs no libvirt. */
 	static int (*const parts[])(struct end *, size_t, struct err *) = { uplink_entry_set,
-		tap_entry_set, standby_link_up };
+		tap_entry_set, standby_link_up, tap_check_open };
+	struct err ignored;
 	int r = 0;
 
 	for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
@@ -68,6 +69,7 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
 		if (parts[k](end, i, &now) < 0)
 			err_keep_first(&r, e, &now);
 	}
+	end->pairs[i].tap_closed = r < 0 && tap_check_open(end, i, &ignored) < 0;
 	return r;
 }
 

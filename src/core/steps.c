@@ -93,6 +93,16 @@ static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
 	return uplink_entry_remove(end, i, e);
 }
 
+/* As long as the guest has its VF, waiting costs it nothing. */
+static int point_at_standby(struct end *end, size_t i, struct err *e)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+
+	if (tap_entry_set(end, i, e) < 0)
+		return -1;
+	return p->had_primary && !p->cut_off ? tap_wait_open(end, i, e) : 0;
+}
+
 /*
  * What the next two rows do where the NIC does not give frames to both is done at once: from the moment
  * the VF is gone until then the guest has no path. So it is not for the driver to ask for it first, and
@@ -213,7 +223,7 @@ const struct step steps[] = {
 	{ step_standby_up, "standby link up",
 		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
 	{ "tap-entry", "point the bridge at the standby",
-		.source = { .pair = tap_entry_set, .undo_pair = undo_tap_entry },
+		.source = { .pair = point_at_standby, .undo_pair = undo_tap_entry },
 		.when = is_on_bridge },
 	{ "uplink-entry-early", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_uplink_entry },

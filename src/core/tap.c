@@ -2,6 +2,7 @@
 #include "core/tap.h"
 
 #include <errno.h>
+#include <linux/if_bridge.h>
 #include <stdlib.h>
 
 #include "net/link.h"
@@ -9,6 +10,8 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/pair.h"
+
+enum { OPEN_EXTRA_MS = 5000, OPEN_POLL_MS = 250 };
 
 /* The tap's present name; a fixed one from the order, a generated one from the live XML. */
 static int tap_name(struct end *end, size_t i, char **ret, struct err *e)
@@ -50,6 +53,49 @@ int tap_find(struct end *end, size_t i, struct link *ret, struct err *e)
 	if (ret->master != br.ifindex)
 		return err_set_kind(e, ERR_NOT_FOUND, "%s is no port of %s", name, bridge);
 	return 0;
+}
+
+static int find_open(struct end *end, size_t i, struct link *ret, struct err *e)
+{
+	if (tap_find(end, i, ret, e) < 0)
+		return -1;
+	return ret->up ? 0 : err_set(e, "tap %s is down", ret->name);
+}
+
+int tap_check_open(struct end *end, size_t i, struct err *e)
+{
+	struct link tap;
+
+	return tap_is_macvtap(end, i) ? 0 : find_open(end, i, &tap, e);
+}
+
+struct opening {
+	struct end *end;
+	size_t i;
+};
+
+static int look_whether_open(void *arg, struct err *e)
+{
+	struct opening *x = arg;
+	struct link tap;
+
+	if (find_open(x->end, x->i, &tap, e) < 0)
+		return -1;
+	return tap.port_state == BR_STATE_FORWARDING;
+}
+
+int tap_wait_open(struct end *end, size_t i, struct err *e)
+{
+	const char *bridge = end->order.pairs[i].bridge;
+	struct opening x = { end, i };
+	struct link br;
+
+	if (tap_is_macvtap(end, i))
+		return 0;
+	if (link_get(end->nl, bridge, &br, e) < 0)
+		return -1;
+	return cancel_wait(end->cancel, br.join_ms + OPEN_EXTRA_MS, OPEN_POLL_MS,
+		"the bridge to forward by the standby's tap", look_whether_open, &x, e);
 }
 
 /* Notes the static and local entries of the bridge that ours will replace, the first time only. */
@@ -104,22 +150,58 @@ static int verify_tap_entry(struct end *end, const struct mac *mac, const struct
 		for (size_t k = 0; k < now.n; k++)
 			found = found ||
 				(now.v[k].bridge == tap->master && now.v[k].port == tap->ifindex &&
-					now.v[k].vlan == vlans->v[v] &&
+					now.v[k].vlan == vlans->v[v].vid &&
 					now.v[k].kind == FDB_STATIC && now.v[k].sticky);
 		if (!found)
 			return err_set(e, "the entry on %s (VLAN %u) is not there after it was set",
-				tap->name, vlans->v[v]);
+				tap->name, vlans->v[v].vid);
 	}
 	return 0;
 }
 
-int tap_entry_prepare(struct end *end, size_t i, const struct link *tap, struct err *e)
+/*
+ * A bridge that snoops gives multicast, once it has heard of a querier, to those ports alone that have asked for
+ * it. The guest has asked by its VF and does so by its standby when the next query comes, 125 s later with
+ * the usual timers; until then no neighbour could resolve its IPv6 addresses (br_multicast_ipv6_rcv and
+ * br_multicast_flood in net/bridge). Ports that lead to routers get all of it.
+ */
+static void open_to_groups(struct end *end, size_t i, const struct link *tap)
+{
+	struct pair_state *s = &end->pairs[i];
+	struct err e;
+
+	if (tap->mcast_router != MDB_RTR_TYPE_TEMP_QUERY)
+		return;
+	if (!s->groups_opened) {
+		s->groups_opened = true;
+		end_note_state_of_need(end, i, &e);
+	}
+	if (link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_PERM, &e) < 0)
+		log_warn("%s: the standby may get no multicast: %s", end->order.name, e.msg);
+}
+
+static int close_to_groups(struct end *end, size_t i, const struct link *tap, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+
+	if (!s->groups_opened)
+		return 0;
+	if (tap->mcast_router == MDB_RTR_TYPE_PERM &&
+		link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_TEMP_QUERY, e) < 0)
+		return -1;
+	s->groups_opened = false;
+	return 0;
+}
+
+int tap_entry_prepare(struct end *end, size_t i, struct link *tap, struct err *e)
 {
 	CLEANUP_FDB struct fdb_list found = { 0 };
 	struct mac mac;
 
 	if (end_pair_mac(end, i, &mac, e) < 0 || fdb_find(end->nl, &mac, &found, e) < 0)
 		return -1;
+	open_to_groups(end, i, tap);
+	tap->mcast_router = MDB_RTR_TYPE_PERM; /* as far as that goes */
 	return remember_found(end, i, &found, tap, e);
 }
 
@@ -134,8 +216,9 @@ int tap_entry_set_on(struct end *end, size_t i, const struct link *tap, struct e
 		return -1;
 	if (remember_found(end, i, &found, tap, e) < 0)
 		return -1;
+	open_to_groups(end, i, tap);
 	for (size_t v = 0; v < vlans.n; v++)
-		if (fdb_replace(end->nl, tap->ifindex, &mac, vlans.v[v], e) < 0)
+		if (fdb_replace(end->nl, tap->ifindex, &mac, vlans.v[v].vid, e) < 0)
 			return -1;
 	return verify_tap_entry(end, &mac, tap, &vlans, e);
 }
@@ -197,7 +280,8 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 	if (r < 0 && e->kind != ERR_NOT_FOUND)
 		return -1;
 	if (r == 0 && (delete_tap_entries(end, &mac, &tap, e) < 0 ||
-			      verify_tap_entry_gone(end, &mac, &tap, e) < 0))
+			      verify_tap_entry_gone(end, &mac, &tap, e) < 0 ||
+			      close_to_groups(end, i, &tap, e) < 0))
 		return -1;
 	for (size_t k = 0; k < s->n_found; k++) {
 		struct err now;

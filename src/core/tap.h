@@ -14,12 +14,18 @@ bool tap_is_macvtap(const struct end *end, size_t i);
 /* The tap, as a port of its bridge unless it is a macvtap; ERR_NOT_FOUND while it is not. */
 int tap_find(struct end *end, size_t i, struct link *ret, struct err *e);
 
+/* An error when the tap is down, or no port of its bridge. Macvtaps: nothing to say. */
+int tap_check_open(struct end *end, size_t i, struct err *e);
+/* The same, and waits until the bridge forwards by it: STP holds a new port back. */
+int tap_wait_open(struct end *end, size_t i, struct err *e);
+
 /*
- * Remembers the static and local entries that tap_entry_set will replace. It does so itself; but a guest
- * that sends first moves those that are not sticky to its tap.
+ * What of tap_entry_set takes time and can be done before: remembers the static and local entries that it will
+ * replace (a guest that sends first moves those that are not sticky to its tap), and has the bridge
+ * send all multicast there.
  */
-int tap_entry_prepare(struct end *end, size_t i, const struct link *tap, struct err *e);
-/* Remembers the static and local entries it replaces. */
+int tap_entry_prepare(struct end *end, size_t i, struct link *tap, struct err *e);
+/* Remembers the static and local entries it replaces. Multicast goes there as well. */
 int tap_entry_set(struct end *end, size_t i, struct err *e);
 /* The same with the tap at hand. */
 int tap_entry_set_on(struct end *end, size_t i, const struct link *tap, struct err *e);

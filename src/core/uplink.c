@@ -104,15 +104,20 @@ static int set_macvtap(struct end *end, size_t i, bool up, struct err *e)
 	return r < 0 && e->kind == ERR_NOT_FOUND ? 0 : r;
 }
 
-static bool asks_later(const struct pair_order *p)
+bool uplink_function(const struct pair_order *p, struct pci_function *ret)
 {
-	char text[PCI_TEXT_SIZE], driver[32] = "";
-	struct pci_address address;
+	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
 	struct err ignored;
 
-	if (pci_of_netdev(p->uplink, text, &ignored) == 0 && pci_parse(text, &address) == 0)
-		pci_driver(&address, driver, sizeof(driver));
-	return nic_asks_later(driver);
+	return pci_pf_list_get(&pfs, &ignored) == 0 &&
+	       pci_find_function(&pfs, p->uplink_pf ? p->uplink_pf : p->pf, p->uplink_vf, ret);
+}
+
+static bool asks_later(const struct pair_order *p)
+{
+	struct pci_function f;
+
+	return uplink_function(p, &f) && nic_asks_later(f.driver);
 }
 
 /*

@@ -11,6 +11,7 @@
 #define CORE_UPLINK_H
 
 #include "core/end.h"
+#include "net/pci.h"
 
 /*
  * An error, too, if nothing comes by it all the same: the uplink or its bridge is down, or the kernel
@@ -24,6 +25,9 @@ int uplink_entry_set_or_warn(struct end *end, size_t i, struct err *e);
 int uplink_check_open(struct end *end, size_t i, struct err *e);
 /* The journal's part of setting it, to be done before every millisecond counts. */
 int uplink_entry_claim(struct end *end, size_t i, struct err *e);
+
+/* The function that the pair's uplink is, or stands on: what the NIC sees of it. False: it is gone. */
+bool uplink_function(const struct pair_order *p, struct pci_function *ret);
 
 /* Removes it unless it was there before, and not by an earlier run (pair_order.adopt). */
 int uplink_entry_remove(struct end *end, size_t i, struct err *e);

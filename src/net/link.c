@@ -36,9 +36,12 @@ static void parse_bridge_port(const struct nlattr *data, struct link *l)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, data)
+	mnl_attr_for_each_nested(a, data) {
 		if (mnl_attr_get_type(a) == IFLA_BRPORT_STATE)
 			l->port_state = nl_attr_u8(a);
+		else if (mnl_attr_get_type(a) == IFLA_BRPORT_MULTICAST_ROUTER)
+			l->mcast_router = nl_attr_u8(a);
+	}
 }
 
 /* A new port listens and learns for the forward delay each, which is in hundredths of a second. */
@@ -51,6 +54,9 @@ static void parse_bridge(const struct nlattr *data, struct link *l)
 		switch (mnl_attr_get_type(a)) {
 		case IFLA_BR_VLAN_FILTERING:
 			l->vlan_filtering = nl_attr_u8(a);
+			break;
+		case IFLA_BR_VLAN_DEFAULT_PVID:
+			l->pvid = nl_attr_u16(a);
 			break;
 		case IFLA_BR_STP_STATE:
 			stp = nl_attr_u32(a);
@@ -151,6 +157,7 @@ int link_collect(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
 	struct link_list *list = arg;
+	bool is_elsewhere = false;
 	const struct nlattr *a;
 	struct link *l;
 
@@ -160,8 +167,13 @@ int link_collect(const struct nlmsghdr *msg, void *arg)
 	l->ifindex = ifi->ifi_index;
 	l->up = ifi->ifi_flags & IFF_UP;
 	l->running = ifi->ifi_flags & (1 << 16); /* IFF_LOWER_UP, not in <net/if.h> */
-	mnl_attr_for_each(a, msg, sizeof(*ifi))
+	mnl_attr_for_each(a, msg, sizeof(*ifi)) {
 		parse_attr(a, l);
+		is_elsewhere |= mnl_attr_get_type(a) == IFLA_LINK_NETNSID;
+	}
+	/* The number is one of another network namespace. */
+	if (is_elsewhere)
+		l->lower = 0;
 	return MNL_CB_OK;
 }
 
@@ -225,6 +237,31 @@ int link_set_up(struct nl *nl, const char *name, bool up, struct err *e)
 			    : err_set(e, "%s is not %s after it was set", name, up ? "up" : "down");
 }
 
+int link_set_mcast_router(struct nl *nl, const char *name, uint8_t type, struct err *e)
+{
+	struct ifinfomsg *ifi;
+	char buf[NL_BUF_SIZE];
+	struct nlmsghdr *msg = nl_message(buf, RTM_SETLINK, 0, sizeof(*ifi), (void **)&ifi);
+	struct nlattr *port;
+	struct link now;
+
+	if (link_get(nl, name, &now, e) < 0)
+		return -1;
+	log_debug("netlink: set %s mcast_router %u", name, type);
+	ifi->ifi_family = AF_BRIDGE;
+	ifi->ifi_index = now.ifindex;
+	port = mnl_attr_nest_start(msg, IFLA_PROTINFO);
+	mnl_attr_put_u8(msg, IFLA_BRPORT_MULTICAST_ROUTER, type);
+	mnl_attr_nest_end(msg, port);
+	if (nl_talk(nl, msg, NULL, NULL, "set mcast_router", e) < 0 ||
+		link_get(nl, name, &now, e) < 0)
+		return err_prefix(e, "%s", name);
+	return now.mcast_router == type
+		       ? 0
+		       : err_set(e, "%s does not have mcast_router %u after it was set", name,
+				 type);
+}
+
 int link_set_mac(struct nl *nl, const char *name, const struct mac *mac, struct err *e)
 {
 	struct ifinfomsg *ifi;
@@ -261,10 +298,12 @@ const struct link *link_list_by_index(const struct link_list *l, int ifindex)
 	return NULL;
 }
 
-static void add_vlan_range(struct vlan_list *l, uint16_t first, uint16_t last)
+static void add_vlan_range(struct vlan_list *l, uint16_t first, uint16_t last, uint16_t flags)
 {
 	for (unsigned int vid = first; vid <= last && vid <= VLAN_MAX; vid++)
-		*(uint16_t *)mem_append(&l->v, &l->n, sizeof(*l->v)) = (uint16_t)vid;
+		*(struct port_vlan *)mem_append(&l->v, &l->n, sizeof(*l->v)) =
+			(struct port_vlan){ (uint16_t)vid, flags & BRIDGE_VLAN_INFO_PVID,
+				flags & BRIDGE_VLAN_INFO_UNTAGGED };
 }
 
 static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
@@ -284,7 +323,7 @@ static void collect_af_spec(const struct nlattr *spec, struct vlan_list *list)
 			continue;
 		}
 		add_vlan_range(list, (info.flags & BRIDGE_VLAN_INFO_RANGE_END) ? first : info.vid,
-			info.vid);
+			info.vid, info.flags);
 	}
 }
 
@@ -307,7 +346,7 @@ static void reset_vlans(void *arg)
 	struct vlan_collect *c = arg;
 
 	vlan_list_free(&c->list);
-	add_vlan_range(&c->list, 0, 0);
+	add_vlan_range(&c->list, 0, 0, 0);
 }
 
 int link_port_vlans(struct nl *nl, int ifindex, struct vlan_list *ret, struct err *e)

@@ -19,13 +19,15 @@ struct link {
 	bool up;      /* administratively (IFF_UP) */
 	bool running; /* has carrier (IFF_LOWER_UP) */
 	uint32_t mtu;
-	int master;          /* ifindex of the bridge, bond or team above, 0 for none */
-	int lower;           /* ifindex of the device below (VLAN, macvlan), 0 for none */
-	int active_port;     /* bonds that use one port at a time: its ifindex; 0 for all others */
-	char kind[16];       /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
-	char port_kind[16];  /* what it is a port of: "bridge", "bond"; "" for none */
-	uint8_t port_state;  /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
+	int master;         /* ifindex of the bridge, bond or team above, 0 for none */
+	int lower;          /* ifindex of the device below (VLAN, macvlan), 0 for none */
+	int active_port;    /* bonds that use one port at a time: its ifindex; 0 for all others */
+	char kind[16];      /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
+	char port_kind[16]; /* what it is a port of: "bridge", "bond"; "" for none */
+	uint8_t port_state; /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
+	uint8_t mcast_router; /* bridge ports: MDB_RTR_TYPE_TEMP_QUERY (1) is the default; 0, too, without snooping */
 	bool vlan_filtering; /* bridges */
+	int pvid;            /* bridges: VLAN of a new port, 0: none */
 	int vlan;            /* VLAN devices: the tag that they put on; 0 for all others */
 	int64_t join_ms;     /* bridges: until a new port forwards, with STP; 0 without */
 	uint64_t rx_packets, tx_packets;
@@ -47,6 +49,9 @@ int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e);
 /* Sets a device up or down, and reads back that it is. */
 int link_set_up(struct nl *nl, const char *name, bool up, struct err *e);
 
+/* Sets a bridge port's mcast_router (MDB_RTR_TYPE_…), and reads it back. */
+int link_set_mcast_router(struct nl *nl, const char *name, uint8_t type, struct err *e);
+
 /* Sets a device's address, and reads it back. */
 int link_set_mac(struct nl *nl, const char *name, const struct mac *mac, struct err *e);
 
@@ -57,8 +62,14 @@ const struct link *link_list_by_index(const struct link_list *l, int ifindex);
  * VLANs a bridge port is a member of, 0 first: entry 0 stands for "without VLAN", which every
  * port has. Without VLAN filtering the kernel still keeps an entry for each (default PVID).
  */
+struct port_vlan {
+	uint16_t vid;
+	bool pvid;     /* what comes in without a tag is in it */
+	bool untagged; /* what goes out in it has no tag */
+};
+
 struct vlan_list {
-	uint16_t *v; /* owned */
+	struct port_vlan *v; /* owned */
 	size_t n;
 };
 

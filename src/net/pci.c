@@ -193,6 +193,29 @@ bool pci_find_address(const struct pci_pf_list *l, const char *address,
 	return false;
 }
 
+bool pci_find_function(const struct pci_pf_list *l, const char *pf, int64_t vf,
+	struct pci_function *ret)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct pci_pf *p = &l->v[i];
+		bool is_it = str_equal(p->netdev, pf);
+
+		if (is_it && vf < 0) {
+			str_copy(ret->netdev, sizeof(ret->netdev), p->netdev);
+			str_copy(ret->driver, sizeof(ret->driver), p->driver);
+			return true;
+		}
+		for (size_t k = 0; is_it && k < p->n_vfs; k++) {
+			if (p->vfs[k].index != vf)
+				continue;
+			str_copy(ret->netdev, sizeof(ret->netdev), p->vfs[k].netdev);
+			str_copy(ret->driver, sizeof(ret->driver), p->vfs[k].driver);
+			return true;
+		}
+	}
+	return false;
+}
+
 void pci_driver(const struct pci_address *address, char *ret, size_t size)
 {
 	char text[PCI_TEXT_SIZE];
@@ -220,6 +243,10 @@ int pci_is_bus_master(const struct pci_address *address, bool *ret, struct err *
 		return err_set_sys(e, errno, "%s", path);
 	if (pread(fd, command, sizeof(command), COMMAND_OFFSET) != sizeof(command))
 		return err_set_sys(e, errno ? errno : EIO, "%s", path);
+	/* What reads as ones alone is nothing: the function has fallen off its bus. */
+	if (command[0] == 0xff && command[1] == 0xff)
+		return err_set(e, "%s does not answer: its configuration space reads as ones",
+			text);
 	*ret = command[0] & COMMAND_BUS_MASTER;
 	return 0;
 }
@@ -277,24 +304,40 @@ char *pci_group_trouble(const struct pci_address *address)
 	return why;
 }
 
-/* Whether one of the files that process PID has open is PATH. */
-static bool has_open(const char *pid, const char *path)
+/* Which of the two paths process PID has open; NULL: neither. */
+static const char *has_open(const char *pid, const char *one, const char *other)
 {
 	CLEANUP_FREE char *name = str_printf("/proc/%s/fd", pid);
 	DIR *dir = opendir(name);
+	const char *found = NULL;
 	struct dirent *entry;
-	bool found = false;
 
 	while (dir && !found && (entry = readdir(dir))) {
 		char target[64];
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
 
 		target[n > 0 ? n : 0] = '\0';
-		found = str_equal(target, path);
+		found = str_equal(target, one) ? one : str_equal(target, other) ? other : NULL;
 	}
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+/* The node by which iommufd opens the device alone, without its group; NULL where there is none. */
+static char *own_node(const char *device)
+{
+	CLEANUP_FREE char *path = str_printf(PCI_DEVICES "/%s/vfio-dev", device);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	char *node = NULL;
+
+	while (dir && !node && (entry = readdir(dir)))
+		if (str_starts(entry->d_name, "vfio"))
+			node = str_printf("/dev/vfio/devices/%s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	return node;
 }
 
 /*
@@ -303,6 +346,7 @@ static bool has_open(const char *pid, const char *path)
  */
 static char *vfio_user(const char *device)
 {
+	CLEANUP_FREE char *node = own_node(device);
 	CLEANUP_FREE char *path = NULL;
 	struct dirent *entry;
 	char *user = NULL;
@@ -313,10 +357,13 @@ static char *vfio_user(const char *device)
 		return NULL;
 	path = str_printf("/dev/vfio/%s", group);
 	proc = opendir("/proc");
-	while (proc && !user && (entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-			has_open(entry->d_name, path))
-			user = str_printf("process %s has %s open", entry->d_name, path);
+	while (proc && !user && (entry = readdir(proc))) {
+		bool is_process = entry->d_name[0] >= '1' && entry->d_name[0] <= '9';
+		const char *open = is_process ? has_open(entry->d_name, path, node) : NULL;
+
+		if (open)
+			user = str_printf("process %s has %s open", entry->d_name, open);
+	}
 	if (proc)
 		closedir(proc);
 	return user;

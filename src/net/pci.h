@@ -45,6 +45,14 @@ bool pci_find_netdev(const struct pci_pf_list *l, const char *netdev, const stru
 bool pci_find_address(const struct pci_pf_list *l, const char *address,
 	const struct pci_pf **ret_pf, const struct pci_vf **ret_vf);
 
+struct pci_function {
+	char netdev[IF_NAMESIZE], driver[32]; /* "" when there is none here */
+};
+
+/* The VF of that number of the PF with the network device PF, or with -1 that PF; false: there is none. */
+bool pci_find_function(const struct pci_pf_list *l, const char *pf, int64_t vf,
+	struct pci_function *ret);
+
 /* The PCI function behind a network device, as text. */
 int pci_of_netdev(const char *netdev, char ret[PCI_TEXT_SIZE], struct err *e);
 

@@ -373,3 +373,31 @@ int virt_networks(struct virt *v, struct virt_texts *ret, struct err *e)
 	*ret = texts;
 	return 0;
 }
+
+static void add_port(virNetworkPortPtr port, struct virt_texts *texts)
+{
+	char *xml = virNetworkPortGetXMLDesc(port, 0);
+
+	if (xml)
+		*(char **)mem_append(&texts->v, &texts->n, sizeof(char *)) = xml;
+	else
+		virResetLastError(); /* gone since it was listed */
+}
+
+int virt_network_ports(struct virt *v, const char *name, struct virt_texts *ret, struct err *e)
+{
+	virNetworkPtr net = virNetworkLookupByName(v->conn, name);
+	virNetworkPortPtr *ports = NULL;
+	int n = net ? virNetworkListAllPorts(net, &ports, 0) : -1;
+
+	if (n < 0)
+		virt_err(e, "ports of network \"%s\"", name);
+	for (int i = 0; i < n; i++) {
+		add_port(ports[i], ret);
+		virNetworkPortFree(ports[i]);
+	}
+	free(ports);
+	if (net)
+		virNetworkFree(net);
+	return n < 0 ? -1 : 0;
+}

@@ -94,6 +94,8 @@ void virt_texts_free(struct virt_texts *t);
 
 /* Definition of each active network: names at even, XML at odd places. */
 int virt_networks(struct virt *v, struct virt_texts *ret, struct err *e);
+/* XML of each port of an active network: of what its NICs of running domains have from it. */
+int virt_network_ports(struct virt *v, const char *name, struct virt_texts *ret, struct err *e);
 
 /* ---- domains ---- */
 

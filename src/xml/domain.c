@@ -65,31 +65,41 @@ void xml_file_list_free(struct xml_file_list *l)
 }
 
 /* Takes over both texts. */
-static void add_file(struct xml_file_list *l, char *what, char *path, bool is_written)
+static bool add_file(struct xml_file_list *l, char *what, char *path, bool is_written)
 {
 	if (str_is_empty(path)) {
 		free(what);
 		free(path);
-		return;
+		return false;
 	}
 	*(struct xml_file *)mem_append(&l->v, &l->n, sizeof(*l->v)) =
-		(struct xml_file){ what, path, is_written };
+		(struct xml_file){ .what = what, .path = path, .is_written = is_written };
+	return true;
+}
+
+/* The file or device that a disk, or what it is backed by, is on; NULL: something else. Caller frees. */
+static char *path_of(xmlNode *image)
+{
+	bool is_block = tree_attr_is(image, "type", "block");
+
+	return is_block || tree_attr_is(image, "type", "file")
+		       ? tree_attr(tree_child(image, "source"), is_block ? "dev" : "file")
+		       : NULL;
 }
 
 static void add_disk(struct xml_file_list *l, xmlNode *disk)
 {
-	xmlNode *source = tree_child(disk, "source");
 	CLEANUP_FREE char *target = tree_attr(tree_child(disk, "target"), "dev");
-	CLEANUP_FREE char *policy = tree_attr(source, "startupPolicy");
+	CLEANUP_FREE char *policy = tree_attr(tree_child(disk, "source"), "startupPolicy");
+	bool is_written = !tree_child(disk, "readonly") && !tree_attr_is(disk, "device", "cdrom");
 
-	bool is_block = tree_attr_is(disk, "type", "block");
-
-	if ((!is_block && !tree_attr_is(disk, "type", "file")) ||
-		(policy && !str_equal(policy, "mandatory")))
+	if (policy && !str_equal(policy, "mandatory"))
 		return;
-	add_file(l, str_printf("disk %s", target ? target : "?"),
-		tree_attr(source, is_block ? "dev" : "file"),
-		!tree_child(disk, "readonly") && !tree_attr_is(disk, "device", "cdrom"));
+	add_file(l, str_printf("disk %s", target ? target : "?"), path_of(disk), is_written);
+	for (xmlNode *b = tree_child(disk, "backingStore"); b; b = tree_child(b, "backingStore"))
+		if (add_file(l, str_printf("what disk %s is backed by", target ? target : "?"),
+			    path_of(b), false))
+			l->v[l->n - 1].is_backing = true;
 }
 
 void xml_ground_list_free(struct xml_ground_list *l)
@@ -103,17 +113,20 @@ void xml_ground_list_free(struct xml_ground_list *l)
 /* One that libvirt has brought up for a network names the bridge as well. */
 static void add_ground(struct xml_ground_list *l, xmlNode *nic)
 {
-	static const char *const kinds[] = { "network", "bridge" };
+	static const struct {
+		const char *kind, *type, *attr;
+	} kinds[] = { { "network", NULL, "network" }, { "bridge", "bridge", "bridge" },
+		{ "device", "direct", "dev" } };
 	xmlNode *source = tree_child(nic, "source");
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-		char *name = tree_attr(source, kinds[k]);
-		bool is_kernels = k == 0 || (tree_attr_is(nic, "type", kinds[k]) &&
-						    !tree_child(nic, "virtualport"));
+		char *name = tree_attr(source, kinds[k].attr);
+		bool is_kernels = !kinds[k].type || (tree_attr_is(nic, "type", kinds[k].type) &&
+							    !tree_child(nic, "virtualport"));
 
 		if (!str_is_empty(name) && is_kernels) {
 			*(struct xml_ground *)mem_append(&l->v, &l->n, sizeof(*l->v)) =
-				(struct xml_ground){ kinds[k], name };
+				(struct xml_ground){ kinds[k].kind, name };
 			return;
 		}
 		free(name);

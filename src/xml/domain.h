@@ -33,6 +33,7 @@ struct xml_file {
 	char *what;      /* owned; "disk vda", "kernel", … */
 	char *path;      /* owned */
 	bool is_written; /* a disk that the guest may write: copied, where disks are to be copied */
+	bool is_backing; /* what the image of a disk, or of such a file, is an overlay of */
 };
 
 struct xml_file_list {
@@ -45,7 +46,7 @@ void xml_file_list_free(struct xml_file_list *l);
 /* Without those that libvirt leaves out where they are missing (startupPolicy). */
 int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err *e);
 
-/* What a NIC that is of no pair stands on: a "bridge" or libvirt's "network". */
+/* What a NIC that is of no pair stands on: a "bridge", a "device" (macvtaps) or libvirt's "network". */
 struct xml_ground {
 	const char *kind; /* static */
 	char *name;       /* owned */

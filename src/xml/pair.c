@@ -400,6 +400,17 @@ int xml_network_parse(const char *network_xml, struct xml_network *ret, struct e
 	return 0;
 }
 
+char *xml_port_vf(const char *port_xml)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+	struct err ignored;
+
+	if (tree_parse(port_xml, "networkport", &doc, &ignored) < 0)
+		return NULL;
+	return tree_pci_address(
+		tree_child(tree_child(xmlDocGetRootElement(doc), "plug"), "address"));
+}
+
 int xml_host_uuid(const char *capabilities, char **ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;

@@ -103,6 +103,10 @@ struct xml_network {
 void xml_network_free(struct xml_network *n);
 int xml_network_parse(const char *network_xml, struct xml_network *ret, struct err *e);
 
+/* The VF that a port of a network of VFs has (XML of virNetworkPortGetXMLDesc), canonical; NULL: none.
+ * Caller frees. */
+char *xml_port_vf(const char *port_xml);
+
 /* The host's UUID in a capabilities document. Caller frees. */
 int xml_host_uuid(const char *capabilities, char **ret, struct err *e);
 

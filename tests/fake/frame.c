@@ -5,6 +5,9 @@
  * Sends a real Ethernet frame out of a device in one network namespace and waits for it to be
  * delivered to one in another: 0 when it was, 1 when it was not. A destination device that is a
  * tap counts as delivered to when the host sends the frame into it. TO-DEV "-": only sends.
+ *
+ * With FRAME_GROUP in the environment it is an IPv4 packet, so that bridges that snoop take it for
+ * multicast of the group 239.1.2.3.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -88,9 +91,22 @@ static int wait_for(int fd, const uint8_t *frame, int64_t deadline)
 	}
 }
 
+/* The header; with its sum, as bridges look at that. */
+static size_t put_packet(uint8_t *frame)
+{
+	static const uint8_t header[] = { 0x45, 0, 0, FRAME_SIZE - 14, 0, 0, 0, 0, 1, 0xfe, 0x05,
+		0xc9, 192, 0, 2, 1, 239, 1, 2, 3 };
+
+	frame[12] = 0x08;
+	frame[13] = 0x00;
+	memcpy(frame + 14, header, sizeof(header));
+	return sizeof(header);
+}
+
 int main(int argc, char **argv)
 {
 	uint8_t frame[FRAME_SIZE] = { [12] = ETHER_TYPE >> 8, [13] = ETHER_TYPE & 0xff };
+	size_t used = 14;
 	int in = -1, out;
 	int64_t deadline;
 
@@ -100,8 +116,10 @@ int main(int argc, char **argv)
 	}
 	read_mac(argv[5], frame);
 	read_mac(argv[6], frame + 6);
+	if (getenv("FRAME_GROUP"))
+		used += put_packet(frame);
 	/* Another frame each time. */
-	snprintf((char *)frame + 14, FRAME_SIZE - 14, "%d %lld", (int)getpid(),
+	snprintf((char *)frame + used, FRAME_SIZE - used, "%d %lld", (int)getpid(),
 		(long long)now_ms());
 	if (strcmp(argv[4], "-") != 0)
 		in = packet_socket(argv[3], argv[4], ETH_P_ALL);

@@ -26,11 +26,17 @@
 
 #include "domain.h"
 #include "migrate.h"
+#include "network.h"
 #include "world.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { MAGIC_CONNECT = 0x636f6e6e, MAGIC_DOMAIN = 0x646f6d61, MAGIC_NETWORK = 0x6e657477 };
+enum {
+	MAGIC_CONNECT = 0x636f6e6e,
+	MAGIC_DOMAIN = 0x646f6d61,
+	MAGIC_NETWORK = 0x6e657477,
+	MAGIC_PORT = 0x706f7274
+};
 enum { AGENT_DEAD_MS = 300, AGENT_STUCK_MS = 60000, NAME_SIZE = 128 };
 enum { EVENT_QEMU = -1 }; /* among libvirt's own numbers */
 
@@ -53,6 +59,11 @@ struct _virNetwork {
 	unsigned int magic;
 	char host[32];
 	char name[NAME_SIZE];
+};
+
+struct _virNetworkPort {
+	unsigned int magic;
+	char *xml;
 };
 
 /* ---- errors ---- */
@@ -651,6 +662,16 @@ EXPORT int virConnectCompareHypervisorCPU(virConnectPtr conn, const char *emulat
 
 /* ---- networks ---- */
 
+static virNetworkPtr new_network(const char *host, const char *name)
+{
+	virNetworkPtr net = calloc(1, sizeof(*net));
+
+	net->magic = MAGIC_NETWORK;
+	snprintf(net->host, sizeof(net->host), "%s", host);
+	snprintf(net->name, sizeof(net->name), "%s", name);
+	return net;
+}
+
 EXPORT int virConnectListAllNetworks(virConnectPtr conn, virNetworkPtr **nets, unsigned int flags)
 {
 	CLEANUP_TEXT char *command_dir = world_path("%s/networks/index", conn->host);
@@ -664,19 +685,61 @@ EXPORT int virConnectListAllNetworks(virConnectPtr conn, virNetworkPtr **nets, u
 	*nets = calloc(1, sizeof(**nets));
 	rest = index;
 	for (char *name; rest && (name = strsep(&rest, "\n"));) {
-		virNetworkPtr net;
-
 		if (!*name)
 			continue;
-		net = calloc(1, sizeof(*net));
-		net->magic = MAGIC_NETWORK;
-		snprintf(net->host, sizeof(net->host), "%s", conn->host);
-		snprintf(net->name, sizeof(net->name), "%s", name);
 		*nets = realloc(*nets, (size_t)(n + 2) * sizeof(**nets));
-		(*nets)[n++] = net;
+		(*nets)[n++] = new_network(conn->host, name);
 		(*nets)[n] = NULL;
 	}
 	return n;
+}
+
+EXPORT virNetworkPtr virNetworkLookupByName(virConnectPtr conn, const char *name)
+{
+	CLEANUP_TEXT char *path = world_path("%s/networks/%s", conn->host, name);
+
+	if (enter("virNetworkLookupByName", NULL, "%s", name) < 0)
+		return NULL;
+	if (access(path, F_OK) == 0)
+		return new_network(conn->host, name);
+	refuse(VIR_ERR_NO_NETWORK, "no network with matching name");
+	return NULL;
+}
+
+EXPORT int virNetworkListAllPorts(virNetworkPtr network, virNetworkPortPtr **ports,
+	unsigned int flags)
+{
+	char *xml;
+	int n = 0;
+
+	check(network->magic, MAGIC_NETWORK, "a network");
+	if (enter("virNetworkListAllPorts", NULL, "%s", network->name) < 0)
+		return -1;
+	*ports = calloc(1, sizeof(**ports));
+	while ((xml = network_port(network->host, network->name, (size_t)n))) {
+		virNetworkPortPtr port = calloc(1, sizeof(*port));
+
+		*port = (struct _virNetworkPort){ MAGIC_PORT, xml };
+		*ports = realloc(*ports, (size_t)(n + 2) * sizeof(**ports));
+		(*ports)[n++] = port;
+		(*ports)[n] = NULL;
+	}
+	return n;
+}
+
+EXPORT char *virNetworkPortGetXMLDesc(virNetworkPortPtr port, unsigned int flags)
+{
+	check(port->magic, MAGIC_PORT, "a port");
+	return strdup(port->xml);
+}
+
+EXPORT int virNetworkPortFree(virNetworkPortPtr port)
+{
+	check(port->magic, MAGIC_PORT, "a port");
+	port->magic = 0;
+	free(port->xml);
+	free(port);
+	return 0;
 }
 
 EXPORT const char *virNetworkGetName(virNetworkPtr network)

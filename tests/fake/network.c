@@ -2,6 +2,7 @@
 #include "network.h"
 
 #include <libvirt/virterror.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,39 +11,78 @@
 /* In live.xml the source of such a NIC has the network's name as this attribute. */
 static const char pool_attr[] = "pool";
 
-static bool domain_has(const struct dom *d, const char *pool, const char *address)
+/* The *COUNTDOWN-th VF from the pool in a live definition; it is counted down. */
+static char *vf_in(xmlDoc *live, const char *pool, size_t *countdown)
 {
-	CLEANUP_DOC xmlDoc *live = dom_live(d);
 	xmlNode *v = live ? device_next(doc_devices(live), NULL) : NULL;
 
-	for (; v; v = device_next(NULL, v)) {
-		CLEANUP_TEXT char *own = node_pci(device_source_address(v));
-
-		if (own && strcmp(own, address) == 0 &&
-			node_is(node_child(v, "source"), pool_attr, pool))
-			return true;
-	}
-	return false;
+	for (; v; v = device_next(NULL, v))
+		if (node_is(node_child(v, "source"), pool_attr, pool) && (*countdown)-- == 0)
+			return node_pci(device_source_address(v));
+	return NULL;
 }
 
-static bool is_given_out(const char *host, const char *pool, const char *address)
+static char *vf_from(const struct dom *d, const char *pool, size_t *countdown)
+{
+	CLEANUP_DOC xmlDoc *live = dom_live(d);
+
+	return vf_in(live, pool, countdown);
+}
+
+/* The I-th VF that the pool has given out. */
+static char *given_vf(const char *host, const char *pool, size_t i)
 {
 	struct dom *list;
 	size_t n = dom_list(host, &list);
-	bool found = false;
+	char *found = NULL;
 
-	for (size_t i = 0; i < n && !found; i++)
-		found = domain_has(&list[i], pool, address);
+	for (size_t k = 0; k < n && !found; k++)
+		found = vf_from(&list[k], pool, &i);
 	free(list);
 	return found;
 }
 
-static xmlNode *first_free(const char *host, const char *pool, xmlNode *forward)
+static bool is_given_out(const char *host, const char *pool, const char *address)
+{
+	for (size_t i = 0;; i++) {
+		CLEANUP_TEXT char *given = given_vf(host, pool, i);
+
+		if (!given || strcmp(given, address) == 0)
+			return given;
+	}
+}
+
+char *network_port(const char *host, const char *pool, size_t i)
+{
+	CLEANUP_TEXT char *vf = given_vf(host, pool, i);
+	unsigned int domain, bus, slot, function;
+
+	if (!vf || sscanf(vf, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+		return NULL;
+	return text("<networkport><plug type='hostdev' managed='yes'><driver name='vfio'/>"
+		    "<address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' "
+		    "function='0x%x'/></plug></networkport>",
+		domain, bus, slot, function);
+}
+
+/* To a NIC before this one, of a domain that is just being started. */
+static bool is_given_to(xmlDoc *starting, const char *pool, const char *address)
+{
+	for (size_t i = 0;; i++) {
+		size_t countdown = i;
+		CLEANUP_TEXT char *given = vf_in(starting, pool, &countdown);
+
+		if (!given || strcmp(given, address) == 0)
+			return given;
+	}
+}
+
+static xmlNode *first_free(const char *host, const char *pool, xmlNode *forward, xmlDoc *starting)
 {
 	for (xmlNode *a = node_child(forward, "address"); a; a = node_next(a, "address")) {
 		CLEANUP_TEXT char *address = node_pci(a);
 
-		if (!is_given_out(host, pool, address))
+		if (!is_given_out(host, pool, address) && !is_given_to(starting, pool, address))
 			return a;
 	}
 	return NULL;
@@ -50,7 +90,8 @@ static xmlNode *first_free(const char *host, const char *pool, xmlNode *forward)
 
 static int plug_vf(const char *host, xmlNode *nic, const char *pool, xmlNode *forward)
 {
-	xmlNode *address = first_free(host, pool, forward), *source = node_child(nic, "source");
+	xmlNode *address = first_free(host, pool, forward, nic->doc),
+		*source = node_child(nic, "source");
 	CLEANUP_TEXT char *managed = node_get(forward, "managed");
 
 	if (!address)

@@ -13,6 +13,8 @@
 int network_plug(const char *host, xmlNode *nic);
 /* What the live definition shows of a NIC from a network of VFs: not where it came from. */
 void network_hide_pool(xmlNode *device);
+/* The I-th VF that the network of VFs has given out, in its port's XML; NULL behind the last. Caller frees. */
+char *network_port(const char *host, const char *pool, size_t i);
 /* As the domain was given it. */
 void network_as_given(xmlNode *device);
 

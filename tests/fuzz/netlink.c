@@ -69,7 +69,7 @@ static void read_vlans(const char *buf, size_t size)
 
 	read_answer(buf, size, link_collect_vlans, &c);
 	for (size_t i = 0; i < c.list.n; i++)
-		must(c.list.v[i] <= 4094);
+		must(c.list.v[i].vid <= 4094);
 	vlan_list_free(&c.list);
 }
 

@@ -497,9 +497,17 @@ show_files() {
 	fake files "$1"
 }
 
-# Links; entries that somebody made, and those a device keeps for itself, as learnt ones come and go.
+# Links; which ports get all multicast; entries that somebody made, and those a device keeps for itself, as
+# learnt ones come and go.
 show_net() {
-	on "$1" sh -c 'ip -o link show; bridge fdb show' | awk '
+	on "$1" sh -c 'bridge -d link show; echo; ip -o link show; bridge fdb show' | awk '
+		/^$/ { ports_are_told = 1 }
+		!ports_are_told && /^[0-9]+: / { port = $2; sub(/[@:].*/, "", port) }
+		!ports_are_told {
+			if (match($0, /mcast_router [0-9]/))
+				print "port " port " " substr($0, RSTART, RLENGTH)
+			next
+		}
 		/^[0-9]+: / {
 			sub(/^[0-9]+: /, "")
 			sub(/@[^:]*:/, ":")
@@ -659,6 +667,14 @@ guest_hears() {
 			frame_reaches_tap "$host" "$domain" "$mac" && return 0
 	done
 	return 1
+}
+
+# multicast_reaches_tap HOST DOMAIN MAC: as for a group that nobody has asked for by the bridge
+multicast_reaches_tap() {
+	local port=up-0a
+	[ "$1" = host-a ] || port=up-0b
+	FRAME_GROUP=1 in_world "$frame" "$(pid_of switch)" $port "$(pid_of "$1")" "$(tap_of "$1" "$2" "$3")" \
+		01:00:5e:01:02:03 02:00:00:00:77:01
 }
 
 assert_hears() {

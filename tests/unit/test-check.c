@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/plan.h"
+#include "core/vlans.h"
 #include "tap.h"
 #include "text.h"
 #include "util/mem.h"
@@ -23,6 +24,8 @@ static void add_vf(struct pf_fact *pf, int64_t index, const char *address)
 	vf->driver = str_dup("igbvf");
 	vf->mac = str_dup("02:00:00:00:00:01");
 	vf->user = str_dup("");
+	vf->has_attr = true;
+	vf->attr = (struct vf_attr){ -1, -1, -1, -1, -1, -1, -1, -1, -1 };
 }
 
 static void make_host(struct host_facts *f, const char *name)
@@ -64,20 +67,32 @@ static void make_domain(struct host_facts *f, const char *live, const char *inac
 	f->domain.inactive = str_dup(inactive);
 }
 
-static void make_plan(const char *live, const char *inactive)
+static struct host_facts source, destination;
+
+static void make_hosts(const char *live, const char *inactive)
+{
+	make_host(&source, "host-a");
+	make_host(&destination, "host-b");
+	make_domain(&source, live, inactive);
+}
+
+/* For these hosts, which are no more then. */
+static void plan_for_hosts(void)
 {
 	struct plan_request request = { .domain = "vm-01",
 		.dest_uri = "qemu+ssh://host-b/system",
 		.options = &options };
-	struct host_facts source = { 0 }, destination = { 0 };
 
-	make_host(&source, "host-a");
-	make_host(&destination, "host-b");
-	make_domain(&source, live, inactive);
 	plan_free(&plan);
 	plan_migration(&source, &destination, &request, &plan);
 	record_clear(&host_facts_record, &source);
 	record_clear(&host_facts_record, &destination);
+}
+
+static void make_plan(const char *live, const char *inactive)
+{
+	make_hosts(live, inactive);
+	plan_for_hosts();
 }
 
 static void is_found(const char *code, const char *what)
@@ -131,19 +146,9 @@ static void make_bond(struct host_facts *f, bool free_below_active)
 
 static void make_plan_to_bond(bool free_below_active)
 {
-	struct plan_request request = { .domain = "vm-01",
-		.dest_uri = "qemu+ssh://host-b/system",
-		.options = &options };
-	struct host_facts source = { 0 }, destination = { 0 };
-
-	make_host(&source, "host-a");
-	make_host(&destination, "host-b");
+	make_hosts(GOOD, GOOD);
 	make_bond(&destination, free_below_active);
-	make_domain(&source, GOOD, GOOD);
-	plan_free(&plan);
-	plan_migration(&source, &destination, &request, &plan);
-	record_clear(&host_facts_record, &source);
-	record_clear(&host_facts_record, &destination);
+	plan_for_hosts();
 }
 
 static void test_bond(void)
@@ -155,6 +160,72 @@ static void test_bond(void)
 	make_plan_to_bond(false);
 	is_found("other-pf", "a VF of the port that waits for the other one to fail");
 	is_text(plan.destination.pairs[0].vf, "0000:01:10.2", "which is better than none");
+}
+
+/* The bridge filters VLANs; PORT are those of its uplink. */
+static void filter_vlans(struct host_facts *f, int64_t pvid, const char *port)
+{
+	f->bridges[0].vlan_filtering = true;
+	f->bridges[0].pvid = pvid;
+	str_set(&f->bridges[0].uplinks[0].vlans, port);
+}
+
+/* On the source the uplink carries the VLANs 7 and 9 with their tags. */
+static void make_plan_with_vlans(int64_t of_vf, const char *tap, int64_t pvid, const char *port)
+{
+	struct tap_fact *t;
+
+	make_hosts(GOOD, GOOD);
+	filter_vlans(&source, 7, "1pu 7-9");
+	filter_vlans(&destination, pvid, port);
+	source.pfs[0].vfs[0].attr.vlan = of_vf;
+	source.pfs[0].vfs[0].attr.qos = 0;
+	t = mem_append(&source.domain.taps, &source.domain.n_taps, sizeof(*t));
+	*t = (struct tap_fact){ .name = str_dup("vmtap01"),
+		.is_there = true,
+		.up = true,
+		.bridge = str_dup("br0"),
+		.vlans = str_dup(tap) };
+	plan_for_hosts();
+}
+
+static bool is_in_doubt_about_vlans(void)
+{
+	return problem_list_has(&plan.problems, "vlan-differs");
+}
+
+static void test_vlans(void)
+{
+	make_plan_with_vlans(7, "7pu", 7, "7");
+	ok(!is_in_doubt_about_vlans(), "VF and standby are in one VLAN on both hosts");
+	make_plan_with_vlans(9, "7pu", 7, "7");
+	is_found("vlan-differs", "the VF is in another one");
+	make_plan_with_vlans(7, "7pu", 7, "7pu");
+	is_found("vlan-differs", "there it goes out without its tag");
+	make_plan_with_vlans(0, "7pu", 7, "7pu");
+	is_found("vlan-differs", "here it goes out with its tag, and the VF is in none");
+	make_plan_with_vlans(7, "7pu", 7, "8-20");
+	is_found("vlan-differs", "there it does not go out");
+	make_plan_with_vlans(8, "8pu", 7, "7-9");
+	is_found("vlan-differs", "a tap there is put into another one, unless by a hook");
+	make_plan_with_vlans(7, "7pu 20", 7, "7-20");
+	is_found("vlan-differs", "the tap is in more of them than a new one");
+}
+
+static void test_vlan_text(void)
+{
+	struct port_vlan v[] = { { 0, false, false }, { 7, true, true }, { 8, false, false },
+		{ 9, false, false }, { 11, false, true } };
+	struct vlan_list l = { v, ARRAY_SIZE(v) };
+	CLEANUP_FREE char *text = vlans_format(&l);
+	bool untagged = true;
+
+	is_text(text, "7pu 8-9 11u", "the VLANs of a port as text");
+	ok(vlans_pvid(text) == 7 && vlans_pvid("1u 2") == 0 && vlans_pvid(NULL) == 0, "its PVID");
+	ok(vlans_have(text, 9, &untagged) && !untagged, "one within a range");
+	ok(vlans_have(text, 11, &untagged) && untagged, "and whether it has a tag");
+	ok(!vlans_have(text, 10, &untagged) && !vlans_have("x 10", 10, &untagged),
+		"one that it is not in");
 }
 
 static void test_table(void)
@@ -177,6 +248,8 @@ int main(void)
 	test_table();
 	test_definitions();
 	test_bond();
+	test_vlans();
+	test_vlan_text();
 	plan_free(&plan);
 	options_free(&options);
 	return tap_done();

@@ -142,13 +142,13 @@ static void test_vlans(void)
 			++tap_count);
 		return;
 	}
-	ok(link_port_vlans(nl, tap, &vlans, &e) == 0 && vlans.n >= 2 && vlans.v[0] == 0,
+	ok(link_port_vlans(nl, tap, &vlans, &e) == 0 && vlans.n >= 2 && vlans.v[0].vid == 0,
 		"VLANs of a port, 0 first");
 	for (size_t i = 0; i < vlans.n; i++)
-		has_7 = has_7 || vlans.v[i] == 7;
+		has_7 = has_7 || vlans.v[i].vid == 7;
 	ok(has_7, "the one added is among them");
 	for (size_t i = 0; i < vlans.n; i++)
-		fdb_replace(nl, tap, &guest, vlans.v[i], &e);
+		fdb_replace(nl, tap, &guest, vlans.v[i].vid, &e);
 	ok(count_on(tap).fixed == (int)vlans.n, "each has its own entry");
 	delete_all(tap);
 	ok(count_on(tap).fixed == 0, "all of them can be deleted");

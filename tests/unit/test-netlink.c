@@ -192,6 +192,34 @@ static int active_port_of(const char *kind)
 	return port;
 }
 
+/* The link that one of another namespace, if NSID is not negative, stands on. */
+static int lower_of(int32_t nsid)
+{
+	struct link_list l = { 0 };
+	struct ifinfomsg *ifi;
+	struct nlmsghdr *msg;
+	struct err e;
+	int lower;
+
+	begin();
+	msg = start(RTM_NEWLINK, sizeof(*ifi), (void **)&ifi);
+	mnl_attr_put_u32(msg, IFLA_LINK, 4);
+	if (nsid >= 0)
+		mnl_attr_put_u32(msg, IFLA_LINK_NETNSID, (uint32_t)nsid);
+	finish(msg);
+	answer(link_collect, &l, &e);
+	lower = l.n == 1 ? l.v[0].lower : -1;
+	link_list_free(&l);
+	return lower;
+}
+
+static void test_lower(void)
+{
+	ok(lower_of(-1) == 4, "what a link stands on");
+	ok(lower_of(0) == 0,
+		"a link of another namespace is none of this one's, whatever its number");
+}
+
 static void test_bonds(void)
 {
 	ok(active_port_of("bond") == 4, "a bond tells which port it uses");
@@ -217,15 +245,17 @@ static void test_vlans(void)
 	msg = start(RTM_NEWLINK, sizeof(*ifi), (void **)&ifi);
 	ifi->ifi_index = 4;
 	spec = mnl_attr_nest_start(msg, IFLA_AF_SPEC);
-	put_vlan(msg, 0, 1);
+	put_vlan(msg, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED, 1);
 	put_vlan(msg, BRIDGE_VLAN_INFO_RANGE_BEGIN, 4090);
 	put_vlan(msg, BRIDGE_VLAN_INFO_RANGE_END, UINT16_MAX);
 	mnl_attr_put(msg, IFLA_BRIDGE_VLAN_INFO, 1, "x");
 	mnl_attr_nest_end(msg, spec);
 	finish(msg);
 	answer(link_collect_vlans, &c, &e);
-	ok(c.list.n == 6 && c.list.v[0] == 1 && c.list.v[5] == 4094,
+	ok(c.list.n == 6 && c.list.v[0].vid == 1 && c.list.v[5].vid == 4094,
 		"a range of VLANs ends where VLANs end");
+	ok(c.list.v[0].pvid && c.list.v[0].untagged && !c.list.v[5].pvid && !c.list.v[5].untagged,
+		"whether they are for what has no tag");
 	vlan_list_free(&c.list);
 }
 
@@ -294,6 +324,7 @@ int main(void)
 	test_explanations();
 	test_links();
 	test_bonds();
+	test_lower();
 	test_vlans();
 	test_entries();
 	test_vfs();
