@@ -626,6 +626,10 @@ with_disk() {
 	run_sm check vm-01 host-b
 	assert_exit 0
 	on host-b ip link del br1
+	on host-b ip link property add dev br0 altname br1
+	run_sm check vm-01 host-b
+	assert_exit 0
+	on host-b ip link property del dev br0 altname br1
 	assert_refused other-nic 'device .*br1.*, on which another NIC of domain vm-01 stands, is not to be found there'
 }
 
@@ -788,10 +792,10 @@ forwards() {
 	assert_exit 3
 }
 
-@test "PFs take larger frames than what the standby goes by: a warning for each host" {
+@test "PFs take larger frames than what the standby goes by: check tells of each host" {
 	on host-a ip link set pf0 mtu 4000
 	on host-b ip link set enp65s0 mtu 4000
-	assert_warned mtu-differs 'PF pf0 has MTU 4000, the way of the standby by uplink0 1500'
+	assert_warned standby-mtu 'PF pf0 has MTU 4000, the way of the standby by uplink0 1500'
 	assert_says 'PF enp65s0 has MTU 4000, the way of the standby by wan0 1500'
 }
 

@@ -14,7 +14,7 @@
 struct lock;
 
 /*
- * Takes the lock NAME ("domain-<uuid>", "vf-<address>", "filter-<uplink>-<MAC>", "uplink-<name>"). OWNER
+ * Takes the lock NAME ("domain-<uuid>", "vf-<address>", "filter-<function>-<MAC>", "uplink-<function>"). OWNER
  * is one line about the holder; WHAT names the thing in an error.
  * ERR_BUSY, naming the holder, when another process has it.
  */

@@ -544,7 +544,7 @@ static void check_way_of_standby(const struct check_view *v, const struct host_f
 		mtu = b->mtu;
 	if (mtu && pf && pf->mtu > mtu)
 		check_found(v, f,
-			"Large frames are lost while the guest is on its standby, if it sends any.",
+			"Frames larger than that are lost while the guest is on its standby, if it sends any.",
 			"PF %s has MTU %" PRId64 ", the way of the standby by %s %" PRId64,
 			pf->name, pf->mtu, u->name, mtu);
 }
@@ -560,6 +560,10 @@ void check_mtu(const struct check_view *v)
 			"bridge %s has MTU %" PRId64 ", %s on %s has %" PRId64, there->name,
 			there->mtu, here->name, v->host->hostname, here->mtu);
 	check_pf_mtu(v);
+}
+
+void check_standby_mtu(const struct check_view *v)
+{
 	check_way_of_standby(v, v->host, v->order);
 	check_way_of_standby(v, v->peer, v->peer_order);
 }
@@ -577,7 +581,7 @@ enum { VLAN_UNKNOWN = -1, VLAN_SHUT = -2 };
 
 /*
  * The tag that goes on what leaves by the pair's uplink. PVID: the VLAN that the standby's tap is in, of
- * a bridge that filters VLANs. VLAN_SHUT: such a bridge lets nothing out.
+ * a bridge that filters VLANs; 0: none, or unknown. VLAN_SHUT: such a bridge lets nothing of it out.
  */
 static int64_t vlan_of_standby(const struct host_facts *f, const struct pair_order *o, int64_t pvid)
 {
@@ -590,7 +594,10 @@ static int64_t vlan_of_standby(const struct host_facts *f, const struct pair_ord
 
 	if (!u || (vf && !vf->has_attr) || (b && b->vlan_filtering && (!port || !port->vlans)))
 		return VLAN_UNKNOWN;
-	if (b && b->vlan_filtering && (!pvid || !vlans_have(port->vlans, pvid, &untagged)))
+	/* A guest that tags by itself knows what it does. */
+	if (b && b->vlan_filtering && !pvid)
+		return VLAN_UNKNOWN;
+	if (b && b->vlan_filtering && !vlans_have(port->vlans, pvid, &untagged))
 		return VLAN_SHUT;
 	if (vf && vf->attr.vlan > 0 && u->vlan)
 		return VLAN_UNKNOWN; /* two tags */
@@ -600,19 +607,37 @@ static int64_t vlan_of_standby(const struct host_facts *f, const struct pair_ord
 	return tag ? VLAN_UNKNOWN : pvid;
 }
 
-/* A tap that comes is put into its bridge's default VLAN, unless somebody does as was done for this one. */
-static void check_new_tap(const struct check_view *v, const struct tap_fact *tap,
-	const struct bridge_fact *there)
+/* What a tap that nobody has put anywhere has in a bridge. Caller frees. */
+static char *usual_vlans(const struct bridge_fact *b)
 {
-	CLEANUP_FREE char *usual =
-		there && there->pvid ? str_printf("%" PRId64 "pu", there->pvid) : str_dup("");
+	return b->pvid ? str_printf("%" PRId64 "pu", b->pvid) : str_dup("");
+}
 
-	if (tap && tap->vlans && there && there->vlan_filtering && !str_equal(tap->vlans, usual))
+/* libvirt carries over what its own <vlan> has set, and nothing else. */
+enum { LIBVIRT_SETS_VLANS = 11000000 };
+
+/*
+ * A tap that comes is put into its bridge's default VLAN, unless somebody does as was done for this one.
+ * *RET_PVID: the VLAN that it will be in there; 0: none.
+ */
+static void check_new_tap(const struct check_view *v, const struct tap_fact *tap,
+	const struct bridge_fact *here, const struct bridge_fact *there, int64_t *ret_pvid)
+{
+	CLEANUP_FREE char *usual = usual_vlans(here);
+	CLEANUP_FREE char *new = usual_vlans(there);
+
+	*ret_pvid = there->pvid;
+	if (!tap || !tap->vlans || str_equal(tap->vlans, usual))
+		return;
+	/* Who has put this one somewhere is taken to do so there as well. */
+	*ret_pvid = vlans_pvid(tap->vlans);
+	if (there->vlan_filtering && !str_equal(tap->vlans, new) &&
+		!(v->pair->has_vlan && v->peer->libvirt >= LIBVIRT_SETS_VLANS))
 		check_found(v, v->peer,
 			"libvirt does not carry that over: a hook of libvirt's there may set it.",
 			"tap %s is in the VLANs \"%s\" of its bridge, a new one there will be in "
 			"\"%s\" (p: PVID, u: untagged)",
-			tap->name, tap->vlans, usual);
+			tap->name, tap->vlans, new);
 }
 
 /* What the PF does for the VF nobody does for the standby, unless its uplink is set up so. */
@@ -620,22 +645,23 @@ void check_vlan(const struct check_view *v)
 {
 	const struct pair_order *orders[] = { v->order, v->peer_order };
 	const struct host_facts *hosts[] = { v->host, v->peer };
-	const struct tap_fact *tap = tap_of(v);
+	const struct bridge_fact *here = facts_bridge(v->host, v->order->bridge);
 	const struct bridge_fact *there = facts_bridge(v->peer, v->peer_order->bridge);
-	/* Who is told of the tap's own VLANs is taken to set them there as well. */
-	int64_t pvid = tap && tap->vlans ? vlans_pvid(tap->vlans) : there ? there->pvid : 0;
+	const struct tap_fact *tap = tap_of(v);
+	int64_t pvid[] = { tap ? vlans_pvid(tap->vlans) : 0, 0 };
 
-	check_new_tap(v, tap, there);
+	if (here && there)
+		check_new_tap(v, tap, here, there, &pvid[1]);
 	for (size_t i = 0; v->order->has_attr && i < ARRAY_SIZE(hosts); i++) {
-		int64_t vlan = vlan_of_standby(hosts[i], orders[i], pvid);
+		int64_t vlan = vlan_of_standby(hosts[i], orders[i], pvid[i]);
 
 		if (vlan == VLAN_SHUT)
 			check_found(v, hosts[i],
-				"Until it has a VF the guest is cut off: bridge vlan add dev UPLINK vid "
-				"VLAN.",
-				"bridge %s filters VLANs, and lets nothing of the standby's VLAN (%" PRId64
-				") out by %s",
-				orders[i]->bridge, pvid, orders[i]->uplink);
+				"While its standby carries it the guest is cut off: bridge vlan add dev "
+				"UPLINK vid VLAN.",
+				"bridge %s filters VLANs, and lets nothing of the standby's VLAN, "
+				"%" PRId64 ", out by %s",
+				orders[i]->bridge, pvid[i], orders[i]->uplink);
 		if (vlan >= 0 && vlan != v->order->attr.vlan && v->order->attr.vlan >= 0)
 			check_found(v, hosts[i],
 				"While its standby carries it the guest is in another network (0: in none "

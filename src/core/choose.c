@@ -234,45 +234,52 @@ static bool is_named(const struct check_view *v, const char *address)
 	}
 }
 
-/* The VF that the pair has in the definition which the host keeps, or NULL. Caller frees. */
-static char *vf_kept_for(const struct check_view *v)
+/* The pairs in the definition that the host keeps. */
+static void find_kept(const struct check_view *v, struct xml_pair_list *ret)
 {
-	CLEANUP_PAIRS struct xml_pair_list kept = { 0 };
-	const struct xml_pair *pair;
 	struct err ignored;
 
-	if (!v->host->has_domain || !v->host->domain.inactive ||
-		xml_pairs_find(v->host->domain.inactive, &kept, &ignored) < 0)
-		return NULL;
-	pair = xml_pairs_by_alias(&kept, v->pair->standby_alias);
-	return pair ? str_dup(pair->primary.address) : NULL;
+	if (v->host->has_domain && v->host->domain.inactive)
+		xml_pairs_find(v->host->domain.inactive, ret, &ignored);
+}
+
+/* The alias of the standby that is defined with this VF there, or NULL. */
+static const char *keeper_of(const struct xml_pair_list *kept, const struct vf_fact *vf)
+{
+	for (size_t i = 0; i < kept->n; i++)
+		if (str_equal(kept->v[i].primary.address, vf->address))
+			return kept->v[i].standby_alias;
+	return NULL;
 }
 
 /*
- * Higher is better: the one that the pair is defined with there, one that another pair of the domain is;
- * one that no network of VFs may want to give out; one whose network device is down, so that the host
+ * Higher is better: the one that the pair is defined with there, and the last of all one that another pair
+ * is; one that the domain is defined with otherwise; one that no network of VFs may want to give out; one whose network device is down, so that the host
  * does not use it in a way that does not show; the one with the same number as on the source.
  */
-static int score_vf(const struct check_view *v, const struct vf_fact *vf, const char *kept,
-	int64_t like)
+static int score_vf(const struct check_view *v, const struct vf_fact *vf,
+	const struct xml_pair_list *kept, int64_t like)
 {
-	return (str_equal(vf->address, kept) ? 16 : 0) + (vf->own ? 8 : 0) +
-	       (network_with_vf(v->host, vf) ? 0 : 4) + (vf->is_up ? 0 : 2) +
-	       (vf->index == like ? 1 : 0);
+	const char *keeper = keeper_of(kept, vf);
+	int by_keeper = !keeper ? 0 : str_equal(keeper, v->pair->standby_alias) ? 16 : -16;
+
+	return by_keeper + (vf->own ? 8 : 0) + (network_with_vf(v->host, vf) ? 0 : 4) +
+	       (vf->is_up ? 0 : 2) + (vf->index == like ? 1 : 0);
 }
 
 /* The best one, and of those the first. */
 static const struct vf_fact *pick_vf(const struct check_view *v, const struct order *o,
 	const struct pf_fact *pf, int64_t like, bool managed)
 {
-	CLEANUP_FREE char *kept = vf_kept_for(v);
+	CLEANUP_PAIRS struct xml_pair_list kept = { 0 };
 	const struct vf_fact *best = NULL;
 
+	find_kept(v, &kept);
 	for (size_t i = 0; i < pf->n_vfs; i++) {
 		const struct vf_fact *vf = &pf->vfs[i];
 
 		if (vf_is_usable(v, o, vf, managed) && !is_named(v, vf->address) &&
-			(!best || score_vf(v, vf, kept, like) > score_vf(v, best, kept, like)))
+			(!best || score_vf(v, vf, &kept, like) > score_vf(v, best, &kept, like)))
 			best = vf;
 	}
 	return best;

@@ -173,7 +173,7 @@ struct host_facts {
 	size_t n_bridges;
 	struct uplink_fact *devices; /* all of them, those in bridges included */
 	size_t n_devices;
-	struct device_name *links; /* every network device */
+	struct device_name *links; /* every network device, by each of its names */
 	size_t n_links;
 	char *no_networks; /* why libvirt's networks are not known; NULL: they are */
 	struct network_fact *networks;

@@ -213,7 +213,7 @@ static void add_given(struct virt *v, struct network_fact *n)
 
 	if (!str_equal(n->forward, "hostdev"))
 		return;
-	n->given_unknown = virt_network_ports(v, n->name, &ports, &ignored) < 0;
+	n->given_unknown = virt_network_ports(v, n->name, &ports, &ignored) < 0 || n->given_unknown;
 	for (size_t i = 0; i < ports.n; i++) {
 		char *address = xml_port_vf(ports.v[i]);
 		struct pool_vf *vf =
@@ -355,6 +355,9 @@ int facts_gather(struct virt *v, struct nl *nl, const char *key, struct host_fac
 	if (gather_host(v, ret, e) < 0 || gather_domains(v, ret, &users.uses, e) < 0 ||
 		gather_domain(v, key, ret, e) < 0)
 		r = -1;
+	/* Once more: a domain that is being started, or ended, may be in the one list and not in the other. */
+	for (size_t i = 0; i < ret->n_networks && r == 0; i++)
+		add_given(v, &ret->networks[i]);
 	users.own = ret->domain.uuid;
 	if (r == 0)
 		r = gather_net(nl, &users, ret, e);

@@ -317,6 +317,13 @@ static void gather_bridge(struct nl *nl, const struct net_view *net, const struc
 	f->n_uplinks = list.n;
 }
 
+static void add_link_name(struct host_facts *f, const char *name)
+{
+	struct device_name *new = mem_append(&f->links, &f->n_links, sizeof(*f->links));
+
+	new->name = str_dup(name);
+}
+
 static void gather_devices(const struct net_view *net, struct host_facts *f)
 {
 	struct uplink_list list = { 0 };
@@ -326,8 +333,9 @@ static void gather_devices(const struct net_view *net, struct host_facts *f)
 	f->devices = list.v;
 	f->n_devices = list.n;
 	for (size_t i = 0; i < net->links.n; i++)
-		((struct device_name *)mem_append(&f->links, &f->n_links, sizeof(*f->links)))
-			->name = str_dup(net->links.v[i].name);
+		add_link_name(f, net->links.v[i].name);
+	for (size_t i = 0; i < net->links.n_other_names; i++)
+		add_link_name(f, net->links.other_names[i]);
 }
 
 /* The taps that the standbys of a running domain have. */

@@ -10,8 +10,8 @@
 
 /*
  * What the host is known by besides libvirt's UUID: its machine ID and its name, as hosts made from
- * one image may have the first in common. NULL where the UUID is the board's or the machine's, and does not
- * change. Caller frees.
+ * one image may have the first in common. NULL where the UUID is seen to be the board's or the machine's, which
+ * does not change. Caller frees.
  */
 char *host_id(const char *libvirt_uuid, const char *hostname);
 /* Whether a host that says UUID and ID (may be NULL) is the one of which the other two were told. */

@@ -63,6 +63,7 @@ int mark_inherit_state(struct end *end, struct end *old, struct err *e)
 			continue;
 		inherit_uplink(end, i, old, (size_t)k);
 		to->given = old->pairs[k].given;
+		to->groups_opened = old->pairs[k].groups_opened;
 		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
 		to->attr_noted = old->pairs[k].attr_noted;
 		to->attr_found = old->pairs[k].attr_found;

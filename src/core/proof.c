@@ -22,6 +22,7 @@ enum {
 struct proof {
 	struct end *end;
 	struct pci_address vf;
+	struct err why; /* it could not be looked at, the last time; ERR_NONE: it could */
 };
 
 static int look_for_driver(void *arg, struct err *e)
@@ -35,8 +36,10 @@ static int look_for_driver(void *arg, struct err *e)
 	if (!pci_driver_is_vfio(driver))
 		return err_set(e, "the VF is not with the guest any more (driver %s)",
 			*driver ? driver : "none");
-	if (pci_is_bus_master(&x->vf, &master, e) < 0)
-		return -1;
+	/* What does not answer may be in a reset. */
+	if (pci_is_bus_master(&x->vf, &master, &x->why) < 0)
+		return 0;
+	x->why.kind = ERR_NONE;
 	return master;
 }
 
@@ -59,7 +62,7 @@ int proof_wait_for_driver(struct end *end, size_t i, struct err *e)
 		return err_set(e, "\"%s\" is no PCI address", end->order.pairs[i].vf);
 	if (cancel_wait(end->cancel, end->order.proof_ms, PROOF_POLL_MS,
 		    "the guest's driver to take the VF", look_for_driver, &x, e) < 0)
-		return -1;
+		return x.why.kind == ERR_NONE ? -1 : err_prefix(e, "%s", x.why.msg);
 	log_debug("VF %s: the guest's driver has set bus master", end->order.pairs[i].vf);
 	end->pairs[i].evidence = "bus master set by the guest's driver";
 	return 0;

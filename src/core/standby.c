@@ -60,7 +60,7 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
 	/* First what needs no libvirt. */
 	static int (*const parts[])(struct end *, size_t, struct err *) = { uplink_entry_set,
 		tap_entry_set, standby_link_up, tap_check_open };
-	struct err ignored;
+	struct err tap;
 	int r = 0;
 
 	for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
@@ -69,7 +69,11 @@ int standby_path_up(struct end *end, size_t i, struct err *e)
 		if (parts[k](end, i, &now) < 0)
 			err_keep_first(&r, e, &now);
 	}
-	end->pairs[i].tap_closed = r < 0 && tap_check_open(end, i, &ignored) < 0;
+	/* Who cannot be asked now says nothing about the tap. */
+	if (r == 0 || tap_check_open(end, i, &tap) == 0)
+		end->pairs[i].tap_closed = false;
+	else if (tap.kind == ERR_NOT_FOUND)
+		end->pairs[i].tap_closed = true;
 	return r;
 }
 

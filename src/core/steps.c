@@ -93,12 +93,12 @@ static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
 	return uplink_entry_remove(end, i, e);
 }
 
-/* As long as the guest has its VF, waiting costs it nothing. */
-static int point_at_standby(struct end *end, size_t i, struct err *e)
+/* As long as the guest has its VF, and the bridge sends nobody to the tap, waiting costs it nothing. */
+static int ready_standby(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 
-	if (tap_entry_set(end, i, e) < 0)
+	if (standby_link_up(end, i, e) < 0)
 		return -1;
 	return p->had_primary && !p->cut_off ? tap_wait_open(end, i, e) : 0;
 }
@@ -221,9 +221,9 @@ const struct step steps[] = {
 	{ "vf-attributes", "give the VF what the guest's VF has set",
 		.destination = { .pair = attr_carry, .undo_pair = attr_restore } },
 	{ step_standby_up, "standby link up",
-		.source = { .pair = standby_link_up, .undo_pair = undo_link } },
+		.source = { .pair = ready_standby, .undo_pair = undo_link } },
 	{ "tap-entry", "point the bridge at the standby",
-		.source = { .pair = point_at_standby, .undo_pair = undo_tap_entry },
+		.source = { .pair = tap_entry_set, .undo_pair = undo_tap_entry },
 		.when = is_on_bridge },
 	{ "uplink-entry-early", "let the guest's frames in by the uplink",
 		.source = { .pair = uplink_entry_set, .undo_pair = undo_uplink_entry },

@@ -59,7 +59,7 @@ static int find_open(struct end *end, size_t i, struct link *ret, struct err *e)
 {
 	if (tap_find(end, i, ret, e) < 0)
 		return -1;
-	return ret->up ? 0 : err_set(e, "tap %s is down", ret->name);
+	return ret->up ? 0 : err_set_kind(e, ERR_NOT_FOUND, "tap %s is down", ret->name);
 }
 
 int tap_check_open(struct end *end, size_t i, struct err *e)
@@ -174,9 +174,12 @@ static void open_to_groups(struct end *end, size_t i, const struct link *tap)
 		return;
 	if (!s->groups_opened) {
 		s->groups_opened = true;
-		end_note_state_of_need(end, i, &e);
+		s->groups_opened = end_note_state(end, i, &e) == 0;
 	}
-	if (link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_PERM, &e) < 0)
+	/* What nobody would take back is not done. */
+	if (!s->groups_opened)
+		log_warn("%s: the standby may get no multicast: %s", end->order.name, e.msg);
+	else if (link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_PERM, &e) < 0)
 		log_warn("%s: the standby may get no multicast: %s", end->order.name, e.msg);
 }
 
@@ -187,7 +190,8 @@ static int close_to_groups(struct end *end, size_t i, const struct link *tap, st
 	if (!s->groups_opened)
 		return 0;
 	if (tap->mcast_router == MDB_RTR_TYPE_PERM &&
-		link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_TEMP_QUERY, e) < 0)
+		link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_TEMP_QUERY, e) < 0 &&
+		e->kind != ERR_NOT_FOUND)
 		return -1;
 	s->groups_opened = false;
 	return 0;
@@ -216,10 +220,10 @@ int tap_entry_set_on(struct end *end, size_t i, const struct link *tap, struct e
 		return -1;
 	if (remember_found(end, i, &found, tap, e) < 0)
 		return -1;
-	open_to_groups(end, i, tap);
 	for (size_t v = 0; v < vlans.n; v++)
 		if (fdb_replace(end->nl, tap->ifindex, &mac, vlans.v[v].vid, e) < 0)
 			return -1;
+	open_to_groups(end, i, tap);
 	return verify_tap_entry(end, &mac, tap, &vlans, e);
 }
 
@@ -280,8 +284,7 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 	if (r < 0 && e->kind != ERR_NOT_FOUND)
 		return -1;
 	if (r == 0 && (delete_tap_entries(end, &mac, &tap, e) < 0 ||
-			      verify_tap_entry_gone(end, &mac, &tap, e) < 0 ||
-			      close_to_groups(end, i, &tap, e) < 0))
+			      verify_tap_entry_gone(end, &mac, &tap, e) < 0))
 		return -1;
 	for (size_t k = 0; k < s->n_found; k++) {
 		struct err now;
@@ -294,5 +297,5 @@ int tap_entry_remove(struct end *end, size_t i, struct err *e)
 		}
 		log_warn("%s: %s", end->order.name, now.msg); /* the world has changed since */
 	}
-	return 0;
+	return r == 0 ? close_to_groups(end, i, &tap, e) : 0;
 }

@@ -14,7 +14,7 @@ bool tap_is_macvtap(const struct end *end, size_t i);
 /* The tap, as a port of its bridge unless it is a macvtap; ERR_NOT_FOUND while it is not. */
 int tap_find(struct end *end, size_t i, struct link *ret, struct err *e);
 
-/* An error when the tap is down, or no port of its bridge. Macvtaps: nothing to say. */
+/* ERR_NOT_FOUND when the tap is down, no port of its bridge, or not there. Macvtaps: nothing to say. */
 int tap_check_open(struct end *end, size_t i, struct err *e);
 /* The same, and waits until the bridge forwards by it: STP holds a new port back. */
 int tap_wait_open(struct end *end, size_t i, struct err *e);

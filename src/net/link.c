@@ -19,10 +19,15 @@
 
 /* The last VLAN that IEEE 802.1Q knows. */
 enum { VLAN_MAX = 4094 };
+/* <linux/if.h>, which does not go with <net/if.h>. */
+enum { ALTIFNAMSIZ = 128 };
 
 void link_list_free(struct link_list *l)
 {
 	free(l->v);
+	for (size_t i = 0; i < l->n_other_names; i++)
+		free(l->other_names[i]);
+	free(l->other_names);
 	*l = (struct link_list){ 0 };
 }
 
@@ -153,6 +158,21 @@ static void parse_attr(const struct nlattr *a, struct link *l)
 	}
 }
 
+static void collect_other_names(const struct nlattr *properties, struct link_list *list)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, properties) {
+		char name[ALTIFNAMSIZ] = "";
+
+		if (mnl_attr_get_type(a) != IFLA_ALT_IFNAME)
+			continue;
+		nl_attr_text(a, name, sizeof(name));
+		*(char **)mem_append(&list->other_names, &list->n_other_names, sizeof(char *)) =
+			str_dup(name);
+	}
+}
+
 int link_collect(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
@@ -168,6 +188,8 @@ int link_collect(const struct nlmsghdr *msg, void *arg)
 	l->up = ifi->ifi_flags & IFF_UP;
 	l->running = ifi->ifi_flags & (1 << 16); /* IFF_LOWER_UP, not in <net/if.h> */
 	mnl_attr_for_each(a, msg, sizeof(*ifi)) {
+		if (mnl_attr_get_type(a) == IFLA_PROP_LIST)
+			collect_other_names(a, list);
 		parse_attr(a, l);
 		is_elsewhere |= mnl_attr_get_type(a) == IFLA_LINK_NETNSID;
 	}

@@ -36,6 +36,8 @@ struct link {
 struct link_list {
 	struct link *v; /* owned */
 	size_t n;
+	char **other_names; /* owned, and each: alternative ones of any of them */
+	size_t n_other_names;
 };
 
 void link_list_free(struct link_list *l);

@@ -99,7 +99,7 @@ static void add_disk(struct xml_file_list *l, xmlNode *disk)
 	for (xmlNode *b = tree_child(disk, "backingStore"); b; b = tree_child(b, "backingStore"))
 		if (add_file(l, str_printf("what disk %s is backed by", target ? target : "?"),
 			    path_of(b), false))
-			l->v[l->n - 1].is_backing = true;
+			l->v[l->n - 1].is_backing = is_written;
 }
 
 void xml_ground_list_free(struct xml_ground_list *l)

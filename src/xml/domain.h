@@ -33,7 +33,7 @@ struct xml_file {
 	char *what;      /* owned; "disk vda", "kernel", … */
 	char *path;      /* owned */
 	bool is_written; /* a disk that the guest may write: copied, where disks are to be copied */
-	bool is_backing; /* what the image of a disk, or of such a file, is an overlay of */
+	bool is_backing; /* what the image of a disk that the guest may write, or of such a file, is an overlay of */
 };
 
 struct xml_file_list {

@@ -110,6 +110,7 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	p->lower = tree_attr(source, "dev");
 	p->mode = tree_attr(source, "mode");
 	p->virtualport = tree_attr(tree_child(nic, "virtualport"), "type");
+	p->has_vlan = tree_child(nic, "vlan");
 	p->link_up = !tree_attr_is(tree_child(nic, "link"), "state", "down");
 	if (!p->standby_alias) {
 		p->problem =

@@ -708,6 +708,8 @@ assert_on_vf() {
 	assert_state host-a "$domain" 5 || return
 	vf=$(live_xml host-b "$domain" | vf_in)
 	[ -n "$vf" ] || { echo "$domain has no VF on host-b" && return 1; }
+	! on host-b bridge -d link show dev "$(tap_of host-b "$domain" "$mac")" | grep 'mcast_router 2' ||
+		{ echo "the standby's tap still gets all multicast" && return 1; }
 	[ "$(inactive_xml host-b "$domain" | vf_in)" = "$vf" ] ||
 		{ echo "its definition names another VF than $vf" && return 1; }
 	fake show host-b enp65s0 | grep -qE "^vf .* 0000:$vf mac $mac .* driver vfio-pci command 0507" ||

@@ -170,22 +170,40 @@ static void filter_vlans(struct host_facts *f, int64_t pvid, const char *port)
 	str_set(&f->bridges[0].uplinks[0].vlans, port);
 }
 
-/* On the source the uplink carries the VLANs 7 and 9 with their tags. */
+static void add_tap(const char *vlans)
+{
+	struct tap_fact *t = mem_append(&source.domain.taps, &source.domain.n_taps, sizeof(*t));
+
+	*t = (struct tap_fact){ .name = str_dup("vmtap01"),
+		.is_there = true,
+		.up = true,
+		.bridge = str_dup("br0"),
+		.vlans = str_dup(vlans) };
+}
+
+/* On the source the uplink carries the VLANs 7 to 9 with their tags. */
 static void make_plan_with_vlans(int64_t of_vf, const char *tap, int64_t pvid, const char *port)
 {
-	struct tap_fact *t;
-
 	make_hosts(GOOD, GOOD);
 	filter_vlans(&source, 7, "1pu 7-9");
 	filter_vlans(&destination, pvid, port);
 	source.pfs[0].vfs[0].attr.vlan = of_vf;
 	source.pfs[0].vfs[0].attr.qos = 0;
-	t = mem_append(&source.domain.taps, &source.domain.n_taps, sizeof(*t));
-	*t = (struct tap_fact){ .name = str_dup("vmtap01"),
-		.is_there = true,
-		.up = true,
-		.bridge = str_dup("br0"),
-		.vlans = str_dup(tap) };
+	add_tap(tap);
+	plan_for_hosts();
+}
+
+/* Each bridge has a number of its own for what goes out without a tag. */
+static void make_plan_with_numbers(int64_t here, int64_t there)
+{
+	CLEANUP_FREE char *ours = str_printf("%dpu", (int)here);
+	CLEANUP_FREE char *theirs = str_printf("%dpu", (int)there);
+
+	make_hosts(GOOD, GOOD);
+	filter_vlans(&source, here, ours);
+	filter_vlans(&destination, there, theirs);
+	source.pfs[0].vfs[0].attr.vlan = 0;
+	add_tap(ours);
 	plan_for_hosts();
 }
 
@@ -210,6 +228,17 @@ static void test_vlans(void)
 	is_found("vlan-differs", "a tap there is put into another one, unless by a hook");
 	make_plan_with_vlans(7, "7pu 20", 7, "7-20");
 	is_found("vlan-differs", "the tap is in more of them than a new one");
+	make_plan_with_vlans(0, "20-29", 7, "7 20-29");
+	ok(is_in_doubt_about_vlans() && plan.problems.n == 1,
+		"of a guest that tags by itself only the tap is told");
+	make_plan_with_vlans(7, "7pu", 70, "70");
+	is_found("vlan-differs", "the numbers differ, and so do the tags");
+}
+
+static void test_vlan_numbers(void)
+{
+	make_plan_with_numbers(1, 10);
+	ok(!is_in_doubt_about_vlans(), "a bridge's number for what has no tag is its own business");
 }
 
 static void test_vlan_text(void)
@@ -249,6 +278,7 @@ int main(void)
 	test_definitions();
 	test_bond();
 	test_vlans();
+	test_vlan_numbers();
 	test_vlan_text();
 	plan_free(&plan);
 	options_free(&options);
