@@ -80,11 +80,11 @@ static bool add_file(struct xml_file_list *l, char *what, char *path, bool is_wr
 /* The file or device that a disk, or what it is backed by, is on; NULL: something else. Caller frees. */
 static char *path_of(xmlNode *image)
 {
-	bool is_block = tree_attr_is(image, "type", "block");
+	xmlNode *source = tree_child(image, "source");
 
-	return is_block || tree_attr_is(image, "type", "file")
-		       ? tree_attr(tree_child(image, "source"), is_block ? "dev" : "file")
-		       : NULL;
+	if (tree_attr_is(image, "type", "block"))
+		return tree_attr(source, "dev");
+	return tree_attr_is(image, "type", "file") ? tree_attr(source, "file") : NULL;
 }
 
 static void add_disk(struct xml_file_list *l, xmlNode *disk)
