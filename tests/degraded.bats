@@ -421,6 +421,7 @@ on_nic() {
 		/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal
 	on host-b bridge fdb del "$MAC1" dev wan0 self
 	on host-b bridge fdb del "$MAC1" dev "$(tap_of host-b vm-01)" master
+	on host-b bridge link set dev "$(tap_of host-b vm-01)" mcast_router 1
 	no_faults
 	run_sm_on host-b --proof-timeout 1 recover
 	assert_exit 4

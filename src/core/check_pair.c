@@ -538,11 +538,12 @@ static void check_way_of_standby(const struct check_view *v, const struct host_f
 	const struct bridge_fact *b = facts_bridge(f, o->bridge);
 	const struct uplink_fact *u = facts_device(f, o->uplink);
 	const struct pf_fact *pf = facts_pf(f, o->pf);
-	int64_t mtu = u ? u->mtu : 0;
+	int64_t mtu;
 
-	if (b && b->mtu < mtu)
-		mtu = b->mtu;
-	if (mtu && pf && pf->mtu > mtu)
+	if (!u || !pf || !u->mtu)
+		return;
+	mtu = b && b->mtu < u->mtu ? b->mtu : u->mtu;
+	if (pf->mtu > mtu)
 		check_found(v, f,
 			"Frames larger than that are lost while the guest is on its standby, if it sends any.",
 			"PF %s has MTU %" PRId64 ", the way of the standby by %s %" PRId64,
