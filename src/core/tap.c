@@ -177,9 +177,8 @@ static void open_to_groups(struct end *end, size_t i, const struct link *tap)
 		s->groups_opened = end_note_state(end, i, &e) == 0;
 	}
 	/* What nobody would take back is not done. */
-	if (!s->groups_opened)
-		log_warn("%s: the standby may get no multicast: %s", end->order.name, e.msg);
-	else if (link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_PERM, &e) < 0)
+	if (!s->groups_opened ||
+		link_set_mcast_router(end->nl, tap->name, MDB_RTR_TYPE_PERM, &e) < 0)
 		log_warn("%s: the standby may get no multicast: %s", end->order.name, e.msg);
 }
 
