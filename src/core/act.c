@@ -38,6 +38,7 @@ int act_on_domain(struct end *end, const char *name, struct err *e)
 
 		if (!str_equal(a->name, name))
 			continue;
+		end->suspended = str_equal(name, ACT_SUSPEND);
 		if (state == a->from && job == a->with_job)
 			return end_domain(end, &d, e) < 0 ? -1 : a->fn(d, e);
 		if (state == a->done && !job)

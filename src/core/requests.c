@@ -321,14 +321,29 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 }
 
 /*
+ * Whether the copy here was stopped, in the switch-over or because it runs on the other host as well. It
+ * answers to nothing then, and is not for one host alone to settle.
+ */
+static bool stands_still(struct end *end)
+{
+	enum virt_state state;
+	struct err ignored;
+
+	if (!end->open || end->suspended)
+		return end->open;
+	return virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) == 0 &&
+	       state == VIRT_MIGRATING;
+}
+
+/*
  * What was not settled stays in the journal, for recover and reattach. A guest that may still
  * give up its VF is watched once the driver has gone.
  */
 static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	bool settled = json_is_true(json_object_get(args, "settled"));
-	bool leave = json_is_true(json_object_get(args, "leave"));
 	struct agent *a = ctx;
+	bool leave = json_is_true(json_object_get(args, "leave")) || stands_still(&a->end);
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 	bool waits = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 
