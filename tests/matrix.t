@@ -386,7 +386,7 @@ see_it_through() {
 	}
 	wait_sm
 	# An agent goes on asking "recover", whose agents would hear nothing either.
-	rm -f "$FAKE_DIR"/set/*.input
+	rm -f "$FAKE_DIR/set/link" "$FAKE_DIR"/set/*.input
 	: >"$FAKE_DIR/released"
 	await 100 no_agents || is_for_a_human ||
 		{ echo "the agents do not end: $(agents)" && return 1; }
@@ -394,7 +394,9 @@ see_it_through() {
 		await 20 grep -q 'migration ends' "$FAKE_DIR/log" ||
 		{ echo "libvirt's migration does not end" && return 1; }
 	[ -e "$FAKE_DIR/struck" ] || { echo "the fault did not happen" && return 1; }
-	rm -f "$FAKE_DIR"/set/{link,migrate} "$FAKE_DIR/faults"
+	# A daemon that is being started anew comes up.
+	await 10 sh -c "! ls $FAKE_DIR/set/*.connect 2>/dev/null"
+	rm -f "$FAKE_DIR"/set/migrate "$FAKE_DIR/faults"
 }
 
 # ---- what has to come out ----
