@@ -42,10 +42,12 @@ start_variant()
 		virsh -q define /run/lab/variant.xml && virsh -q start $1"
 }
 
-# Lines of a host's look that have to do with the guest: its entries, VFs with its MAC, files.
+# Lines of a host's look that have to do with the guest: its entries, VFs with its MAC, files (the directories
+# alone are made once and for all).
 rest_of()
 {
-	awk '/^== domain/ { exit } { print }' "$1" | sed -E -e 's/\bmacvtap[0-9]+\b/macvtapN/' \
+	awk '/^== domain/ { exit } { print }' "$1" |
+		sed -E -e '/^\/(run|var\/lib)\/sriov-migrate$/d' -e 's/\bmacvtap[0-9]+\b/macvtapN/' \
 		-e "s/ mac=(random|zero|02:00:00:00:00:00)( |$)/ mac=any\2/"
 }
 
