@@ -25,6 +25,21 @@ static const struct act {
 	{ ACT_ABORT_JOB, VIRT_MIGRATING, VIRT_MIGRATING, true, virt_migration_abort },
 };
 
+/*
+ * Both copies were seen to run, so the guest was switched over, whoever had died before that was noted. It
+ * is noted before one is suspended: from then on no process settles this end alone.
+ */
+static void note_started_there(struct end *end)
+{
+	struct err e;
+
+	if (end_is_switching(end))
+		return;
+	end_set_switching(end);
+	if (end_note_switching(end, true, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+}
+
 int act_on_domain(struct end *end, const char *name, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
@@ -38,7 +53,8 @@ int act_on_domain(struct end *end, const char *name, struct err *e)
 
 		if (!str_equal(a->name, name))
 			continue;
-		end->suspended = str_equal(name, ACT_SUSPEND);
+		if (str_equal(name, ACT_SUSPEND))
+			note_started_there(end);
 		if (state == a->from && job == a->with_job)
 			return end_domain(end, &d, e) < 0 ? -1 : a->fn(d, e);
 		if (state == a->done && !job)

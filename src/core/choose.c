@@ -253,9 +253,10 @@ static const char *keeper_of(const struct xml_pair_list *kept, const struct vf_f
 }
 
 /*
- * Higher is better: the one that the pair is defined with there, and the last of all one that another pair
- * is; one that the domain is defined with otherwise; one that no network of VFs may want to give out; one whose network device is down, so that the host
- * does not use it in a way that does not show; the one with the same number as on the source.
+ * Higher is better: the one that the pair is defined with there, and last of all one that another pair is;
+ * one that the domain is defined with otherwise; one that no network of VFs may want to give out; one whose
+ * network device is down, so that the host does not use it in a way that does not show; the one with the
+ * same number as on the source.
  */
 static int score_vf(const struct check_view *v, const struct vf_fact *vf,
 	const struct xml_pair_list *kept, int64_t like)

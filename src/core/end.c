@@ -68,7 +68,7 @@ static void begin(struct end *end, struct order *order)
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
-	end->guest_gone = end->suspended = end->patient = end->autostart_given = false;
+	end->guest_gone = end->patient = end->autostart_given = false;
 	end->open = true;
 }
 

@@ -84,7 +84,6 @@ struct end {
 	bool same_boot;        /* since the order was given; what is of another one is forgotten */
 	bool patient;          /* nobody asked for it: what failed is not tried again at once */
 	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
-	bool suspended;        /* the copy here was, by this process: somebody has to choose */
 	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
 	bool autostart_given;  /* destination: it has taken it over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */

@@ -329,10 +329,9 @@ static bool stands_still(struct end *end)
 	enum virt_state state;
 	struct err ignored;
 
-	if (!end->open || end->suspended)
-		return end->open;
-	return virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) == 0 &&
-	       state == VIRT_MIGRATING;
+	if (!end->open || virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) < 0)
+		return false;
+	return state == VIRT_MIGRATING || (state == VIRT_PAUSED && end_is_switching(end));
 }
 
 /*
