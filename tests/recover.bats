@@ -332,6 +332,20 @@ is_running() {
 	assert_moved vm-01 "$MAC1"
 }
 
+# Nobody had noted the switch-over, and whoever comes next sees one copy, which stands still.
+@test "recover dies as it suspends one of two copies: nobody undoes this end alone behind that" {
+	set_fake migrate twice
+	all_die_at migrate.iterating
+	fault host-a virDomainSuspend 1 hook:dying
+	hook dying "exec $FAKE_DIR/bin/kill-all"
+	run_sm recover
+	no_faults
+	set_fake ssh unreachable
+	: >"$FAKE_DIR/log"
+	recover_on host-a 5
+	refute_called host-a 'virDomain(Attach|SetAutostart|Resume)'
+}
+
 @test "a host whose libvirt has another UUID since it was started anew is known all the same" {
 	set_fake migrate lost-destination
 	all_die_at migrate.switched vm-01 host-b
