@@ -346,6 +346,40 @@ is_running() {
 	refute_called host-a 'virDomain(Attach|SetAutostart|Resume)'
 }
 
+# What nobody of ours saw, libvirt tells: it runs here because it was started again.
+@test "all died before the switch-over, and libvirt runs both copies: no VF before the other host is seen" {
+	set_fake migrate twice
+	all_die_at migrate.iterating
+	await 5 is_running host-a
+	set_fake ssh unreachable
+	run_sm recover --settle-timeout "$(patient 1)" --dry-run
+	assert_says 'in doubt'
+	: >"$FAKE_DIR/log"
+	run_sm recover --settle-timeout "$(patient 1)"
+	assert_exit 5
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+	# That is known from then on, whatever somebody does to the guest.
+	on host-a grep -q '"switching": *true' "$(journal)"
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_exit 5
+	assert_called host-a virDomainSuspend
+}
+
+@test "a guest that libvirt had started again in an earlier move was not switched over in this one" {
+	set_fake migrate error-finish
+	run_sm vm-01 host-b
+	assert_exit 1
+	set_fake migrate error
+	all_die_at migrate.iterating
+	set_fake ssh unreachable
+	recover_on host-a 1
+	assert_hears host-a vm-01 "$MAC1"
+	rm "$FAKE_DIR/set/ssh"
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
 @test "a host whose libvirt has another UUID since it was started anew is known all the same" {
 	set_fake migrate lost-destination
 	all_die_at migrate.switched vm-01 host-b

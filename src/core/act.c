@@ -2,6 +2,7 @@
 #include "core/act.h"
 
 #include "core/apply.h"
+#include "core/move.h"
 #include "core/standby.h"
 #include "core/steps.h"
 #include "util/log.h"
@@ -25,21 +26,6 @@ static const struct act {
 	{ ACT_ABORT_JOB, VIRT_MIGRATING, VIRT_MIGRATING, true, virt_migration_abort },
 };
 
-/*
- * Both copies were seen to run, so the guest was switched over, whoever had died before that was noted. It
- * is noted before one is suspended: from then on no process settles this end alone.
- */
-static void note_started_there(struct end *end)
-{
-	struct err e;
-
-	if (end_is_switching(end))
-		return;
-	end_set_switching(end);
-	if (end_note_switching(end, true, &e) < 0)
-		log_warn("%s: %s", end->order.name, e.msg);
-}
-
 int act_on_domain(struct end *end, const char *name, struct err *e)
 {
 	CLEANUP_DOMAIN struct virt_domain *d = NULL;
@@ -53,8 +39,12 @@ int act_on_domain(struct end *end, const char *name, struct err *e)
 
 		if (!str_equal(a->name, name))
 			continue;
+		/*
+		 * Both copies were seen to run, so the guest was switched over, whoever had died before that
+		 * was noted. From then on no process settles this end alone.
+		 */
 		if (str_equal(name, ACT_SUSPEND))
-			note_started_there(end);
+			end_mark_switching(end);
 		if (state == a->from && job == a->with_job)
 			return end_domain(end, &d, e) < 0 ? -1 : a->fn(d, e);
 		if (state == a->done && !job)
@@ -211,8 +201,12 @@ int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 		return clean_up(end, v, e);
 	case SETTLE_TWICE:
 		return settle_twice(end, e);
-	case SETTLE_WAIT:
 	case SETTLE_IN_DOUBT:
+		/* Whatever that rests on, it is known from now on. */
+		if (move_was_switched(end))
+			end_mark_switching(end);
+		break;
+	case SETTLE_WAIT:
 	case SETTLE_RESUME: /* these two were acted on */
 	case SETTLE_DESTROY_STALE:
 		break;

@@ -59,20 +59,6 @@ static bool is_between(struct alone *a)
 	       (!a->end->order.is_source || clock_ms() < a->between_since + HANDSHAKE_MS);
 }
 
-/* libvirt's word on that is lost where it was started anew meanwhile. */
-static void note_switching(const struct alone *a)
-{
-	struct end *end = a->end;
-	struct err e;
-
-	if (!end->order.is_source || !end_was_moved(end) || a->view.state != VIRT_MIGRATING ||
-		end_is_switching(end))
-		return;
-	end_set_switching(end);
-	if (end_note_switching(end, true, &e) < 0)
-		log_warn("%s: %s", end->order.name, e.msg);
-}
-
 /* Whether what is under way here has come to its end, or to where both hosts have to decide. */
 static int look_alone(void *arg, struct err *e)
 {
@@ -87,7 +73,9 @@ static int look_alone(void *arg, struct err *e)
 		log_debug("%s", e->msg); /* it may just be starting anew */
 		return 0;
 	}
-	note_switching(a);
+	/* libvirt's word on that is lost where it was started anew meanwhile. */
+	if (move_was_switched(a->end))
+		end_mark_switching(a->end);
 	if (v->job) {
 		a->between_since = 0;
 		abort_in_time(a);

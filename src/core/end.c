@@ -68,7 +68,7 @@ static void begin(struct end *end, struct order *order)
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
-	end->guest_gone = end->patient = end->autostart_given = false;
+	end->guest_gone = end->patient = end->turned_before = end->autostart_given = false;
 	end->open = true;
 }
 
@@ -135,6 +135,7 @@ static int replay_line(struct end *end, const json_t *line, const char *boot, st
 		*end_begun(end, step, (int)i) = json_is_true(json_object_get(line, "begun"));
 	if (json_object_get(line, "switching"))
 		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));
+	end->turned_before |= json_is_true(json_object_get(line, "turned_before"));
 	end->autostart_given |= json_is_true(json_object_get(line, "autostart_given"));
 	return state && i >= 0 ? replay_state(end, i, state, of_this_boot, e) : 0;
 }
@@ -186,9 +187,10 @@ static char *subject_of(const json_t *line)
 	const char *step = json_string_value(json_object_get(line, "step"));
 	const char *boot = json_string_value(json_object_get(line, "boot"));
 
-	return str_printf("%d %d %d %d %s %s",
+	return str_printf("%d %d %d %d %d %s %s",
 		(int)json_integer_value(json_object_get(line, "pair")),
 		json_object_get(line, "state") != NULL, json_object_get(line, "switching") != NULL,
+		json_object_get(line, "turned_before") != NULL,
 		json_object_get(line, "autostart_given") != NULL, step ? step : "",
 		boot ? boot : "");
 }
@@ -340,13 +342,24 @@ int end_note_switching(struct end *end, bool on, struct err *e)
 	return journal_write(end->journal, line, e);
 }
 
-int end_note_autostart_given(struct end *end, struct err *e)
+static int note_for_good(struct end *end, const char *what, struct err *e)
 {
 	json_t *line = new_line(end, END_DOMAIN);
 
-	end->autostart_given = true;
-	json_object_set_new(line, "autostart_given", json_true());
+	json_object_set_new(line, what, json_true());
 	return journal_write(end->journal, line, e);
+}
+
+int end_note_turned_before(struct end *end, struct err *e)
+{
+	end->turned_before = true;
+	return note_for_good(end, "turned_before", e);
+}
+
+int end_note_autostart_given(struct end *end, struct err *e)
+{
+	end->autostart_given = true;
+	return note_for_good(end, "autostart_given", e);
 }
 
 int end_note_arrived(struct end *end, struct err *e)
@@ -388,9 +401,20 @@ void end_set_switching(struct end *end)
 	cancel_wake(end->cancel);
 }
 
-bool end_is_switching(struct end *end)
+bool end_is_switching(const struct end *end)
 {
 	return atomic_load(&end->switching);
+}
+
+void end_mark_switching(struct end *end)
+{
+	struct err e;
+
+	if (end_is_switching(end))
+		return;
+	end_set_switching(end);
+	if (end_note_switching(end, true, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
 }
 
 int end_pair_mac(const struct end *end, size_t i, struct mac *ret, struct err *e)

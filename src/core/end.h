@@ -85,6 +85,7 @@ struct end {
 	bool patient;          /* nobody asked for it: what failed is not tried again at once */
 	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
 	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
+	bool turned_before;    /* source: see end_note_turned_before */
 	bool autostart_given;  /* destination: it has taken it over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
@@ -147,7 +148,14 @@ void end_set_switching(struct end *end);
  * has been decided, with that host in sight, that it was not.
  */
 int end_note_switching(struct end *end, bool on, struct err *e);
-bool end_is_switching(struct end *end);
+bool end_is_switching(const struct end *end);
+/* Both at once, where it is news; a journal that cannot be written is warned of. */
+void end_mark_switching(struct end *end);
+/*
+ * Source: libvirt says already now, as the move begins, what it says of a guest that it has stopped for a
+ * switch-over and started again: that was an earlier one.
+ */
+int end_note_turned_before(struct end *end, struct err *e);
 /* Destination: the domain has its autostart, which is the operator's affair from now on. */
 int end_note_autostart_given(struct end *end, struct err *e);
 /* Destination: the domain has come, so that the move counts as begun, and has something to undo. */

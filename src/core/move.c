@@ -28,13 +28,34 @@ static void tell_progress(void *arg, const struct virt_progress *p)
 static void tell_switching(void *arg)
 {
 	struct end *end = arg;
-	struct err e;
 
 	/* First the destination, which has entries to set. */
 	end->tell(end->tell_arg, "switching", json_object());
-	end_set_switching(end);
-	if (end_note_switching(end, true, &e) < 0)
-		log_warn("%s: %s", end->order.name, e.msg);
+	end_mark_switching(end);
+}
+
+/* Nothing to say about one that libvirt does not tell of. */
+static bool is_turned_back(const struct end *end)
+{
+	struct err ignored;
+	bool turned;
+
+	return virt_was_turned_back(end->virt, end->order.uuid, &turned, &ignored) == 0 && turned;
+}
+
+bool move_was_switched(const struct end *end)
+{
+	enum virt_state state;
+	struct err ignored;
+
+	if (!end->order.is_source || end_is_switching(end))
+		return end->order.is_source;
+	if (!end_was_moved(end))
+		return false;
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) == 0 &&
+		state == VIRT_MIGRATING)
+		return true;
+	return !end->turned_before && is_turned_back(end);
 }
 
 static bool qemu_unplugs_any(const struct order *o)
@@ -96,6 +117,7 @@ int domain_migrate(struct end *end, struct err *e)
 	int r;
 
 	if (end_domain(end, &d, e) < 0 || arrival_xml(end, d, &dest_xml, e) < 0 ||
+		(is_turned_back(end) && end_note_turned_before(end, e) < 0) ||
 		primary_note_unplug(end, true, e) < 0)
 		return -1;
 	m.dest_xml = dest_xml;

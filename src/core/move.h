@@ -16,6 +16,12 @@ int domain_migrate(struct end *end, struct err *e);
 /* Its undo, once it has been decided that the guest stays on the source. */
 int domain_stays(struct end *end, struct err *e);
 
+/*
+ * Source: whether the guest was stopped for the switch-over since the move began, and so may have been
+ * started on the destination, be it that libvirt alone has seen it (all agents were dead).
+ */
+bool move_was_switched(const struct end *end);
+
 /* Makes sure that the persistent definition names the VFs of the order. */
 int definition_verify(struct end *end, struct err *e);
 

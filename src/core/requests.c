@@ -15,6 +15,7 @@
 #include "core/gather.h"
 #include "core/host_id.h"
 #include "core/late.h"
+#include "core/move.h"
 #include "core/primary.h"
 #include "core/standby.h"
 #include "core/steps.h"
@@ -245,7 +246,7 @@ static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct er
 	json_object_set_new(*ret, "state", json_string(virt_state_name(state)));
 	json_object_set_new(*ret, "job", json_boolean(job));
 	json_object_set_new(*ret, "switched",
-		json_boolean(a->end.open && a->end.order.is_source && end_is_switching(&a->end)));
+		json_boolean(a->end.open && move_was_switched(&a->end)));
 	return 0;
 }
 

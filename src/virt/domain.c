@@ -231,6 +231,20 @@ int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool 
 	return r < 0 ? -1 : 0;
 }
 
+int virt_was_turned_back(struct virt *v, const char *uuid, bool *ret, struct err *e)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(v->conn, uuid);
+	int state = 0, reason = 0, r = dom ? virDomainGetState(dom, &state, &reason, 0) : -1;
+
+	*ret = r == 0 && state == VIR_DOMAIN_RUNNING &&
+	       reason == VIR_DOMAIN_RUNNING_MIGRATION_CANCELED;
+	if (r < 0)
+		virt_err(e, "state of domain %s", uuid);
+	if (dom)
+		virDomainFree(dom);
+	return r;
+}
+
 int virt_domain_snapshots(const struct virt_domain *d)
 {
 	int n = virDomainSnapshotNum(d->dom, 0);

@@ -142,6 +142,13 @@ const char *virt_domain_uuid(const struct virt_domain *d);
 int virt_state_get(struct virt *v, const char *uuid, enum virt_state *ret, bool *ret_job,
 	struct err *e);
 
+/*
+ * Whether it runs here because libvirt started it again after it had stopped it for the switch-over of a
+ * migration: the reason of its state, which stays until the state changes. What is copied and then
+ * given up does not stop the guest, and leaves no such trace.
+ */
+int virt_was_turned_back(struct virt *v, const char *uuid, bool *ret, struct err *e);
+
 /* Whether libvirt has a job of whatever sort for it: a migration, a backup, a dump. */
 int virt_domain_has_job(struct virt_domain *d, bool *ret, struct err *e);
 
