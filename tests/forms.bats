@@ -434,6 +434,19 @@ start_two_pools() {
 	[ "$(driven_vf host-b $POOL_MAC)" = 1 ]
 }
 
+@test "a network of VFs: left to QEMU, libvirt chooses before the guest arrives" {
+	start_pool
+	run_sm --unplug=qemu --json pool host-b
+	assert_exit 0
+	assert_says '"vf":"0000:41:10.2"'
+	refute_called 'host-.' 'virDomain(Detach|Attach)'
+	assert_pair_moved pool $POOL_MAC
+	run_sm_on host-b --unplug=qemu pool host-a
+	assert_exit 0
+	assert_back pool $POOL_MAC
+	assert_same host-a "$FAKE_DIR/before.a"
+}
+
 @test "a network of VFs: no VF free there" {
 	start_pool
 	make_pool host-b 0000:41:10.2
@@ -574,6 +587,22 @@ assert_macvtap_moved() {
 	refute_called 'host-.' 'nl.fdb'
 	refute_called 'host-.' 'nl.self'
 	inactive_xml host-b macvtap | grep -q '<source network="lower"/>'
+}
+
+@test "a macvtap: in each mode that shares its device" {
+	local mode
+	for mode in vepa private; do
+		MACVTAP_MODE=$mode start_macvtap
+		on host-a ip -d link show macvtap0 | grep -q "macvtap mode $mode"
+		run_sm macvtap host-b
+		assert_exit 0
+		assert_macvtap_moved
+		on host-b ip -d link show macvtap0 | grep -q "macvtap mode $mode"
+		stop_hosts
+		rm -r "$FAKE_DIR"
+		[ $mode = private ] || setup
+	done
+	FAKE_DIR=
 }
 
 @test "a macvtap: there and back, and all is as it was" {

@@ -76,6 +76,23 @@ assert_rolled_back() {
 	assert_left_to_qemu
 }
 
+# Both are given back before this end is done, each to its own standby.
+@test "two pairs: SIGINT while memory is copied, and a failure of the destination" {
+	start_guest vm-03
+	remember
+	interrupt_at migrate.iterating
+	start_sm --unplug=qemu vm-03 host-b
+	wait_sm
+	assert_exit 1
+	assert_unchanged
+	set_fake migrate destination-dies
+	run_sm --unplug=qemu vm-03 host-b
+	assert_exit 1
+	await 20 no_agents
+	assert_unchanged
+	assert_left_to_qemu
+}
+
 @test "to the VF that was named" {
 	run_sm --unplug=qemu --vf 0000:41:10.6 vm-01 host-b
 	assert_exit 0

@@ -16,7 +16,7 @@ teardown() {
 add_filters() {
 	local i
 	for i in $(seq "$2"); do
-		on "$1" bridge fdb add 02:00:00:00:77:0"$i" dev "$(uplink_of "$1")" self permanent
+		on "$1" bridge fdb replace 02:00:00:00:77:0"$i" dev "$(uplink_of "$1")" self permanent
 	done
 }
 
@@ -83,6 +83,37 @@ links() {
 	done
 	run_sm check vm-01 host-b
 	assert_exit 0
+}
+
+# restart_with PF-DRIVER VF-DRIVER: hosts with NICs of these
+restart_with() {
+	stop_hosts
+	rm -r "$FAKE_DIR"
+	NIC_DRIVER=$1 VF_DRIVER=$2 setup_hosts_and_guests
+}
+
+# is_full: what check says of a MAC more on host-b's uplink
+is_full() {
+	run_sm --json check vm-01 host-b
+	grep -q '"code":"filters-full"' <<<"$output"
+}
+
+@test "what the VFs of a driver take, and those that are not trusted" {
+	restart_with bnx2x bnx2x
+	is_full
+	assert_says 'takes 0 MACs besides its own'
+	restart_with qede qede
+	refute is_full
+	fake vf-set host-b enp65s0 2 trust 0
+	is_full
+	restart_with bnxt_en bnxt_en
+	fake vf-set host-b enp65s0 2 trust 0
+	add_filters host-b 2
+	refute is_full
+	add_filters host-b 3
+	is_full
+	fake vf-set host-b enp65s0 2 trust 1
+	refute is_full
 }
 
 @test "a degraded guest's MAC counts" {

@@ -235,9 +235,9 @@ start_hosts() {
 	make_net host-a pf0 uplink0 0a
 	make_net host-b enp65s0 wan0 0b
 	make_switch
-	fake nic host-a pf0 0000:01:00.0 "${NIC_DRIVER:-igb}" igbvf 6 0 uplink0 , \
+	fake nic host-a pf0 0000:01:00.0 "${NIC_DRIVER:-igb}" "${VF_DRIVER:-igbvf}" 6 0 uplink0 , \
 		vf-set host-a pf0 0 trust 1 , vf-set host-a pf0 0 spoofchk 0
-	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER_B:-${NIC_DRIVER:-igb}}" igbvf 6 2 wan0 , \
+	fake nic host-b enp65s0 0000:41:00.0 "${NIC_DRIVER_B:-${NIC_DRIVER:-igb}}" "${VF_DRIVER:-igbvf}" 6 2 wan0 , \
 		vf-set host-b enp65s0 2 trust 1 , vf-set host-b enp65s0 2 spoofchk 0
 	local host
 	for host in host-a host-b; do
