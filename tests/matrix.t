@@ -366,6 +366,23 @@ is_for_a_human() {
 	[[ $way == libvirt:twice* ]] && is_on_both && runs_on host-b && ! runs_on host-a
 }
 
+nothing_is_held() {
+	local host
+	for host in host-a host-b; do
+		on $host sh -c 'for lock in /run/sriov-migrate/domain-*.lock; do
+			[ ! -e "$lock" ] || flock -n "$lock" true || exit 1; done' || return
+	done
+}
+
+# at_rest SECONDS: the agents have ended, or have not within that time, and go on asking "recover" for what
+# they cannot do yet: a VF that failed is not tried again soon on some NICs, the other host may be silent.
+# They hold nothing between.
+at_rest() {
+	await "$1" no_agents 2>/dev/null || is_for_a_human || await 90 nothing_is_held && return
+	echo "the agents do not end: $(agents)"
+	return 1
+}
+
 driver_ended() {
 	is_gone "$sm_pid"
 }
@@ -388,8 +405,7 @@ see_it_through() {
 	# An agent goes on asking "recover", whose agents would hear nothing either.
 	rm -f "$FAKE_DIR/set/link" "$FAKE_DIR"/set/*.input
 	: >"$FAKE_DIR/released"
-	await 100 no_agents || is_for_a_human ||
-		{ echo "the agents do not end: $(agents)" && return 1; }
+	at_rest 100 || return
 	! grep -q 'migration starts' "$FAKE_DIR/log" ||
 		await 20 grep -q 'migration ends' "$FAKE_DIR/log" ||
 		{ echo "libvirt's migration does not end" && return 1; }
@@ -512,7 +528,7 @@ alone_is_harmless() {
 		run_sm_on $host recover
 		said+=" $host-alone:$status"
 		[[ $status == [0145] ]] || { show_run && return 1; }
-		await 90 no_agents || return
+		at_rest 15 || return
 	done
 	rm "$FAKE_DIR/set/ssh"
 }
@@ -531,7 +547,7 @@ recover_both() {
 			said+=" $host:$status"
 			[[ $status == [0145] ]] || { show_run && return 1; }
 			# One may watch for a late unplug.
-			await 90 no_agents || return
+			at_rest 15 || return
 		done
 		nothing_left && return
 	done
@@ -588,7 +604,8 @@ judge() {
 	*kill-all-alone) alone_is_harmless || return ;;
 	esac
 	[[ $way != libvirt:twice* ]] || one_is_ended || return
-	recover_both "$undo" && ended_well "$way" && never_ran_twice "$way"
+	recover_both "$undo" && ended_well "$way" && never_ran_twice "$way" &&
+		await 60 no_agents # who has asked finds nothing any more
 }
 
 show_hosts() {

@@ -28,7 +28,7 @@ enum {
 	IDLE_END_MS = 3000,
 	JOINTLY_LIMIT_MS = 600000,
 	JOINTLY_PAUSE_MS = 500,
-	JOINTLY_PAUSE_MAX_MS = 30000
+	JOINTLY_PAUSE_MAX_MS = 5000 /* a guest may stand still until then */
 };
 
 /* The log's sink has no argument of its own. */
@@ -86,7 +86,7 @@ static int run_recover(const char *uuid, const char *libvirt_uri)
 static void settle_jointly(const struct end *end, const char *uuid, const char *libvirt_uri)
 {
 	int64_t limit = clock_ms() + JOINTLY_LIMIT_MS, pause = JOINTLY_PAUSE_MS;
-	int status = STATUS_INCOMPLETE;
+	int status = STATUS_INCOMPLETE, told = -1;
 
 	while (clock_ms() < limit && journal_exists(uuid) && !end_is_told_to_stop(end) &&
 		(status == STATUS_INCOMPLETE || status == STATUS_BUSY ||
@@ -94,7 +94,9 @@ static void settle_jointly(const struct end *end, const char *uuid, const char *
 		clock_sleep_ms(pause);
 		pause = pause * 2 < JOINTLY_PAUSE_MAX_MS ? pause * 2 : JOINTLY_PAUSE_MAX_MS;
 		status = run_recover(uuid, libvirt_uri);
-		syslog(LOG_NOTICE, "domain %s: recover: exit status %d", uuid, status);
+		if (status != told)
+			syslog(LOG_NOTICE, "domain %s: recover: exit status %d", uuid, status);
+		told = status;
 	}
 }
 

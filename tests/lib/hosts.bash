@@ -205,12 +205,12 @@ make_programs() {
 	END
 	cat >"$FAKE_DIR/bin/kill-all" <<-END
 		#!/bin/bash
-		$(declare -f is_gone agents)
+		$(declare -f is_gone is_ours agents)
 		kill -9 \$(cat "$FAKE_DIR/driver.pid") \$(agents)
 	END
 	cat >"$FAKE_DIR/bin/kill-agents" <<-END
 		#!/bin/bash
-		$(declare -f is_gone agents)
+		$(declare -f is_gone is_ours agents)
 		kill "-\${2:-9}" \$(agents "\$1")
 	END
 	cp "$tests_dir/lib/ssh" "$FAKE_DIR/bin/ssh"
@@ -261,12 +261,11 @@ stop_hosts() {
 	rm -f "$FAKE_DIR/alive"
 	local pid
 	while read -r pid; do
-		kill -9 "$pid" 2>/dev/null || :
+		! is_ours "$pid" || kill -9 "$pid" 2>/dev/null || :
 		await 5 is_gone "$pid"
 	done <"$FAKE_DIR/holders"
 	while read -r pid; do
-		# Only ours: by the program it runs.
-		[ "$(readlink "/proc/$pid/exe")" != "$FAKE_PROGRAM" ] || kill -9 "$pid" || :
+		! is_ours "$pid" || kill -9 "$pid" || :
 	done < <(cat "$FAKE_DIR"/host-?/domains/*/pid "$FAKE_DIR/ssh.pids" 2>/dev/null)
 }
 
@@ -367,14 +366,15 @@ agents() {
 	while read -r host role pid; do
 		[ "$role" = agent ] || continue
 		[ "$host" = "${1:-$host}" ] || continue
-		is_gone "$pid" || echo "$pid"
+		is_gone "$pid" || ! is_ours "$pid" || echo "$pid"
 	done <"$FAKE_DIR/pids"
 }
 
 no_agents() {
 	local host role pid
 	while read -r host role pid; do
-		[ "$role" != agent ] || [ "$host" != "${1:-$host}" ] || is_gone "$pid" || return 1
+		[ "$role" != agent ] || [ "$host" != "${1:-$host}" ] || is_gone "$pid" ||
+			! is_ours "$pid" || return 1
 	done <"$FAKE_DIR/pids"
 }
 
@@ -388,6 +388,11 @@ is_gone() {
 	local stat
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
 	[[ ${stat##*) } == [ZX]* ]]
+}
+
+# Not another test's that has got the number since: by what it was started with.
+is_ours() {
+	grep -qzxF "FAKE_DIR=$FAKE_DIR" "/proc/$1/environ" 2>/dev/null
 }
 
 # interrupt_at HOOK [SIGNAL]: at that instant the driver gets the signal, and has acted on it
