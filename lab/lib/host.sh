@@ -77,8 +77,10 @@ switch_up()
 		in_switch ip link set dev "$bridge" up
 	done
 	in_switch ip addr add 10.9.0.1/24 dev swdata
+	in_switch ip addr add 10.8.0.1/24 dev swdata
 	in_switch ip addr add 192.168.77.254/24 dev swmgmt
-	for port in data-a:swdata mgmt-a:swmgmt data-b:swdata mgmt-b:swmgmt; do
+	for port in data-a:swdata data2-a:swdata mgmt-a:swmgmt \
+		data-b:swdata data2-b:swdata mgmt-b:swmgmt; do
 		in_switch ip tuntap add dev "${port%:*}" mode tap || return 1
 		in_switch ip link set dev "${port%:*}" master "${port#*:}" up
 	done
@@ -205,6 +207,9 @@ host_start()
 		-netdev "tap,id=data,ifname=data-$letter,script=no,downscript=no" \
 		-device pcie-root-port,id=rp1,bus=pcie.0,chassis=1,slot=1 \
 		-device "igb,bus=rp1,netdev=data,romfile=,mac=52:54:00:0$letter:00:01" \
+		-netdev "tap,id=data2,ifname=data2-$letter,script=no,downscript=no" \
+		-device pcie-root-port,id=rp2,bus=pcie.0,chassis=2,slot=2 \
+		-device "igb,bus=rp2,netdev=data2,romfile=,mac=52:54:00:0$letter:00:02" \
 		-rtc base=utc,clock=host -nodefaults -no-user-config -display none \
 		-serial "file:$LAB_STATE/$host.console" \
 		-monitor "unix:$LAB_STATE/$host.monitor,server=on,wait=off" \

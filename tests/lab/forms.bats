@@ -158,6 +158,53 @@ move_two()
 	grep -q "alias name='hostdev1'" "$BATS_TEST_TMPDIR/now"
 }
 
+# ---- two bridges, over two NICs
+
+master_of()
+{
+	lab guest state vm-07 | jq -r --arg mac "$1" \
+		'[.netdevs[] | select(.mac == $mac and .master != "")][0].master'
+}
+
+move_two_on_two()
+{
+	lab probe start second 10.8.0.8 --interval 20
+	move_two "$1" "$2"
+	second_report=$(lab probe stop second 2>/dev/null)
+	note "the second pair: outage $(jq .total_ms <<<"$second_report") ms"
+	(($(jq .total_ms <<<"$second_report") <= MOVE_MAX_MS)) || fail "too long an outage: $second_report"
+	[ "$(result '[.pairs[].vf[0:8]] | sort | join(" ")')" = "0000:01: 0000:02:" ]
+	for place in "$1" "$2"; do
+		on "$place" "! bridge fdb show | grep -E '52:54:00:00:12:b[34].*(self|static)'" || return 1
+	done
+}
+
+@test "two pairs on two bridges, over two NICs, move there and back" {
+	local host place second_report
+
+	clear_hosts
+	for host in "${lab_hosts[@]}"; do
+		on "$host" lab-nic second
+	done
+	on host-a ip link set dev pf1 vf 1 mac 52:54:00:00:12:b4
+	start_variant vm-07 "/b4'/,/source bridge/s/br0/br1/
+		s/bus='0x01' slot='0x10' function='0x6'/bus='0x02' slot='0x10' function='0x2'/"
+	wait_for 60 both_pairs_are_on_vf 2>/dev/null
+	lab guest exec vm-07 "ip addr add 10.8.0.8/24 dev $(master_of 52:54:00:00:12:b4)"
+	aliases_on host-a >"$BATS_TEST_TMPDIR/aliases"
+	take_look start
+	move_two_on_two host-a host-b
+	move_two_on_two host-b host-a
+	take_look after
+	same "host-a is not as it was" <(rest_of "$BATS_TEST_TMPDIR/host-a.start") \
+		<(rest_of "$BATS_TEST_TMPDIR/host-a.after")
+	! rest_of "$BATS_TEST_TMPDIR/host-b.after" | grep -E '52:54:00:00:12:b[34]' || fail "left on host-b"
+	lab guest stop vm-07
+	for host in "${lab_hosts[@]}"; do
+		on "$host" lab-nic no-second
+	done
+}
+
 # ---- no bridge ----
 
 @test "a standby that is a macvtap moves there and back" {

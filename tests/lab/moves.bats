@@ -44,6 +44,7 @@ measured_move()
 
 @test "vm-01 moves from host-a to host-b" {
 	measured_move vm-01 host-a host-b
+	[[ $(result '.pairs[0].proof') == "bus master"* ]]
 }
 
 @test "vm-01 moves back" {
@@ -105,6 +106,7 @@ hostdev_is_gone()
 		grep -q "<interface type='network'>"
 	definition "$BATS_TEST_TMPDIR/host-b.after" vm-02 inactive |
 		grep -q "<alias name='ua-primary'/>"
+	[[ $(result '.pairs[0].proof') == "guest agent"* ]]
 }
 
 @test "vm-02 moves back" {

@@ -41,6 +41,14 @@ assert_arrived()
 	assert_moved "$guest" "$src" "$dst"
 }
 
+# It has been given back its VF by nobody, and asks for none while it boots by its standby.
+@test "reset while memory is copied" {
+	begin vm-02
+	wait_for_event 90 "$COPYING"
+	on "$src" virsh -q reset vm-02
+	assert_arrived
+}
+
 @test "reset on the destination, before it has its VF" {
 	begin vm-01
 	wait_for_event 90 '.event == "step" and .step == "migrate"'
