@@ -392,8 +392,7 @@ see_it_through() {
 	local way=$1
 	start_sm "${move[@]}" "$domain" host-b
 	if [ "$way" = stop-driver ]; then
-		await 30 test -e "$FAKE_DIR/struck" && await 100 no_agents ||
-			{ echo "the agents do not settle by themselves" && return 1; }
+		await 30 test -e "$FAKE_DIR/struck" && at_rest 100 || return
 		kill -CONT "$(driver_pid)"
 	fi
 	await 150 driver_ended || {
