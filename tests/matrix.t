@@ -392,7 +392,7 @@ see_it_through() {
 	local way=$1
 	start_sm "${move[@]}" "$domain" host-b
 	if [ "$way" = stop-driver ]; then
-		await 30 test -e "$FAKE_DIR/struck" && at_rest 100 || return
+		await 30 test -e "$FAKE_DIR/struck" && at_rest 60 || return
 		kill -CONT "$(driver_pid)"
 	fi
 	await 150 driver_ended || {

@@ -39,6 +39,11 @@ bind_to_vfio()
 	start_variant vm-01 "s/managed='yes'/managed='no'/"
 	wait_for 60 guest_is_on_vf vm-01
 	round_trip vm-01
+	# A VF that libvirt has seen on vfio-pci before it gave it to a guest is left there afterwards, also
+	# when it was made anew meanwhile: until the daemon is.
+	lab guest stop vm-01
+	on host-a lab-libvirt restart
+	on host-b lab-libvirt restart
 }
 
 # ---- a guest without net_failover
