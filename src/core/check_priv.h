@@ -31,6 +31,13 @@ check_fn check_vf_pf_up, check_vf_pf_switchdev;
 check_fn check_switchdev, check_filters, check_mac_used, check_mac_left, check_mac_of_domain;
 check_fn check_trust, check_spoofchk, check_filter_leak, check_nic_known;
 check_fn check_pf_carrier, check_vf_up, check_other_pf, check_vf_mac, check_mtu, check_standby_mtu,
-	check_stp, check_attributes, check_unplug, check_vlan;
+	check_stp, check_attributes, check_unplug;
+
+/* The pair's tap on V's host; NULL: it has none there. */
+const struct tap_fact *check_tap_of(const struct check_view *v);
+
+/* ---- check_vlan.c ---- */
+
+check_fn check_vlan;
 
 #endif

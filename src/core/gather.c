@@ -17,6 +17,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/domain.h"
+#include "xml/network.h"
 #include "xml/pair.h"
 
 /* ---- domains ---- */

@@ -88,26 +88,6 @@ int xml_other_devices(const char *domain_xml, struct xml_strings *ret, struct er
 /* Whether the guest agent's channel is connected (live XML). */
 bool xml_agent_connected(const char *live_xml);
 
-struct xml_network {
-	char *forward;              /* owned; mode, "" for an isolated network */
-	char *bridge;               /* owned; NULL: none */
-	bool libvirt_owns_fdb;      /* macTableManager='libvirt' */
-	char *virtualport;          /* owned; as of a pair */
-	struct xml_strings devices; /* modes other than "hostdev": devices for macvtaps */
-	/* A pool of VFs (mode "hostdev"): the PF it takes them from and, as libvirt lists them in
-	 * the order in which it tries them, the VFs. */
-	char *pf; /* owned; NULL: none named */
-	struct xml_strings vfs;
-	bool managed;
-};
-
-void xml_network_free(struct xml_network *n);
-int xml_network_parse(const char *network_xml, struct xml_network *ret, struct err *e);
-
-/* The VF that a port of a network of VFs has (XML of virNetworkPortGetXMLDesc), canonical; NULL: none.
- * Caller frees. */
-char *xml_port_vf(const char *port_xml);
-
 /* The host's UUID in a capabilities document. Caller frees. */
 int xml_host_uuid(const char *capabilities, char **ret, struct err *e);
 

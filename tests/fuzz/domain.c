@@ -5,6 +5,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "xml/domain.h"
+#include "xml/network.h"
 #include "xml/pair.h"
 
 const char fuzz_name[] = "domain";

@@ -5,6 +5,7 @@
 #include "text.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/network.h"
 #include "xml/pair.h"
 
 static bool find(const char *xml, struct xml_pair_list *ret)
