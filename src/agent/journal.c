@@ -95,8 +95,12 @@ static int make_directory(struct err *e)
 	return 0;
 }
 
-/* So that the name itself survives a power cut. */
-static void sync_directory(void)
+const char *journal_directory(void)
+{
+	return JOURNAL_DIR;
+}
+
+void journal_sync_directory(void)
 {
 	CLEANUP_CLOSE int fd = open(JOURNAL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -371,7 +375,7 @@ static int replace(struct journal *j, const struct str_buf *text, struct err *e)
 		journal_remove(new);
 		return -1;
 	}
-	sync_directory();
+	journal_sync_directory();
 	close(j->fd);
 	j->fd = TAKE_FD(new->fd);
 	j->size = new->size;
@@ -505,7 +509,7 @@ int journal_create(const char *uuid, const json_t *head, struct journal **ret, s
 		unlink(path);
 	if (create(path, head, ret, e) < 0)
 		return -1;
-	sync_directory();
+	journal_sync_directory();
 	return 0;
 }
 
@@ -523,7 +527,7 @@ void journal_remove(struct journal *j)
 	CLEANUP_FREE char *new = j ? new_of(j->path) : NULL;
 
 	if (j && unlink(j->path) == 0)
-		sync_directory();
+		journal_sync_directory();
 	if (j)
 		unlink(new); /* of somebody who died over it */
 	journal_close(j);
@@ -535,7 +539,7 @@ void journal_put_aside(struct journal *j)
 
 	/* It may be one that a run which died had put aside: that is where it is. */
 	if (!j->is_aside && rename(j->path, aside) == 0)
-		sync_directory();
+		journal_sync_directory();
 	journal_close(j);
 }
 
@@ -559,7 +563,7 @@ void journal_bring_back(const char *uuid)
 	if (places_of(uuid, &path, &aside) < 0 || link(aside, path) < 0)
 		return;
 	unlink(aside);
-	sync_directory();
+	journal_sync_directory();
 }
 
 void journal_drop_aside(const char *uuid)
@@ -568,7 +572,7 @@ void journal_drop_aside(const char *uuid)
 	CLEANUP_FREE char *aside = NULL;
 
 	if (places_of(uuid, &path, &aside) == 0 && unlink(aside) == 0)
-		sync_directory();
+		journal_sync_directory();
 }
 
 static bool is_in_place(const char *uuid)

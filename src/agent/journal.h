@@ -81,6 +81,11 @@ void journal_put_aside(struct journal *j);
 void journal_bring_back(const char *uuid);
 void journal_drop_aside(const char *uuid);
 
+/* Where they are, and what else outlives an agent; there once a journal was begun. */
+const char *journal_directory(void);
+/* So that a name itself, new or gone, survives a power cut. */
+void journal_sync_directory(void);
+
 /* Whether one could be begun and filled, as far as that can be told without changing anything. */
 int journal_try(struct err *e);
 bool journal_exists(const char *uuid);

@@ -125,6 +125,13 @@ static int undo_but_the_move(struct end *end, struct err *e)
 	return undo_steps(end, false, e);
 }
 
+/* The journal stays, and whoever reads it asks the destination. */
+static int err_not_seen(const struct end *end, enum virt_state state, struct err *e)
+{
+	return err_set(e, "%s is %s here, and the destination does not answer", end->order.name,
+		virt_state_name(state));
+}
+
 /* The guest is not here, and nothing is given back to it. */
 static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 {
@@ -134,8 +141,10 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
 		return -1;
 	/* What libvirt says has left needs no other word for it. */
-	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT))
-		return finish(end, e);
+	if (end->order.is_source && (state == VIRT_MIGRATED || state == VIRT_ABSENT)) {
+		r = finish(end, e);
+		return r < 0 || v != SETTLE_UNVERIFIED ? r : err_not_seen(end, state, e);
+	}
 	/* A guest that has crashed, and that QEMU keeps, may be started anew by a reset. */
 	if (end->order.is_source && state == VIRT_CRASHED && v != SETTLE_MOVED_ON)
 		return undo_all(end, e);
@@ -145,8 +154,7 @@ static int clean_up(struct end *end, enum settle_verdict v, struct err *e)
 	r = undo_but_the_move(end, e);
 	if (r < 0 || v == SETTLE_MOVED_ON)
 		return r;
-	return err_set(e, "%s is %s here, and the destination does not answer", end->order.name,
-		virt_state_name(state));
+	return err_not_seen(end, state, e);
 }
 
 #define TWICE "%s runs on both hosts"
@@ -194,6 +202,8 @@ int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 	case SETTLE_BACKWARD:
 		return undo_all(end, e);
 	case SETTLE_FORWARD:
+		if (end->alone)
+			move_note_arrival(end);
 		return finish(end, e);
 	case SETTLE_UNVERIFIED:
 	case SETTLE_GUEST_ENDED:

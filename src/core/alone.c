@@ -93,7 +93,7 @@ int alone_settle(struct end *end, struct err *e)
 	enum settle_verdict v;
 	int r;
 
-	end->patient = true;
+	end->patient = end->alone = true;
 	cancel_reset(end->cancel);
 	r = cancel_wait(end->cancel, limit_ms, POLL_MS, "the migration to end", look_alone, &a, e);
 	if (r < 0 && e->kind != ERR_TIMEOUT)

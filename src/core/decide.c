@@ -25,8 +25,8 @@ static bool is_doubtful(enum settle_verdict v)
 static bool look(const struct decide *d, struct settle_view view[2])
 {
 	const struct sides *s = d->sides;
-	int src = driver_look(s->d, s->agents[SOURCE], d->uuid, &view[SOURCE]);
-	int dst = driver_look(s->d, s->agents[DESTINATION], d->uuid, &view[DESTINATION]);
+	int src = driver_look(s->d, s->agents[SOURCE], d->uuid, d->run, &view[SOURCE]);
+	int dst = driver_look(s->d, s->agents[DESTINATION], d->uuid, d->run, &view[DESTINATION]);
 
 	return src == 0 && dst == 0;
 }

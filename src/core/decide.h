@@ -8,6 +8,7 @@
 struct decide {
 	struct sides *sides; /* borrowed; a host without an agent cannot be reached */
 	const char *uuid;    /* borrowed */
+	const char *run;     /* borrowed; the owner in the order */
 	/*
 	 * SOURCE or DESTINATION: the one host that may decide alone while the other cannot be
 	 * reached, as its agent would; nobody waits then. -1: doubt is waited for, up to settle-

@@ -330,12 +330,24 @@ static void close_order(struct driver *d, struct client *client, json_t *args)
 	json_decref(reply);
 }
 
-void driver_close_order(struct driver *d, struct client *client, bool settled)
+void driver_close_order(struct driver *d, struct client *client, bool settled, bool alone)
 {
 	json_t *args = json_object();
 
 	json_object_set_new(args, "settled", json_boolean(settled));
+	json_object_set_new(args, "alone", json_boolean(alone));
 	close_order(d, client, args);
+}
+
+int driver_source_knows(struct driver *d, struct client *destination, const char *uuid,
+	const char *run, struct err *e)
+{
+	json_t *args = json_object();
+
+	json_object_set_new(args, "uuid", json_text(uuid));
+	json_object_set_new(args, "run", json_text(run));
+	return call_once(&d->group, destination, "source-knows", args, driver_request_ms(d), NULL,
+		e);
 }
 
 void driver_leave_order(struct driver *d, struct client *client)
@@ -346,13 +358,15 @@ void driver_leave_order(struct driver *d, struct client *client)
 	close_order(d, client, args);
 }
 
-int driver_look(struct driver *d, struct client *client, const char *uuid, struct settle_view *ret)
+int driver_look(struct driver *d, struct client *client, const char *uuid, const char *run,
+	struct settle_view *ret)
 {
 	json_t *args = json_object(), *reply = NULL;
 	struct err e = { .kind = ERR_LOST };
 
 	*ret = (struct settle_view){ 0 };
 	json_object_set_new(args, "uuid", json_text(uuid));
+	json_object_set_new(args, "run", json_text(run));
 	if (!client || client_is_lost(client)) {
 		json_decref(args);
 		return 0;
@@ -365,6 +379,9 @@ int driver_look(struct driver *d, struct client *client, const char *uuid, struc
 	ret->state = virt_state_from_name(json_string_value(json_object_get(reply, "state")));
 	ret->job = json_is_true(json_object_get(reply, "job"));
 	ret->switched = json_is_true(json_object_get(reply, "switched"));
+	ret->turned_back = json_is_true(json_object_get(reply, "turned_back"));
+	ret->arrived = json_is_true(json_object_get(reply, "arrived"));
+	ret->autostart = json_is_true(json_object_get(reply, "autostart"));
 	json_decref(reply);
 	return 0;
 }

@@ -49,16 +49,24 @@ void driver_own_path(char *ret, size_t size);
  */
 int driver_reconnect(struct driver *d, struct client **client, struct err *e);
 
-/* Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go. */
-void driver_close_order(struct driver *d, struct client *client, bool settled);
+/*
+ * Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go; ALONE: the other
+ * host was not in sight then, see arrived.h.
+ */
+void driver_close_order(struct driver *d, struct client *client, bool settled, bool alone);
+/* Tells the destination that the source of RUN is settled, and need not hear of it any more. */
+int driver_source_knows(struct driver *d, struct client *destination, const char *uuid,
+	const char *run, struct err *e);
 /* One that was only looked at: nothing is written, and nobody stays behind to watch. */
 void driver_leave_order(struct driver *d, struct client *client);
 
 /*
- * What the domain is on CLIENT's host (NULL: unreachable). -1: the agent is there but cannot
+ * What the domain is on CLIENT's host (NULL: unreachable), and whether it has come there with RUN (owner
+ * in the order; NULL: not asked). -1: the agent is there but cannot
  * tell, libvirt may just be starting.
  */
-int driver_look(struct driver *d, struct client *client, const char *uuid, struct settle_view *ret);
+int driver_look(struct driver *d, struct client *client, const char *uuid, const char *run,
+	struct settle_view *ret);
 
 /*
  * Gathers the facts of every host connected, at once. With DEST_URI (may be NULL) the local

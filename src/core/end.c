@@ -68,6 +68,7 @@ static void begin(struct end *end, struct order *order)
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
+	end->alone = end->autostart_there = end->source_knows = false;
 	end->guest_gone = end->patient = end->turned_before = end->autostart_given = false;
 	end->open = true;
 }
@@ -136,6 +137,7 @@ static int replay_line(struct end *end, const json_t *line, const char *boot, st
 	if (json_object_get(line, "switching"))
 		atomic_store(&end->switching, json_is_true(json_object_get(line, "switching")));
 	end->turned_before |= json_is_true(json_object_get(line, "turned_before"));
+	end->source_knows |= json_is_true(json_object_get(line, "source_knows"));
 	end->autostart_given |= json_is_true(json_object_get(line, "autostart_given"));
 	return state && i >= 0 ? replay_state(end, i, state, of_this_boot, e) : 0;
 }
@@ -184,15 +186,16 @@ enum { LONG_JOURNAL = 64 * 1024 };
 /* What a line is about: the last one about it counts. */
 static char *subject_of(const json_t *line)
 {
+	static const char *const marks[] = { "state", "switching", "turned_before",
+		"autostart_given", "source_knows" };
 	const char *step = json_string_value(json_object_get(line, "step"));
 	const char *boot = json_string_value(json_object_get(line, "boot"));
+	CLEANUP_STR_BUF struct str_buf told = { 0 };
 
-	return str_printf("%d %d %d %d %d %s %s",
-		(int)json_integer_value(json_object_get(line, "pair")),
-		json_object_get(line, "state") != NULL, json_object_get(line, "switching") != NULL,
-		json_object_get(line, "turned_before") != NULL,
-		json_object_get(line, "autostart_given") != NULL, step ? step : "",
-		boot ? boot : "");
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		str_buf_add(&told, "%d", json_object_get(line, marks[i]) != NULL);
+	return str_printf("%d %s %s %s", (int)json_integer_value(json_object_get(line, "pair")),
+		told.s, step ? step : "", boot ? boot : "");
 }
 
 json_t *end_needed_lines(const json_t *lines)
@@ -354,6 +357,17 @@ int end_note_turned_before(struct end *end, struct err *e)
 {
 	end->turned_before = true;
 	return note_for_good(end, "turned_before", e);
+}
+
+void end_mark_source_knows(struct end *end)
+{
+	struct err e;
+
+	if (end->source_knows)
+		return;
+	end->source_knows = true;
+	if (note_for_good(end, "source_knows", &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
 }
 
 int end_note_autostart_given(struct end *end, struct err *e)

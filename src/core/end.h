@@ -83,9 +83,12 @@ struct end {
 	struct journal *journal;  /* owned */
 	bool same_boot;        /* since the order was given; what is of another one is forgotten */
 	bool patient;          /* nobody asked for it: what failed is not tried again at once */
+	bool alone;            /* the other host is not in sight as it is settled */
+	bool autostart_there;  /* source: the domain has it on the destination */
 	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
 	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
 	bool turned_before;    /* source: see end_note_turned_before */
+	bool source_knows;     /* destination: see end_mark_source_knows */
 	bool autostart_given;  /* destination: it has taken it over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
@@ -156,6 +159,11 @@ void end_mark_switching(struct end *end);
  * switch-over and started again: that was an earlier one.
  */
 int end_note_turned_before(struct end *end, struct err *e);
+/*
+ * Destination: the source has been seen to have let the guest go, so that nothing need be remembered for
+ * its sake (arrived.h). A journal that cannot be written is warned of.
+ */
+void end_mark_source_knows(struct end *end);
 /* Destination: the domain has its autostart, which is the operator's affair from now on. */
 int end_note_autostart_given(struct end *end, struct err *e);
 /* Destination: the domain has come, so that the move counts as begun, and has something to undo. */

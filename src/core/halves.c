@@ -21,11 +21,12 @@ static int64_t limit_of(const struct sides *s, const struct step *step)
 	return driver_step_ms(s->d, s->order[DESTINATION]->n_pairs);
 }
 
-static json_t *step_args(const struct step *step)
+static json_t *step_args(const struct sides *s, const struct step *step)
 {
 	json_t *args = json_object();
 
 	json_object_set_new(args, "step", json_string(step->name));
+	json_object_set_new(args, "source_left", json_boolean(s->source_left));
 	return args;
 }
 
@@ -39,7 +40,7 @@ static bool is_stopped(const struct sides *s)
 static void start(struct sides *s, const struct step *step, int side, struct call *call)
 {
 	s->d->ready = false;
-	call_start(call, s->agents[side], "apply", step_args(step), limit_of(s, step));
+	call_start(call, s->agents[side], "apply", step_args(s, step), limit_of(s, step));
 	s->d->under_way[side] = call;
 	/* A signal may have come just before there was something to cancel. */
 	if (is_stopped(s))
@@ -113,6 +114,7 @@ static int apply_one(struct sides *s, const struct step *step, int side, json_t 
 	s->d->under_way[side] = NULL;
 	if (result_of(&call, e) < 0)
 		return -1;
+	s->told_there |= side == DESTINATION && s->source_left;
 	note_failures(s, side, &call, failed);
 	if (!has_failures(&call))
 		report_step(s->d->report, sides_host(s, side), step->name, step->title,
@@ -204,7 +206,7 @@ bool halves_can_undo(const struct sides *s, const struct step *step, int side)
 static int undo_once(struct sides *s, const struct step *step, int side, bool guest_gone,
 	struct err *e)
 {
-	json_t *args = step_args(step), *reply = NULL;
+	json_t *args = step_args(s, step), *reply = NULL;
 	int r;
 
 	json_object_set_new(args, "guest_gone", json_boolean(guest_gone));

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "agent/arrived.h"
 #include "core/form.h"
 #include "core/primary.h"
 #include "util/log.h"
@@ -43,6 +44,12 @@ static bool is_turned_back(const struct end *end)
 	return virt_was_turned_back(end->virt, end->order.uuid, &turned, &ignored) == 0 && turned;
 }
 
+bool move_was_turned_back(const struct end *end)
+{
+	return end->order.is_source && end_was_moved(end) && !end->turned_before &&
+	       is_turned_back(end);
+}
+
 bool move_was_switched(const struct end *end)
 {
 	enum virt_state state;
@@ -55,7 +62,7 @@ bool move_was_switched(const struct end *end)
 	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) == 0 &&
 		state == VIRT_MIGRATING)
 		return true;
-	return !end->turned_before && is_turned_back(end);
+	return move_was_turned_back(end);
 }
 
 static bool qemu_unplugs_any(const struct order *o)
@@ -125,6 +132,20 @@ int domain_migrate(struct end *end, struct err *e)
 	if (primary_note_unplug(end, r < 0 && watcher.unplug_pending, &now) < 0)
 		log_warn("%s: %s", end->order.name, now.msg);
 	return r;
+}
+
+/* Else nobody could keep the source from resuming its copy once the guest is gone from here. */
+void move_note_arrival(struct end *end)
+{
+	enum virt_state state;
+	struct err e;
+
+	if (end->order.is_source || !end_was_moved(end) || end->source_knows)
+		return;
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, &e) < 0 ||
+		(virt_state_is_active(state) && state != VIRT_MIGRATING &&
+			arrived_note(end->order.uuid, end->order.owner, &e) < 0))
+		log_warn("%s: %s", end->order.name, e.msg);
 }
 
 int domain_stays(struct end *end, struct err *e)
@@ -226,5 +247,8 @@ int autostart_clear(struct end *end, struct err *e)
 
 int autostart_restore(struct end *end, struct err *e)
 {
+	/* On both hosts it would be two copies one day. */
+	if (end->autostart_there)
+		return 0;
 	return set_autostart(end, true, e);
 }

@@ -21,6 +21,14 @@ int domain_stays(struct end *end, struct err *e);
  * started on the destination, be it that libvirt alone has seen it (all agents were dead).
  */
 bool move_was_switched(const struct end *end);
+/* Source: whether it runs here because libvirt has started it again behind that; somebody's virsh resume is no such thing. */
+bool move_was_turned_back(const struct end *end);
+
+/*
+ * Destination: where the guest lives here, that is remembered for a source that could not be seen, see
+ * arrived.h.
+ */
+void move_note_arrival(struct end *end);
 
 /* Makes sure that the persistent definition names the VFs of the order. */
 int definition_verify(struct end *end, struct err *e);

@@ -84,21 +84,35 @@ static void say_what_is_missing(struct driver *d, struct client *client, const c
 	json_decref(reply);
 }
 
-/* Carries the verdict out; the journal goes when nothing is left. */
-static void act(struct driver *d, struct client *client, enum settle_verdict v, const char *domain,
-	const json_t *journal, struct outcome *o)
+/* A source that is settled with the destination in sight: nothing need be remembered there for it. */
+static int tell_peer(struct driver *d, struct client *peer, const json_t *journal, struct err *e)
+{
+	if (!peer || !json_is_true(json_object_get(journal, "is_source")))
+		return 0;
+	return driver_source_knows(d, peer, json_string_value(json_object_get(journal, "uuid")),
+		json_string_value(json_object_get(journal, "owner")), e);
+}
+
+/* Carries the verdict out; the journal goes when nothing is left. THERE: as PEER's host was seen. */
+static void act(struct driver *d, struct client *client, struct client *peer, enum settle_verdict v,
+	const struct settle_view *there, const char *domain, const json_t *journal,
+	struct outcome *o)
 {
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
 	json_t *args = with_text("verdict", settle_verdict_name(v));
 	int r;
 
 	json_object_set_new(args, "patient", json_boolean(d->patient));
+	json_object_set_new(args, "alone", json_boolean(!there->reachable));
+	json_object_set_new(args, "autostart_there", json_boolean(there->autostart));
 	r = call_once(&d->group, client, "settle", args, driver_settle_ms(d, journal), NULL,
 		&o->err);
+	if (r == 0)
+		r = tell_peer(d, peer, journal, &o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
 	if (o->status == STATUS_DEGRADED)
 		say_what_is_missing(d, client, domain, o);
-	driver_close_order(d, client, r == 0);
+	driver_close_order(d, client, r == 0, !there->reachable);
 }
 
 /* The journal is taken up there. MAY_ARRIVE: see settle_is_certain. -1: told in O. */
@@ -138,7 +152,10 @@ static void recover_domain(struct driver *d, struct client *client, struct clien
 	const char *name = known ? known : uuid;
 	int here = json_is_true(json_object_get(journal, "is_source")) ? SOURCE : DESTINATION;
 	struct sides sides = { .d = d };
-	struct decide by = { .sides = &sides, .uuid = uuid, .alone = here };
+	struct decide by = { .sides = &sides,
+		.uuid = uuid,
+		.run = json_string_value(json_object_get(journal, "owner")),
+		.alone = here };
 	struct settle_view view[2];
 	enum settle_verdict v;
 
@@ -151,7 +168,7 @@ static void recover_domain(struct driver *d, struct client *client, struct clien
 	sides.agents[1 - here] = peer;
 	v = decide(&by, view);
 	if (!d->options->dry_run) {
-		act(d, client, v, name, journal, ret);
+		act(d, client, peer, v, &view[1 - here], name, journal, ret);
 		return;
 	}
 	outcome_say(ret, STATUS_DONE, "would-settle", name, client_label(client),
@@ -288,7 +305,7 @@ static bool is_degraded_mark(struct driver *d, const struct client *client, cons
 
 	if (client != d->here || json_is_true(json_object_get(journal, "is_source")))
 		return false;
-	driver_look(d, d->here, uuid, &here);
+	driver_look(d, d->here, uuid, NULL, &here);
 	return here.reachable && here.state == VIRT_RUNNING;
 }
 
@@ -369,7 +386,7 @@ static void tell_of(struct driver *d, const json_t *journal)
 	CLEANUP_FREE char *text = NULL;
 	struct settle_view here;
 
-	driver_look(d, d->here, uuid, &here);
+	driver_look(d, d->here, uuid, NULL, &here);
 	if (!here.reachable)
 		return;
 	text = describe(d, journal, name ? name : uuid, &here);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/arrived.h"
 #include "agent/journal.h"
 #include "agent/lock.h"
 #include "agent/wire.h"
@@ -206,7 +207,11 @@ static int op_apply(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	struct agent *a = ctx;
 	json_t *failed;
 
-	if (!step || need_order(a, e) < 0 || apply_step(a, step, &failed, e) < 0)
+	if (!step || need_order(a, e) < 0)
+		return -1;
+	if (!a->end.order.is_source && json_is_true(json_object_get(args, "source_left")))
+		end_mark_source_knows(&a->end);
+	if (apply_step(a, step, &failed, e) < 0)
 		return -1;
 	*ret = json_object();
 	json_object_set_new(*ret, "failed", failed);
@@ -235,7 +240,19 @@ static int op_undo(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return 0;
 }
 
-static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct err *e)
+static bool has_autostart(struct virt *virt, const char *uuid)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct err ignored; /* none, or one without a definition */
+	bool on;
+
+	return virt_domain_by_uuid(virt, uuid, &d, &ignored) == 0 &&
+	       virt_domain_get_autostart(d, &on, &ignored) == 0 && on;
+}
+
+/* RUN: the one that is asked about, NULL: none. */
+static int tell_state(struct agent *a, const char *uuid, const char *run, json_t **ret,
+	struct err *e)
 {
 	enum virt_state state;
 	bool job;
@@ -247,6 +264,10 @@ static int tell_state(struct agent *a, const char *uuid, json_t **ret, struct er
 	json_object_set_new(*ret, "job", json_boolean(job));
 	json_object_set_new(*ret, "switched",
 		json_boolean(a->end.open && move_was_switched(&a->end)));
+	json_object_set_new(*ret, "turned_back",
+		json_boolean(a->end.open && move_was_turned_back(&a->end)));
+	json_object_set_new(*ret, "autostart", json_boolean(has_autostart(a->end.virt, uuid)));
+	json_object_set_new(*ret, "arrived", json_boolean(run && arrived_is_noted(uuid, run)));
 	return 0;
 }
 
@@ -347,6 +368,8 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 	bool waits = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 
+	if (a->end.open && settled && json_is_true(json_object_get(args, "alone")))
+		move_note_arrival(&a->end);
 	/* What failed is tried once more before that, not behind it. */
 	a->watches = waits && settled;
 	if (!waits)
@@ -375,6 +398,14 @@ static int op_host(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	free(id);
 	virt_host_free(&host);
 	return 0;
+}
+
+static bool domain_is_held(const char *uuid)
+{
+	CLEANUP_FREE char *lock = str_printf("domain-%s", uuid);
+	CLEANUP_FREE char *owner = NULL;
+
+	return lock_is_held(lock, &owner);
 }
 
 /* What its head tells; or why it cannot be read, with the domain's name as libvirt knows it. */
@@ -408,12 +439,11 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 	size_t i;
 
 	json_array_foreach(uuids, i, uuid) {
-		CLEANUP_FREE char *lock = str_printf("domain-%s", json_string_value(uuid));
-		CLEANUP_FREE char *owner = NULL;
 		json_t *one = json_object();
 
 		json_object_set(one, "uuid", uuid);
-		json_object_set_new(one, "locked", json_boolean(lock_is_held(lock, &owner)));
+		json_object_set_new(one, "locked",
+			json_boolean(domain_is_held(json_string_value(uuid))));
 		describe_journal(a->end.virt, json_string_value(uuid), one);
 		json_array_append_new(list, one);
 	}
@@ -457,7 +487,29 @@ static int op_state(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	const char *uuid = uuid_of(args, e);
 	struct agent *a = ctx;
 
-	return uuid && need_hello(a, e) == 0 ? tell_state(a, uuid, ret, e) : -1;
+	if (!uuid || need_hello(a, e) < 0)
+		return -1;
+	return tell_state(a, uuid, json_string_value(json_object_get(args, "run")), ret, e);
+}
+
+/*
+ * The source is settled, and has seen this host: what is remembered for its sake can go. Who settles this
+ * end just now may remember it later, and is waited for.
+ */
+static int op_source_knows(void *ctx, const json_t *args, json_t **ret, struct err *e)
+{
+	const char *uuid = uuid_of(args, e), *run = json_string_value(json_object_get(args, "run"));
+	int64_t deadline = clock_ms() + REOPEN_LIMIT_MS;
+	struct agent *a = ctx;
+
+	if (!uuid)
+		return -1;
+	while (!a->end.open && domain_is_held(uuid)) {
+		if (clock_ms() >= deadline || cancel_is_set(&a->cancel))
+			return err_set_kind(e, ERR_BUSY, "somebody holds the domain");
+		clock_sleep_ms(REOPEN_PAUSE_MS);
+	}
+	return run ? arrived_forget(uuid, run, e) : 0;
 }
 
 static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -471,6 +523,10 @@ static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	if (settle_verdict_from_name(verdict, &v) < 0)
 		return err_set(e, "there is no verdict \"%s\"", verdict ? verdict : "");
 	a->end.patient = json_is_true(json_object_get(args, "patient"));
+	a->end.alone = json_is_true(json_object_get(args, "alone"));
+	a->end.autostart_there = json_is_true(json_object_get(args, "autostart_there"));
+	if (!a->end.order.is_source && v == SETTLE_FORWARD && !a->end.alone)
+		end_mark_source_knows(&a->end);
 	end_shorten_journal(&a->end);
 	return act_settle(&a->end, v, e);
 }
@@ -491,6 +547,7 @@ const struct server_op requests[] = {
 	{ "journals", op_journals },
 	{ "reopen", op_reopen },
 	{ "state", op_state },
+	{ "source-knows", op_source_knows },
 	{ "settle", op_settle },
 };
 

@@ -124,7 +124,7 @@ static bool guest_has_ended(struct run *r, int side)
 {
 	struct settle_view view;
 
-	driver_look(driver(r), r->sides.agents[side], r->sides.order[side]->uuid, &view);
+	driver_look(driver(r), r->sides.agents[side], r->sides.order[side]->uuid, NULL, &view);
 	/* Where it was migrated to from here it goes on. */
 	return view.reachable && !virt_state_is_active(view.state) && view.state != VIRT_MIGRATED;
 }
@@ -393,6 +393,7 @@ static enum settle_verdict decide_and_act(struct run *r, struct settle_view view
 {
 	const struct decide d = { .sides = &r->sides,
 		.uuid = r->sides.order[SOURCE]->uuid,
+		.run = r->sides.order[SOURCE]->owner,
 		.alone = -1,
 		.between = between_looks,
 		.arg = r };
@@ -432,6 +433,7 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 	switch (v) {
 	case SETTLE_FORWARD:
 		driver(r)->past_return = true;
+		r->sides.source_left = view[SOURCE].reachable;
 		if (call_failed || r->sides.not_ready)
 			tell_destination_to_carry(r);
 		finish_forward(r, move + 1);
@@ -451,11 +453,9 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 		settle_ends(r, v);
 		return;
 	case SETTLE_UNVERIFIED:
-		leave_source(r);
-		unsettled[SOURCE] = unsettled[SOURCE] || view[SOURCE].state != VIRT_MIGRATED;
-		unsettled[DESTINATION] = true;
-		break;
 	case SETTLE_TWICE:
+		if (v == SETTLE_UNVERIFIED)
+			leave_source(r);
 		unsettled[SOURCE] = unsettled[DESTINATION] = true;
 		break;
 	case SETTLE_WAIT:
@@ -489,6 +489,12 @@ static void say_done(struct run *r, const char *done)
 {
 	struct err e = { 0 };
 
+	/* Their agents have settled both ends long since. */
+	if (r->sides.moved_on) {
+		outcome_settled(r->out, SETTLE_MOVED_ON, parties(r)->domain,
+			sides_host(&r->sides, DESTINATION), false, true);
+		return;
+	}
 	if ((r->vf_err.kind == ERR_NONE && r->forward_err.kind == ERR_NONE) ||
 		!guest_has_ended(r, DESTINATION)) {
 		say_forward(r, done);

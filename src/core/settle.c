@@ -34,6 +34,8 @@ enum need {
 	ALWAYS,
 	JOB,      /* a migration job on either side */
 	SWITCHED, /* the source had stopped the guest: it may have been started on the destination */
+	TURNED,   /* … and libvirt has started it again, on its own */
+	ARRIVED,  /* it was on the destination: what the source has, as libvirt left it, is old */
 };
 
 /* First match counts. */
@@ -47,6 +49,9 @@ static const struct {
 	{ RUNNING, RUNNING, ALWAYS, SETTLE_TWICE },
 	{ RUNNING, MIGRATING, ALWAYS, SETTLE_WAIT },
 	{ RUNNING, UNREACHABLE, SWITCHED, SETTLE_IN_DOUBT },
+	/* It has moved on from there: what runs here is the second copy, unless somebody chose it. */
+	{ RUNNING, LEFT, TURNED, SETTLE_IN_DOUBT },
+	{ RUNNING, ANY, ARRIVED, SETTLE_IN_DOUBT },
 	{ RUNNING, ANY, ALWAYS, SETTLE_BACKWARD },
 	{ MIGRATING, RUNNING, ALWAYS, SETTLE_DESTROY_STALE },
 	{ MIGRATING, MIGRATING, ALWAYS, SETTLE_WAIT },
@@ -54,6 +59,7 @@ static const struct {
 	/* It has been on the destination: what stands still on the source is old. */
 	{ MIGRATING, LEFT, ALWAYS, SETTLE_IN_DOUBT },
 	{ MIGRATING, ENDED, ALWAYS, SETTLE_IN_DOUBT },
+	{ MIGRATING, ANY, ARRIVED, SETTLE_IN_DOUBT },
 	{ MIGRATING, ANY, ALWAYS, SETTLE_RESUME },
 	{ LEFT, UNREACHABLE, ALWAYS, SETTLE_UNVERIFIED },
 	{ GONE, UNREACHABLE, ALWAYS, SETTLE_UNVERIFIED },
@@ -91,6 +97,8 @@ enum settle_verdict settle_decide(const struct settle_view *source,
 		[JOB] = (source->reachable && source->job) ||
 			(destination->reachable && destination->job),
 		[SWITCHED] = source->switched,
+		[TURNED] = source->turned_back,
+		[ARRIVED] = destination->arrived && (s == MIGRATING || source->turned_back),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

@@ -18,6 +18,9 @@ struct settle_view {
 	enum virt_state state; /* when reachable */
 	bool job;
 	bool switched; /* source: the guest was stopped for the switch-over since the move began */
+	bool turned_back; /* source: … and libvirt itself, nobody else, has started it again */
+	bool autostart;
+	bool arrived; /* destination: it came, and nobody could tell the source, see arrived.h */
 };
 
 /* The state, or "not reachable". */

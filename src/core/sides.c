@@ -61,6 +61,7 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	log_debug("%s: the agent was lost, starting another", sides_host(s, side));
 	got = driver_reconnect(s->d, client, e);
 	s->agents[side] = *client;
+	s->replaced_there |= side == DESTINATION && s->agents[SOURCE];
 	if (got < 0 || !s->ordered[side])
 		return got;
 	if (reopen(s, side, e) == 0) {
@@ -86,13 +87,31 @@ void sides_revive_both(struct sides *s)
 	}
 }
 
+/*
+ * An order is not given anew for a guest that somebody has taken on meanwhile: this run may have stood still
+ * for hours, and the agents that it left alone have settled their ends.
+ */
+static int check_not_moved_on(struct sides *s, struct err *e)
+{
+	const struct order *o = s->order[DESTINATION];
+	struct settle_view view;
+
+	driver_look(s->d, s->agents[DESTINATION], o->uuid, NULL, &view);
+	s->moved_on = s->moved_on || (view.reachable && !settle_view_lives(&view));
+	return !s->moved_on ? 0
+			    : err_set(e, "%s is not on %s any more", o->name,
+				      sides_host(s, DESTINATION));
+}
+
 int sides_make_ready(struct sides *s, const struct step *step, struct err *e)
 {
 	for (int side = SOURCE; side <= DESTINATION; side++) {
 		if (!sides_have_part(s, step, side))
 			continue;
-		if (sides_revive(s, side, e) < 0 ||
-			(!s->opened[side] && sides_open(s, side, e) < 0))
+		if (sides_revive(s, side, e) < 0)
+			return -1;
+		if (!s->opened[side] &&
+			(check_not_moved_on(s, e) < 0 || sides_open(s, side, e) < 0))
 			return -1;
 	}
 	return 0;
@@ -118,9 +137,25 @@ int sides_settle(struct sides *s, int side, enum settle_verdict v, struct err *e
 
 static void close_one(struct sides *s, int side)
 {
+	const struct client *other = s->agents[1 - side];
+	bool alone = other && client_is_lost(other);
+	/* What the destination remembers for this one it can be told later only as long as a journal is here. */
+	bool untold = side == SOURCE && s->source_left && alone && !s->told_there;
+
 	if (s->opened[side])
-		driver_close_order(s->d, s->agents[side], !s->unsettled[side]);
+		driver_close_order(s->d, s->agents[side], !s->unsettled[side] && !untold, alone);
 	s->opened[side] = false;
+}
+
+/* The one that was lost there may have settled its end without the source. */
+static void forget_arrival(struct sides *s)
+{
+	const struct order *o = s->order[DESTINATION];
+	struct err e;
+
+	if (s->replaced_there && !s->unsettled[SOURCE] && !client_is_lost(s->agents[SOURCE]) &&
+		driver_source_knows(s->d, s->agents[DESTINATION], o->uuid, o->owner, &e) < 0)
+		log_debug("%s", e.msg);
 }
 
 /* An agent that is gone by now has left a journal, though nothing may be left to do. */
@@ -134,6 +169,7 @@ void sides_close(struct sides *s)
 		if (open && client_is_lost(s->agents[side]) && sides_revive(s, side, &e) == 0)
 			close_one(s, side);
 	}
+	forget_arrival(s);
 }
 
 void sides_leave(struct sides *s)

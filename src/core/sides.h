@@ -26,7 +26,11 @@ struct sides {
 		[2]; /* how often an agent there was given it, and did not find it in a journal */
 	bool kept
 		[2]; /* whoever was lost there holds the domain still: nobody takes its place in this run */
-	bool not_ready; /* the destination could not do its half of a step that has two */
+	bool source_left;    /* the source was seen to have let the guest go … */
+	bool told_there;     /* … and the destination knows */
+	bool replaced_there; /* the destination's was lost once */
+	bool moved_on;       /* the guest is not on the destination any more, where it had come */
+	bool not_ready;      /* the destination could not do its half of a step that has two */
 };
 
 /* The host's name, for messages. */

@@ -13,6 +13,20 @@ static struct settle_view switched(enum virt_state state)
 	return (struct settle_view){ .reachable = true, .state = state, .switched = true };
 }
 
+static struct settle_view turned_back(void)
+{
+	struct settle_view v = switched(VIRT_RUNNING);
+
+	v.turned_back = true;
+	return v;
+}
+
+/* The destination knows that the guest came, and has it no more. */
+static struct settle_view was_at(enum virt_state state)
+{
+	return (struct settle_view){ .reachable = true, .state = state, .arrived = true };
+}
+
 static const struct settle_view away;
 
 static void is_verdict(struct settle_view source, struct settle_view destination,
@@ -48,6 +62,20 @@ static void test_rows(void)
 		"switched over, and shut down on the destination");
 	is_verdict(at(VIRT_MIGRATING), at(VIRT_OFF), SETTLE_RESUME,
 		"switched over, shut off on the destination: the incoming guest failed");
+	is_verdict(at(VIRT_MIGRATING), was_at(VIRT_OFF), SETTLE_IN_DOUBT,
+		"switched over, and it had come to the destination");
+	is_verdict(at(VIRT_MIGRATING), was_at(VIRT_ABSENT), SETTLE_IN_DOUBT,
+		"the same, and the destination has not even its definition any more");
+	is_verdict(turned_back(), was_at(VIRT_OFF), SETTLE_IN_DOUBT,
+		"turned back by libvirt, and it had come to the destination");
+	is_verdict(turned_back(), at(VIRT_MIGRATED), SETTLE_IN_DOUBT,
+		"turned back by libvirt, and migrated on from the destination");
+	is_verdict(turned_back(), at(VIRT_ABSENT), SETTLE_BACKWARD,
+		"turned back by libvirt, and it never came");
+	is_verdict(switched(VIRT_RUNNING), was_at(VIRT_OFF), SETTLE_BACKWARD,
+		"somebody has resumed the source's copy: it is the one");
+	is_verdict(at(VIRT_MIGRATED), was_at(VIRT_RUNNING), SETTLE_FORWARD,
+		"migrated, and where it came it runs");
 	is_verdict(switched(VIRT_OFF), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
 		"shut off after the switch-over, migrated on from the destination");
 	is_verdict(switched(VIRT_MIGRATED), at(VIRT_MIGRATED), SETTLE_MOVED_ON,
@@ -80,12 +108,13 @@ static bool is_safe(const struct settle_view *s, const struct settle_view *d, en
 		return v == SETTLE_WAIT;
 	switch (v) {
 	case SETTLE_RESUME:
-		return is(s, VIRT_MIGRATING) && gone_there;
+		return is(s, VIRT_MIGRATING) && gone_there && !d->arrived;
 	case SETTLE_DESTROY_STALE:
 		return is(s, VIRT_MIGRATING) && lives(d);
 	case SETTLE_BACKWARD:
 		return lives(s) && !lives(d) && !is(d, VIRT_MIGRATING) &&
-		       (d->reachable || !s->switched);
+		       (d->reachable || !s->switched) &&
+		       !(s->turned_back && (d->arrived || is(d, VIRT_MIGRATED)));
 	case SETTLE_FORWARD:
 		return lives(d) && !lives(s) && !is(s, VIRT_MIGRATING);
 	case SETTLE_TWICE:
@@ -99,7 +128,7 @@ static bool is_safe(const struct settle_view *s, const struct settle_view *d, en
 	case SETTLE_MOVED_ON:
 		return s->switched && !lives(s) && is(d, VIRT_MIGRATED) && !is(s, VIRT_MIGRATING);
 	case SETTLE_IN_DOUBT:
-		return !s->reachable || !d->reachable ||
+		return !s->reachable || !d->reachable || d->arrived || s->turned_back ||
 		       (is(s, VIRT_MIGRATING) &&
 			       (is(d, VIRT_MIGRATED) || is(d, VIRT_ENDED) || is(d, VIRT_CRASHED)));
 	}
@@ -121,12 +150,14 @@ static void test_safety(void)
 
 	for (int s = VIRT_ABSENT; s <= (int)VIRT_CRASHED + 1; s++)
 		for (int d = VIRT_ABSENT; d <= (int)VIRT_CRASHED + 1; d++)
-			for (int bits = 0; bits < 8; bits++) {
+			for (int bits = 0; bits < 32; bits++) {
 				struct settle_view source = view_number(s, bits & 1);
 				struct settle_view destination = view_number(d, bits & 2);
 				enum settle_verdict v;
 
 				source.switched = bits & 4;
+				source.turned_back = bits & 8;
+				destination.arrived = bits & 16;
 				v = settle_decide(&source, &destination);
 				n++;
 				if (is_safe(&source, &destination, v))

@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What was true once: copies, orders and flags of a run that others have overtaken.
+
+load lib/hosts
+
+setup() {
+	setup_hosts_and_guests
+}
+
+teardown() {
+	teardown_hosts
+}
+
+all_die_at() {
+	hook "$1" "exec $FAKE_DIR/bin/kill-all"
+	start_sm "${@:2}" vm-01 host-b
+	wait_sm
+	await 10 no_agents
+	rm "$FAKE_DIR/hooks/$1"
+	await 20 grep -q "migration ends" "$FAKE_DIR/log"
+}
+
+# Whether it has autostart there.
+starts_on() {
+	[[ $(domain_state "$1" vm-01) == *autostart ]]
+}
+
+# set_state HOST STATE REASON: as libvirt would tell it
+set_state() {
+	echo "$2 $3" >"$(echo "$FAKE_DIR/$1"/domains/*0101/state)"
+}
+
+# The source's copy stands still; the guest has come, and been finished with, while that could not be known.
+come_unseen() {
+	all_die_at migrate.finished --client-driven
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_state host-b vm-01 1
+	assert_state host-a vm-01 "3 (migration)"
+}
+
+assert_left_to_a_human() {
+	: >"$FAKE_DIR/log"
+	run_sm --settle-timeout "$(patient 1)" recover
+	assert_exit 5
+	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
+}
+
+# The operator ends what stands still, and nothing is remembered any more.
+assert_ended_by_hand() {
+	fake stop host-a vm-01
+	run_sm recover
+	assert_exit 1
+	assert_no_files
+	assert_no_entries host-a "$MAC1"
+}
+
+@test "a guest that came, and was ended there since: the old copy is not resumed" {
+	come_unseen
+	fake stop host-b vm-01
+	assert_left_to_a_human
+	assert_ended_by_hand
+}
+
+@test "the same, and the destination has forgotten even its definition, or was started anew" {
+	come_unseen
+	fake stop host-b vm-01
+	rm -r "$FAKE_DIR"/host-b/domains/*0101
+	on host-b sh -c 'rm -rf /run/sriov-migrate/*'
+	assert_left_to_a_human
+	assert_ended_by_hand
+}
+
+@test "the same, and somebody chooses the old copy: his virsh resume counts" {
+	come_unseen
+	fake stop host-b vm-01
+	assert_left_to_a_human
+	set_state host-a 1 5 # running, unpaused
+	run_sm recover
+	assert_exit 1
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_files
+}
+
+@test "the agents find out by themselves that the old copy is not to be resumed" {
+	set_fake migrate lost-confirm
+	hook migrate.switched "kill -9 \$(cat $FAKE_DIR/driver.pid); echo unreachable >$FAKE_DIR/set/ssh"
+	start_sm vm-01 host-b
+	wait_sm
+	rm "$FAKE_DIR/hooks/migrate.switched"
+	await 60 no_agents host-b
+	fake stop host-b vm-01
+	rm "$FAKE_DIR/set/ssh"
+	sleep 8
+	assert_state host-a vm-01 "3 (migration)"
+	refute_called host-a 'virDomain(Resume|Attach)'
+	fake stop host-a vm-01
+	await 60 no_agents
+	assert_no_files
+}
+
+@test "libvirt has turned the source's copy back, and the other one has moved on: no VF for it" {
+	set_fake migrate twice
+	all_die_at migrate.finished
+	await 5 assert_state host-a vm-01 1
+	fake stop host-b vm-01
+	set_state host-b 5 4 # shut off, migrated
+	assert_left_to_a_human
+}
+
+@test "a source that was left does not forget the move before it has seen the destination" {
+	hook migrate.confirmed "exec $FAKE_DIR/bin/kill-all"
+	start_sm vm-01 host-b
+	wait_sm
+	await 10 no_agents
+	set_fake ssh unreachable
+	run_sm recover
+	assert_exit 5
+	assert_says 'not verified'
+	assert_no_entries host-a "$MAC1"
+	run_sm_on host-b recover
+	assert_exit 0
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "autostart is not given back to the source of a guest that has it on the destination" {
+	fake autostart host-a vm-01
+	hook migrate.finished "$FAKE_DIR/bin/kill-agents host-a; kill -9 \$(cat $FAKE_DIR/driver.pid)"
+	start_sm vm-01 host-b
+	wait_sm
+	await 60 no_agents
+	set_state host-a 5 0 # its libvirt was started anew, and has forgotten why it is shut off
+	fake stop host-b vm-01
+	run_sm recover
+	assert_exit 1
+	starts_on host-b
+	refute starts_on host-a
+	assert_no_files
+}
+
+@test "a driver that stood still while the guest was moved back begins nothing anew" {
+	local first
+	fake autostart host-a vm-01
+	hook stop "kill -STOP \$(cat $FAKE_DIR/driver.pid)"
+	fault host-a nl.fdb-delete 1 hook:stop
+	fault host-a nl.self-delete 1 hook:stop
+	start_sm vm-01 host-b
+	await 40 grep -q "migration ends" "$FAKE_DIR/log"
+	first=$(driver_pid)
+	await 60 no_agents
+	no_faults
+	run_sm_on host-b vm-01 host-a
+	assert_exit 0
+	kill -CONT "$first"
+	wait_sm
+	assert_exit 0
+	assert_says 'left the destination again'
+	assert_state host-a vm-01 1
+	starts_on host-a
+	refute starts_on host-b
+	assert_state host-b vm-01 5
+	assert_hears host-a vm-01 "$MAC1"
+	assert_no_files
+}
