@@ -18,7 +18,8 @@ all_die_at() {
 	wait_sm
 	await 10 no_agents
 	rm "$FAKE_DIR/hooks/$1"
-	await 20 grep -q "migration ends" "$FAKE_DIR/log"
+	! grep -q "migration starts" "$FAKE_DIR/log" ||
+		await 20 grep -q "migration ends" "$FAKE_DIR/log"
 }
 
 # Whether it has autostart there.
@@ -165,4 +166,38 @@ assert_ended_by_hand() {
 	assert_state host-b vm-01 5
 	assert_hears host-a vm-01 "$MAC1"
 	assert_no_files
+}
+
+@test "a guest that came when the destination had given it up: told, and reattach cures it" {
+	set_fake migrate.prepare_ms 18000
+	start_sm vm-01 host-b
+	await 20 grep -q "migration starts" "$FAKE_DIR/log"
+	"$FAKE_DIR/bin/kill-agents" host-a
+	kill -9 "$(driver_pid)"
+	wait_sm
+	await 60 grep -q "migration ends" "$FAKE_DIR/log"
+	await 60 no_agents
+	run_sm recover
+	assert_exit 4
+	assert_says 'reattach vm-01 \(on host-b\)'
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "a guest that was saved and restored over a reboot of the source gets its VF back" {
+	fault host-a virDomainMigrateToURI3 1 hook:die
+	all_die_at die
+	no_faults
+	on host-a sed -i -E '1s/"boot": *"[^"]*"/"boot":"00000000-0000-0000-0000-000000000000"/' \
+		/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal
+	on host-a bridge fdb del "$MAC1" dev uplink0 self
+	on host-a bridge fdb del "$MAC1" dev "$(tap_of host-a vm-01)" master
+	on host-a bridge link set dev "$(tap_of host-a vm-01)" mcast_router 1
+	run_sm recover
+	assert_exit 1
+	assert_hears host-a vm-01 "$MAC1"
+	[ -n "$(vf_of_pair host-a vm-01 live ua-backup0)" ]
+	run_sm_on host-b recover
+	assert_unchanged
 }

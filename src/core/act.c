@@ -8,6 +8,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/pair.h"
 
 /* ---- on the domain as a whole ---- */
 
@@ -78,8 +79,37 @@ static int undo_steps(struct end *end, bool all, struct err *e)
 	return ret;
 }
 
+static bool runs_without_vf(struct end *end, size_t i)
+{
+	CLEANUP_PAIRS struct xml_pair_list list = { 0 };
+	const struct xml_pair *pair;
+	struct err ignored; /* it does not run */
+
+	return end_live_pair(end, i, &list, &pair, &ignored) == 0 && pair &&
+	       pair->primary.form == PRIMARY_NONE;
+}
+
+/*
+ * Of another boot the journal tells nothing of pairs. A guest that has come over it all the same, saved and
+ * restored, is without the VF that was taken from it, and without entries.
+ */
+static void take_up_restored(struct end *end)
+{
+	for (size_t i = 0; i < end->order.n_pairs; i++) {
+		struct err e;
+
+		if (!end->order.pairs[i].had_primary || !runs_without_vf(end, i))
+			continue;
+		end->pairs[i].primary_missing = true;
+		step_note_detached(end, i);
+		standby_path_up_or_warn(end, i, &e);
+	}
+}
+
 static int undo_all(struct end *end, struct err *e)
 {
+	if (!end->same_boot && end->order.is_source && !end->guest_gone)
+		take_up_restored(end);
 	return undo_steps(end, true, e);
 }
 

@@ -158,3 +158,18 @@ int step_undo(struct end *end, const struct step *step, struct err *e)
 		forget(end, step, END_DOMAIN);
 	return ret == 0 && put_off ? UNDO_PUT_OFF : ret;
 }
+
+void step_note_detached(struct end *end, size_t i)
+{
+	struct err e;
+
+	end->pairs[i].unplug_asked = 0;
+	for (size_t k = 0; k < n_steps; k++) {
+		if (!steps[k].source.undo_pair ||
+			(steps[k].when && !steps[k].when(&end->order.pairs[i])))
+			continue;
+		*end_begun(end, &steps[k], (int)i) = true;
+		if (end_note(end, steps[k].name, (int)i, true, &e) < 0)
+			log_warn("%s: %s", end->order.name, e.msg);
+	}
+}

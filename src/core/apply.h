@@ -10,5 +10,10 @@
 int step_apply(struct end *end, const struct step *step, json_t **ret_failed, struct err *e);
 /* Undoes what this end began of the step; UNDO_PUT_OFF where a pair has its reason not to, yet. */
 int step_undo(struct end *end, const struct step *step, struct err *e);
+/*
+ * As if the run had come as far as taking the VF of pair I, and were rolled back now. A journal that cannot
+ * be written is no reason to leave the guest without it.
+ */
+void step_note_detached(struct end *end, size_t i);
 
 #endif

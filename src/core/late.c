@@ -7,6 +7,7 @@
 #include "core/pair_vf.h"
 #include "core/primary.h"
 #include "core/alone.h"
+#include "core/apply.h"
 #include "core/standby.h"
 #include "core/steps.h"
 #include "util/clock.h"
@@ -94,25 +95,6 @@ static int look_for_late_unplug(void *arg, struct err *e)
 	return any;
 }
 
-/*
- * As if the run had come as far as taking the VF and were rolled back now. A journal that cannot be
- * written is no reason to leave the guest without it.
- */
-static void note_as_detached(struct end *end, size_t i)
-{
-	struct err e;
-
-	end->pairs[i].unplug_asked = 0;
-	for (size_t k = 0; k < n_steps; k++) {
-		if (!steps[k].source.undo_pair ||
-			(steps[k].when && !steps[k].when(&end->order.pairs[i])))
-			continue;
-		*end_begun(end, &steps[k], (int)i) = true;
-		if (end_note(end, steps[k].name, (int)i, true, &e) < 0)
-			log_warn("%s: %s", end->order.name, e.msg);
-	}
-}
-
 /* Nothing more is to be expected. Who settles it another time is not to watch once more. */
 static void note_over(struct end *end, size_t i)
 {
@@ -134,7 +116,7 @@ static int watch_once(struct watch *w, int64_t left_ms, struct err *e)
 		return -1;
 	for (size_t i = 0; i < w->end->order.n_pairs; i++) {
 		if (w->gone[i])
-			note_as_detached(w->end, i);
+			step_note_detached(w->end, i);
 		/* Nothing more is to be expected of the others. */
 		if (r < 0)
 			note_over(w->end, i);

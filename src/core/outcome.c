@@ -112,7 +112,7 @@ void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_ver
 		p->domain);
 }
 
-static void hint_at_reattach(struct outcome *o, const char *domain, const char *host)
+void outcome_hint_at_reattach(struct outcome *o, const char *domain, const char *host)
 {
 	snprintf(o->hint, sizeof(o->hint),
 		"Once the cause is mended: sriov-migrate reattach %s (on %s).", domain, host);
@@ -126,7 +126,7 @@ void outcome_degraded(struct outcome *o, const struct parties *p, size_t n_missi
 		"%s is on %s, its network works by the standby, but it has no VF that it uses for %zu of "
 		"%zu pairs",
 		p->domain, p->destination, n_missing, n_pairs);
-	hint_at_reattach(o, p->domain, p->destination);
+	outcome_hint_at_reattach(o, p->domain, p->destination);
 }
 
 void outcome_unfinished(struct outcome *o, const struct parties *p, const struct err *why)
@@ -214,7 +214,7 @@ void outcome_settled(struct outcome *o, enum settle_verdict v, const char *domai
 	else if (v == SETTLE_FORWARD && !is_source) {
 		outcome_say(o, STATUS_DEGRADED, "degraded", domain, host,
 			"it runs by its standby; its VF could not be given back");
-		hint_at_reattach(o, domain, host);
+		outcome_hint_at_reattach(o, domain, host);
 	} else
 		outcome_say(o, STATUS_INCOMPLETE, "incomplete", domain, host,
 			"not all could be settled");

@@ -68,6 +68,9 @@ void outcome_unseen(struct outcome *o, const struct parties *p, const struct err
 /* The figures are in place. NAME: the stable word; VFS: a list of them. */
 void outcome_done(struct outcome *o, const struct parties *p, const char *name, const char *vfs);
 
+/* What cures a guest without its VF. */
+void outcome_hint_at_reattach(struct outcome *o, const char *domain, const char *host);
+
 /* One host's share of a verdict, as recover tells it. DONE: nothing is left to do. */
 void outcome_settled(struct outcome *o, enum settle_verdict v, const char *domain, const char *host,
 	bool is_source, bool done);

@@ -5,6 +5,7 @@
 
 #include "core/decide.h"
 #include "core/host_id.h"
+#include "core/plan.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -246,6 +247,25 @@ static void free_argv(char **argv)
 	free(argv);
 }
 
+/*
+ * No journal there: its end was finished, or undone before a guest came that took its time; nobody has given
+ * that one its path then.
+ */
+static void look_at_guest_there(struct driver *d, const json_t *journal, struct outcome *ret)
+{
+	const char *name = json_string_value(json_object_get(journal, "name"));
+	struct err e;
+
+	if (driver_discover(d, json_string_value(json_object_get(journal, "uuid")), NULL, &e) < 0 ||
+		!d->facts_there.has_domain || !d->facts_there.domain.live ||
+		plan_is_whole(&d->facts_there))
+		return;
+	outcome_say(ret, STATUS_DEGRADED, "degraded", name ? name : "the domain",
+		client_label(d->there),
+		"it is there without its VF, and nobody has looked whether its standby carries it");
+	outcome_hint_at_reattach(ret, name ? name : "DOMAIN", client_label(d->there));
+}
+
 static void recover_connected(struct driver *d, const struct target *peer, const json_t *journal,
 	struct outcome *ret)
 {
@@ -268,6 +288,8 @@ static void recover_connected(struct driver *d, const struct target *peer, const
 	recover_domain(d, d->here, d->there, journal, ret);
 	if (d->there && recover_there(d, list, uuid, &there))
 		merge(d, &there, ret);
+	else if (d->there && !d->options->dry_run && str_equal(ret->name, "finished"))
+		look_at_guest_there(d, journal, ret);
 	json_decref(list);
 }
 
