@@ -249,7 +249,7 @@ start_plain() {
 
 POOL_MAC=52:54:00:00:13:02
 
-# make_pool HOST VF-ADDRESS…: the network "vfs" there hands these out, in this order
+# make_pool HOST VF-ADDRESS…: the network "vfs" there hands these out, in this order. POOL_MORE: what else it has
 make_pool() {
 	local host=$1 address networks=$FAKE_DIR/$1/networks
 	{
@@ -259,7 +259,7 @@ make_pool() {
 			sed -E "s/(.*):(.*):(.*)\.(.*)/<address type='pci' domain='0x\1' bus='0x\2' slot='0x\3' function='0x\4'\/>/" \
 				<<<"$address"
 		done
-		echo '</forward></network>'
+		echo "</forward>${POOL_MORE-}</network>"
 	} >"$networks/vfs"
 	grep -qx vfs "$networks/index" || echo vfs >>"$networks/index"
 }
@@ -319,6 +319,63 @@ END"
 	assert_exit 0
 	fake show host-b enp65s0 | grep -q '^vf enp65s0 1 .* trust 1 '
 	fake show host-b enp65s0 | grep -q '^vf enp65s0 4 .* trust 0 '
+}
+
+in_vlan() {
+	echo "<vlan><tag id='$1'/></vlan>"
+}
+
+# The uplinks, and with them the standbys, are in VLAN 42; so is the VF here, by its network. MORE: what the
+# one there has: start_pool_in_vlan MORE [SED-EXPRESSION…]
+start_pool_in_vlan() {
+	fake vf-set host-a pf0 0 vlan 42
+	fake vf-set host-b enp65s0 2 vlan 42
+	POOL_MORE=$(in_vlan 42) make_pool host-a 0000:01:10.4 0000:01:10.6
+	POOL_MORE=$1 make_pool host-b 0000:41:10.2 0000:41:11.0
+	start_form pool "${@:2}"
+	fake show host-a pf0 | grep -q '^vf pf0 2 .* vlan 42 '
+}
+
+@test "a network of VFs: one there that leads into another VLAN is refused" {
+	start_pool_in_vlan ''
+	assert_refused pool-vlan 'network .*vfs.* VLAN 0 there, where its standby is in VLAN 42' pool host-b
+	POOL_MORE=$(in_vlan 43) make_pool host-b 0000:41:10.2 0000:41:11.0
+	assert_refused pool-vlan 'VLAN 43 there' pool host-b
+	run_sm reattach pool
+	assert_exit 0
+}
+
+@test "a network of VFs: one there with the same VLAN, by its portgroup" {
+	start_pool_in_vlan "$(in_vlan 7)<portgroup name='guests' default='yes'>$(in_vlan 42)</portgroup>"
+	run_sm pool host-b
+	assert_exit 0
+	refute_says 'VLAN'
+	assert_pair_moved pool $POOL_MAC
+	fake show host-b enp65s0 | grep -q '^vf enp65s0 1 .* vlan 42 '
+	run_sm_on host-b pool host-a
+	assert_exit 0
+	assert_back pool $POOL_MAC
+	assert_same host-a "$FAKE_DIR/before.a"
+}
+
+@test "a network of VFs: the VLAN of the domain's own <interface> counts before the network's" {
+	start_pool_in_vlan "$(in_vlan 7)" "s,<source network='vfs'/>,&$(in_vlan 42),"
+	run_sm pool host-b
+	assert_exit 0
+	refute_says 'VLAN'
+	fake show host-b enp65s0 | grep -q '^vf enp65s0 1 .* vlan 42 '
+}
+
+@test "a network of VFs: another VLAN, in which the standby is there as well: warnings" {
+	start_pool_in_vlan "$(in_vlan 43)"
+	fake vf-set host-b enp65s0 2 vlan 43
+	run_sm --json check pool host-b
+	assert_exit 0
+	assert_says '"event":"warning".*"code":"vlan-differs".*is in VLAN 42, network .*vfs.* into VLAN 43'
+	refute_says 'uplink wan0 in VLAN'
+	run_sm pool host-b
+	assert_exit 0
+	assert_says 'warning.*VF 0000:41:10.2 is in VLAN 43, .* was in VLAN 42'
 }
 
 @test "a network of VFs: a VF that is not proved is taken back, its MAC with it" {

@@ -249,12 +249,32 @@ void attr_before_attach(struct end *end, size_t i)
 	set_around_attach(end, i, kinds_beforehand(&end->order.pairs[i]), false);
 }
 
+/* Who looks after the network has to mend it: at the next attach libvirt sets the same again. */
+static void warn_of_vlan(struct end *end, size_t i)
+{
+	const struct pair_order *p = &end->order.pairs[i];
+	struct pair_vf which;
+	struct vf_info vf;
+	struct err e;
+
+	if (!p->has_attr || pair_vf_find(end, i, &which, &e) < 0 ||
+		pair_vf_read(end, &which, &vf, &e) < 0)
+		return;
+	if (vf.attr.vlan >= 0 && p->attr.vlan >= 0 && vf.attr.vlan != p->attr.vlan)
+		log_warn(
+			"%s: VF %s is in VLAN %lld, where its network has put it; the guest's VF was in "
+			"VLAN %lld (0: in none)",
+			end->order.name, p->vf, (long long)vf.attr.vlan, (long long)p->attr.vlan);
+}
+
 void attr_after_attach(struct end *end, size_t i)
 {
 	/* A network of VFs has its own VLAN on each host, as libvirt has set it. */
 	bool by_network = form_by_name(end->order.pairs[i].form)->libvirt_picks_vf;
 
 	set_around_attach(end, i, by_network ? KINDS(all_but_vlan) : KINDS(all_kinds), true);
+	if (by_network)
+		warn_of_vlan(end, i);
 }
 
 /* ---- the VF that the guest has left ---- */

@@ -53,7 +53,7 @@ enum check_scope {
 	CHECK_PAIR,   /* for each pair, on the host that the domain is on: pair, defined */
 	CHECK_UPLINK, /* for each pair and host: order, bridge (NULL: macvtap), uplink, pf */
 	CHECK_VF,     /* for each pair and host, once its VF is known: order, vf, pf */
-	CHECK_BOTH,   /* for each pair, both halves known: order (here), peer_order (there) */
+	CHECK_BOTH, /* for each pair, both halves known: order (here), peer_order (there), carried */
 };
 
 struct check_view {
@@ -62,6 +62,7 @@ struct check_view {
 	const char
 		*dest_uri; /* the destination's libvirt, as the source opens it; NULL: a reattach */
 	const struct xml_pair *pair, *defined; /* DEFINED: in the definition; NULL: not there */
+	const struct xml_pair *carried;        /* the pair as libvirt carries it over */
 	const struct bridge_fact *bridge;
 	const struct uplink_fact *uplink;
 	const struct pf_fact *pf;

@@ -38,6 +38,6 @@ const struct tap_fact *check_tap_of(const struct check_view *v);
 
 /* ---- check_vlan.c ---- */
 
-check_fn check_vlan;
+check_fn check_vlan, check_pool_vlan;
 
 #endif

@@ -71,6 +71,13 @@ static const struct field device_name_fields[] = {
 };
 static RECORD_DEFINE(device_name_record, device_name);
 
+static const struct field xml_vlan_fields[] = {
+	RECORD_STR(xml_vlan, portgroup),
+	RECORD_BOOL(xml_vlan, is_default),
+	RECORD_INT(xml_vlan, tag),
+};
+static RECORD_DEFINE(xml_vlan_record, xml_vlan);
+
 static const struct field network_fact_fields[] = {
 	RECORD_STR(network_fact, name),
 	RECORD_STR(network_fact, forward),
@@ -83,6 +90,7 @@ static const struct field network_fact_fields[] = {
 	RECORD_BOOL(network_fact, managed),
 	RECORD_LIST(network_fact, given, &pool_vf_record),
 	RECORD_BOOL(network_fact, given_unknown),
+	RECORD_LIST(network_fact, vlans, &xml_vlan_record),
 };
 static RECORD_DEFINE(network_fact_record, network_fact);
 
@@ -263,6 +271,21 @@ const struct network_fact *facts_network(const struct host_facts *f, const char 
 		if (name && str_equal(f->networks[i].name, name))
 			return &f->networks[i];
 	return NULL;
+}
+
+int64_t facts_network_vlan(const struct network_fact *n, const char *portgroup)
+{
+	int64_t own = -1;
+
+	for (size_t i = 0; n && i < n->n_vlans; i++) {
+		const struct xml_vlan *v = &n->vlans[i];
+
+		if (!v->portgroup)
+			own = v->tag;
+		else if (portgroup ? str_equal(v->portgroup, portgroup) : v->is_default)
+			return v->tag;
+	}
+	return own;
 }
 
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name)

@@ -13,6 +13,7 @@
 #include "agent/record.h"
 #include "net/vf.h"
 #include "virt/virt.h"
+#include "xml/network.h"
 
 struct vf_fact {
 	int64_t index;
@@ -90,6 +91,8 @@ struct network_fact {
 	struct pool_vf *given; /* those that NICs of domains have from it */
 	size_t n_given;
 	bool given_unknown;
+	struct xml_vlan *vlans; /* see facts_network_vlan */
+	size_t n_vlans;
 };
 
 /* A PCI device passed through that is of no pair. */
@@ -199,6 +202,12 @@ const struct bridge_fact *facts_bridge(const struct host_facts *f, const char *n
 /* The first one of that name. */
 const struct uplink_fact *facts_device(const struct host_facts *f, const char *name);
 const struct network_fact *facts_network(const struct host_facts *f, const char *name);
+/*
+ * The VLAN that a NIC on it without a <vlan> of its own gets from libvirt: its portgroup's (NULL: the
+ * default one's), else the network's (src/network/bridge_driver.c, networkAllocatePort). 0: none; -1:
+ * several, or unknown, as where N is NULL.
+ */
+int64_t facts_network_vlan(const struct network_fact *n, const char *portgroup);
 const struct pf_fact *facts_pf(const struct host_facts *f, const char *name);
 bool facts_has_link(const struct host_facts *f, const char *name);
 /* The VF of that number; NULL: there is none, or the PF is not known. */

@@ -204,6 +204,9 @@ static void take_lists(struct xml_network *net, struct network_fact *n)
 
 		vf->address = TAKE_PTR(net->vfs.v[k]);
 	}
+	n->vlans = TAKE_PTR(net->vlans);
+	n->n_vlans = net->n_vlans;
+	net->n_vlans = 0;
 }
 
 /* Which of its VFs the network has given out. */

@@ -58,6 +58,14 @@ static const struct xml_primary *primary_of(const struct xml_pair *live,
 	return now && now->form == PRIMARY_POOL ? now : &live->primary;
 }
 
+/* As libvirt carries it over: without what a network of this host has added. */
+static const struct xml_pair *carried_pair(const struct xml_pair *live, const struct definitions *d)
+{
+	const struct xml_pair *pair = xml_pairs_by_alias(&d->migratable, live->standby_alias);
+
+	return pair ? pair : live;
+}
+
 static bool is_generated_tap(const char *tap)
 {
 	return str_starts(tap, "vnet") || str_starts(tap, "macvtap");
@@ -366,6 +374,7 @@ static void plan_pair(struct plan *p, const struct host_facts *src, const struct
 		here->arrival_vf = str_dup(p->destination.pairs[p->destination.n_pairs - 1].vf);
 	a.order = here;
 	a.peer_order = &p->destination.pairs[p->destination.n_pairs - 1];
+	a.carried = carried_pair(live, d);
 	check_run(CHECK_BOTH, &a);
 }
 

@@ -15,7 +15,46 @@ void xml_network_free(struct xml_network *n)
 	free(n->virtualport);
 	xml_strings_free(&n->devices);
 	xml_strings_free(&n->vfs);
+	for (size_t i = 0; i < n->n_vlans; i++)
+		free(n->vlans[i].portgroup);
+	free(n->vlans);
 	*n = (struct xml_network){ 0 };
+}
+
+enum { VLAN_MAX = 4095 };
+
+static int64_t tag_of(xmlNode *vlan)
+{
+	xmlNode *tag = tree_child(vlan, "tag");
+	CLEANUP_FREE char *text = tree_attr(tag, "id");
+	CLEANUP_FREE char *native = tree_attr(tag, "nativeMode");
+	uint64_t number;
+
+	if (!vlan)
+		return 0;
+	if (str_parse_uint(text, VLAN_MAX, &number) < 0 || native || tree_next(tag, "tag") ||
+		tree_attr_is(vlan, "trunk", "yes"))
+		return -1;
+	return (int64_t)number;
+}
+
+static void add_vlan(struct xml_network *n, char *portgroup, xmlNode *of)
+{
+	*(struct xml_vlan *)mem_append(&n->vlans, &n->n_vlans, sizeof(*n->vlans)) =
+		(struct xml_vlan){ .portgroup = portgroup,
+			.is_default = portgroup && tree_attr_is(of, "default", "yes"),
+			.tag = tag_of(tree_child(of, "vlan")) };
+}
+
+static void read_vlans(struct xml_network *n, xmlNode *root)
+{
+	add_vlan(n, NULL, root);
+	for (xmlNode *g = tree_child(root, "portgroup"); g; g = tree_next(g, "portgroup")) {
+		char *name = tree_child(g, "vlan") ? tree_attr(g, "name") : NULL;
+
+		if (name)
+			add_vlan(n, name, g);
+	}
 }
 
 int xml_network_parse(const char *network_xml, struct xml_network *ret, struct err *e)
@@ -49,6 +88,7 @@ int xml_network_parse(const char *network_xml, struct xml_network *ret, struct e
 			*(char **)mem_append(&ret->devices.v, &ret->devices.n, sizeof(device)) =
 				device;
 	}
+	read_vlans(ret, root);
 	if (!ret->forward) /* <forward/> alone means NAT */
 		ret->forward = str_dup("nat");
 	return 0;

@@ -4,9 +4,17 @@
 #define XML_NETWORK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/err.h"
 #include "xml/pair.h"
+
+/* The VLAN that a network, or a portgroup of it, puts its NICs into. */
+struct xml_vlan {
+	char *portgroup; /* owned; NULL: the network's own */
+	bool is_default; /* also of NICs that name no portgroup */
+	int64_t tag;     /* 0: none; -1: several */
+};
 
 struct xml_network {
 	char *forward;              /* owned; mode, "" for an isolated network */
@@ -19,6 +27,9 @@ struct xml_network {
 	char *pf; /* owned; NULL: none named */
 	struct xml_strings vfs;
 	bool managed;
+	/* The network's own, also where it has none, and those of the portgroups that have one. */
+	struct xml_vlan *vlans; /* owned */
+	size_t n_vlans;
 };
 
 void xml_network_free(struct xml_network *n);

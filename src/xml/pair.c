@@ -18,6 +18,7 @@ static void primary_free(struct xml_primary *p)
 	free(p->address);
 	free(p->guest_address);
 	free(p->network);
+	free(p->portgroup);
 	free(p->xml);
 }
 
@@ -34,6 +35,7 @@ void xml_pair_list_free(struct xml_pair_list *l)
 		free(p->tap);
 		free(p->bridge);
 		free(p->network);
+		free(p->portgroup);
 		free(p->lower);
 		free(p->mode);
 		free(p->virtualport);
@@ -79,8 +81,11 @@ static void read_primary(xmlNode *device, struct xml_primary *p)
 	p->mac = nic_mac(device);
 	p->address = tree_pci_address(tree_source_address(device));
 	p->guest_address = tree_pci_address(tree_child(device, "address"));
-	if (p->form == PRIMARY_POOL)
+	if (p->form == PRIMARY_POOL) {
 		p->network = tree_attr(tree_child(device, "source"), "network");
+		p->portgroup = tree_attr(tree_child(device, "source"), "portgroup");
+		p->has_vlan = tree_child(device, "vlan");
+	}
 	p->managed = tree_attr_is(device, "managed", "yes");
 	p->xml = tree_print(device);
 }
@@ -107,6 +112,7 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	p->tap = tree_attr(tree_child(nic, "target"), "dev");
 	p->bridge = tree_attr(source, "bridge");
 	p->network = tree_attr(source, "network");
+	p->portgroup = tree_attr(source, "portgroup");
 	p->lower = tree_attr(source, "dev");
 	p->mode = tree_attr(source, "mode");
 	p->virtualport = tree_attr(tree_child(nic, "virtualport"), "type");

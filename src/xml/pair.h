@@ -28,6 +28,8 @@ struct xml_primary {
 	char *address;       /* owned; host PCI address, canonical; NULL: a pool's choice */
 	char *guest_address; /* owned; NULL: not given */
 	char *network;       /* owned; PRIMARY_POOL: the network of VFs */
+	char *portgroup;     /* owned; likewise: of that network; NULL: none named */
+	bool has_vlan;       /* likewise: one of its own, whatever the network's is */
 	bool managed;
 	/* Once all primaries are gone and come back in the order of their aliases, this one gets its
 	 * alias again: it is the user's, or the next one that libvirt gives. */
@@ -44,6 +46,7 @@ struct xml_pair {
 	char *tap;            /* owned; NULL: not given (inactive definitions) */
 	char *bridge;         /* owned; NULL: unknown here */
 	char *network;        /* owned; NULL: none */
+	char *portgroup;      /* owned; of that network; NULL: none named */
 	char *lower;          /* owned; macvtap: the device below it; NULL: none, or a network's */
 	char *mode;           /* owned; macvtap: its mode; NULL likewise */
 	char *virtualport;    /* owned; type of <virtualport>, NULL: none */

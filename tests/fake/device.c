@@ -156,7 +156,8 @@ static int plug(const struct dom *d, xmlDoc *live, xmlNode *device)
 	ensure_guest_address(device);
 	alias = node_get(node_child(device, "alias"), "name");
 	if (check_alias(d, live, alias, standby ? standby : "") < 0 ||
-		vf_give_to_guest(&vf, mac, node_is(device, "managed", "yes")) < 0)
+		vf_give_to_guest(&vf, mac, device_vlan(device), node_is(device, "managed", "yes")) <
+			0)
 		return -1;
 	if (!node_child(device, "driver"))
 		node_set(node_add(device, "driver"), "name", "vfio");

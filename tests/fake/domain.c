@@ -460,7 +460,7 @@ static int give_vf(const char *host, xmlNode *device)
 		return 0;
 	if (vf_find(host, address, &vf) < 0)
 		return -1;
-	return vf_give_to_guest(&vf, mac, node_is(device, "managed", "yes"));
+	return vf_give_to_guest(&vf, mac, device_vlan(device), node_is(device, "managed", "yes"));
 }
 
 static int give_vfs(const char *host, xmlDoc *live)

@@ -35,6 +35,8 @@ xmlNode *doc_devices(xmlDoc *doc);
 /* The PCI address an <address> element names, canonical; caller frees. */
 char *node_pci(xmlNode *address);
 xmlNode *device_source_address(xmlNode *device);
+/* The tag of its <vlan>; 0: it has none. */
+int device_vlan(xmlNode *device);
 /* The first or next device that is an <interface> or a <hostdev>. */
 xmlNode *device_next(xmlNode *devices, xmlNode *after);
 xmlNode *device_by_alias(xmlDoc *doc, const char *alias);

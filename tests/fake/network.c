@@ -11,6 +11,9 @@
 /* In live.xml the source of such a NIC has the network's name as this attribute. */
 static const char pool_attr[] = "pool";
 
+/* And a <vlan> that comes from the network is marked with this one. */
+static const char added_attr[] = "added";
+
 /* The *COUNTDOWN-th VF from the pool in a live definition; it is counted down. */
 static char *vf_in(xmlDoc *live, const char *pool, size_t *countdown)
 {
@@ -88,6 +91,28 @@ static xmlNode *first_free(const char *host, const char *pool, xmlNode *forward,
 	return NULL;
 }
 
+static xmlNode *portgroup_of(xmlNode *nic, xmlNode *network)
+{
+	CLEANUP_TEXT char *name = node_get(node_child(nic, "source"), "portgroup");
+
+	for (xmlNode *g = node_child(network, "portgroup"); g; g = node_next(g, "portgroup"))
+		if (name ? node_is(g, "name", name) : node_is(g, "default", "yes"))
+			return g;
+	return NULL;
+}
+
+/* As networkAllocatePort has it: the NIC's own, else its portgroup's, else the network's. */
+static void add_vlan(xmlNode *nic, xmlNode *network)
+{
+	xmlNode *vlan = node_child(portgroup_of(nic, network), "vlan");
+
+	vlan = vlan ? vlan : node_child(network, "vlan");
+	if (!vlan || node_child(nic, "vlan"))
+		return;
+	vlan = xmlAddChild(nic, xmlDocCopyNode(vlan, nic->doc, 1));
+	node_set(vlan, added_attr, "yes");
+}
+
 static int plug_vf(const char *host, xmlNode *nic, const char *pool, xmlNode *forward)
 {
 	xmlNode *address = first_free(host, pool, forward, nic->doc),
@@ -104,6 +129,7 @@ static int plug_vf(const char *host, xmlNode *nic, const char *pool, xmlNode *fo
 	xmlUnsetProp(source, (const xmlChar *)"network");
 	node_set(source, pool_attr, pool);
 	xmlAddChild(source, xmlDocCopyNode(address, nic->doc, 1));
+	add_vlan(nic, forward->parent);
 	return 0;
 }
 
@@ -148,6 +174,8 @@ void network_hide_pool(xmlNode *device)
 
 	if (source)
 		xmlUnsetProp(source, (const xmlChar *)pool_attr);
+	if (node_child(device, "vlan"))
+		xmlUnsetProp(node_child(device, "vlan"), (const xmlChar *)added_attr);
 }
 
 void network_as_given(xmlNode *device)
@@ -163,6 +191,8 @@ void network_as_given(xmlNode *device)
 	}
 	if (!pool)
 		return;
+	if (node_is(node_child(device, "vlan"), added_attr, "yes"))
+		node_drop(node_child(device, "vlan"));
 	network_hide_pool(device);
 	node_set(device, "type", "network");
 	xmlUnsetProp(device, (const xmlChar *)"managed");

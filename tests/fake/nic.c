@@ -723,7 +723,7 @@ static void set_vlan(const struct vf *vf, int vlan)
 	vf_put(vf, &attr);
 }
 
-static int program_mac(const struct vf *vf, const char *mac)
+static int program_mac(const struct vf *vf, const char *mac, int vlan)
 {
 	CLEANUP_TEXT char *path = saved_path(vf);
 	CLEANUP_TEXT char *content = NULL;
@@ -745,15 +745,15 @@ static int program_mac(const struct vf *vf, const char *mac)
 	world_write(path, content);
 	error = vf_set_mac(vf, wanted);
 	if (error == 0)
-		set_vlan(vf, 0);
+		set_vlan(vf, vlan);
 	if (error)
 		return fail(VIR_ERR_SYSTEM_ERROR,
-			"Cannot set interface MAC/vlanid to %s/0 for ifname %s vf %d: %s", mac,
-			vf->pf, vf->index, strerror(error));
+			"Cannot set interface MAC/vlanid to %s/%d for ifname %s vf %d: %s", mac,
+			vlan, vf->pf, vf->index, strerror(error));
 	return 0;
 }
 
-int vf_give_to_guest(const struct vf *vf, const char *mac, bool managed)
+int vf_give_to_guest(const struct vf *vf, const char *mac, int vlan, bool managed)
 {
 	CLEANUP_TEXT char *driver = vf_driver(vf);
 	int before, r = 0;
@@ -766,7 +766,7 @@ int vf_give_to_guest(const struct vf *vf, const char *mac, bool managed)
 	if (managed)
 		vf_bind(vf, "vfio-pci");
 	if (mac)
-		r = program_mac(vf, mac);
+		r = program_mac(vf, mac, vlan);
 	if (r == 0) {
 		vf_set_command(vf, COMMAND_GUEST_BOOTS);
 	} else if (managed) {

@@ -79,8 +79,8 @@ void switch_print(const char *host, const char *pf, const uint8_t mac[6]);
 /* The PF that a network device belongs to: itself, or as one of its VFs. */
 bool switch_of_netdev(const char *host, const char *netdev, char ret_pf[IF_NAMESIZE]);
 
-/* What libvirt does around a guest's use of a VF: MAC may be NULL (plain hostdev). */
-int vf_give_to_guest(const struct vf *vf, const char *mac, bool managed);
+/* What libvirt does around a guest's use of a VF: MAC may be NULL (plain hostdev, of no VLAN either). */
+int vf_give_to_guest(const struct vf *vf, const char *mac, int vlan, bool managed);
 void vf_take_from_guest(const struct vf *vf, bool managed);
 
 /*

@@ -126,6 +126,13 @@ xmlNode *device_source_address(xmlNode *device)
 	return node_child(node_child(device, "source"), "address");
 }
 
+int device_vlan(xmlNode *device)
+{
+	CLEANUP_TEXT char *tag = node_get(node_child(node_child(device, "vlan"), "tag"), "id");
+
+	return tag ? atoi(tag) : 0;
+}
+
 xmlNode *device_next(xmlNode *devices, xmlNode *after)
 {
 	xmlNode *node = after ? after->next : devices ? devices->children : NULL;

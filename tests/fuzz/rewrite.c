@@ -103,7 +103,8 @@ static void same_pair(const struct xml_pair *a, const struct xml_pair *b)
 	must(str_equal(a->mac, b->mac) && str_equal(a->standby_alias, b->standby_alias) &&
 		str_equal(a->standby_type, b->standby_type) && str_equal(a->tap, b->tap) &&
 		str_equal(a->bridge, b->bridge) && str_equal(a->network, b->network) &&
-		a->link_up == b->link_up && str_equal(a->problem, b->problem));
+		str_equal(a->portgroup, b->portgroup) && a->link_up == b->link_up &&
+		str_equal(a->problem, b->problem));
 	must(a->primary.form == b->primary.form && a->primary.managed == b->primary.managed &&
 		str_equal(a->primary.alias, b->primary.alias) &&
 		str_equal(a->primary.mac, b->primary.mac) &&

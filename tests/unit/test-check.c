@@ -241,6 +241,126 @@ static void test_vlan_numbers(void)
 	ok(!is_in_doubt_about_vlans(), "a bridge's number for what has no tag is its own business");
 }
 
+static struct xml_vlan *add_vlan(struct network_fact *n, const char *portgroup, bool is_default,
+	int64_t tag)
+{
+	struct xml_vlan *v = mem_append(&n->vlans, &n->n_vlans, sizeof(*v));
+
+	*v = (struct xml_vlan){ str_dup(portgroup), is_default, tag };
+	return v;
+}
+
+static struct network_fact *add_network(struct host_facts *f, const char *name, const char *forward,
+	int64_t tag)
+{
+	struct network_fact *n = mem_append(&f->networks, &f->n_networks, sizeof(*n));
+
+	n->name = str_dup(name);
+	n->forward = str_dup(forward);
+	add_vlan(n, NULL, false, tag);
+	return n;
+}
+
+static void test_vlan_of_network(void)
+{
+	struct host_facts f = { 0 };
+	struct network_fact *n = add_network(&f, "vfs", "hostdev", 42);
+
+	ok(facts_network_vlan(NULL, NULL) == -1, "of no network the VLAN is not known");
+	ok(facts_network_vlan(n, NULL) == 42 && facts_network_vlan(n, "a") == 42,
+		"a network's own VLAN");
+	add_vlan(n, "a", false, 7);
+	add_vlan(n, "b", true, 8);
+	ok(facts_network_vlan(n, "a") == 7, "that of a portgroup goes before it");
+	ok(facts_network_vlan(n, NULL) == 8, "and where none is named that of the default one");
+	ok(facts_network_vlan(n, "c") == 42, "not where another one is named");
+	n->n_vlans = 0;
+	ok(facts_network_vlan(n, NULL) == -1, "an agent that says nothing of VLANs");
+	n->n_vlans = 3;
+	record_clear(&host_facts_record, &f);
+}
+
+/* The VF is from a network, which has the VLAN TAG there; the standbys are in 42, and so is the VF here. */
+static struct network_fact *make_pool_hosts(int64_t tag, const char *primary)
+{
+	CLEANUP_FREE char *kept = str_printf(DOMAIN(STANDBY(MAC, "ua-backup0") "%s"), primary);
+	struct network_fact *there;
+
+	make_hosts(GOOD, kept);
+	source.domain.migratable = str_dup(kept);
+	source.devices[0].vlan = destination.devices[0].vlan = 42;
+	source.pfs[0].vfs[0].attr.vlan = 42;
+	destination.pfs[0].vfs[0].attr.vlan = 0;
+	source.pfs[0].vfs[0].attr.qos = destination.pfs[0].vfs[0].attr.qos = 0;
+	add_network(&source, "vfs", "hostdev", 42);
+	there = add_network(&destination, "vfs", "hostdev", tag);
+	there->pf = str_dup("pf0");
+	there->managed = true;
+	return there;
+}
+
+static void make_plan_of_pool(int64_t tag)
+{
+	make_pool_hosts(tag, PRIMARY_OF_POOL(MAC, "ua-backup0"));
+	plan_for_hosts();
+}
+
+static bool is_only_warned_of(const char *code)
+{
+	return problem_list_has(&plan.problems, code) && !plan_is_refused(&plan);
+}
+
+static void test_vlan_of_pool(void)
+{
+	make_plan_of_pool(42);
+	ok(plan.problems.n == 0, "a network of VFs with the same VLAN on both hosts");
+	make_plan_of_pool(0);
+	is_found("pool-vlan", "one that has none there");
+	ok(plan.problems.n == 1, "which is told once");
+	make_plan_of_pool(43);
+	is_found("pool-vlan", "one that has another one there");
+	make_plan_of_pool(-1);
+	ok(plan.problems.n == 0, "one of which it is not known");
+	make_pool_hosts(0, PRIMARY_OF_POOL(MAC, "ua-backup0"))->n_vlans = 0;
+	destination.networks[0].vlans[0].tag = 0;
+	plan_for_hosts();
+	ok(plan.problems.n == 0, "an agent there that says nothing of VLANs");
+	add_vlan(make_pool_hosts(0, PRIMARY_OF_POOL(MAC, "ua-backup0")), "guests", true, 42);
+	plan_for_hosts();
+	ok(plan.problems.n == 0, "its default portgroup has it");
+}
+
+static void test_doubts_about_pool(void)
+{
+	make_pool_hosts(43, PRIMARY_OF_POOL(MAC, "ua-backup0"));
+	destination.devices[0].vlan = 43;
+	plan_for_hosts();
+	ok(is_only_warned_of("vlan-differs") && plan.problems.n == 1,
+		"VF and standby are both in another one there: it may be a number only");
+	make_pool_hosts(0, PRIMARY_OF_POOL(MAC, "ua-backup0"));
+	source.devices[0].vlan = 0;
+	plan_for_hosts();
+	ok(is_only_warned_of("vlan-differs"), "the standby was in another one here, too");
+	make_pool_hosts(0, PRIMARY_OF_POOL(MAC, "ua-backup0"));
+	str_set(&source.devices[0].pf, "bond");
+	plan_for_hosts();
+	ok(!problem_list_has(&plan.problems, "pool-vlan"), "the standby goes by another NIC");
+	make_pool_hosts(0, PRIMARY_OF_POOL(MAC, "ua-backup0"));
+	source.devices[0].vlan = destination.devices[0].vlan = 0;
+	filter_vlans(&source, 1, "1pu 42");
+	filter_vlans(&destination, 1, "1pu 42");
+	add_tap("42pu");
+	plan_for_hosts();
+	ok(is_only_warned_of("vlan-differs"),
+		"the tap was put into its VLAN, and nobody knows by whom");
+	make_pool_hosts(0,
+		"<interface type='network'><mac address='" MAC "'/><source network='vfs'/>"
+		"<vlan><tag id='42'/></vlan>"
+		"<teaming type='transient' persistent='ua-backup0'/></interface>");
+	plan_for_hosts();
+	ok(plan.problems.n == 0, "the domain itself says which VLAN");
+}
+
 static void test_vlan_text(void)
 {
 	struct port_vlan v[] = { { 0, false, false }, { 7, true, true }, { 8, false, false },
@@ -279,6 +399,9 @@ int main(void)
 	test_bond();
 	test_vlans();
 	test_vlan_numbers();
+	test_vlan_of_network();
+	test_vlan_of_pool();
+	test_doubts_about_pool();
 	test_vlan_text();
 	plan_free(&plan);
 	options_free(&options);

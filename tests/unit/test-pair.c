@@ -274,6 +274,40 @@ static void test_network(void)
 	xml_network_free(&isolated);
 }
 
+static void is_vlan(const struct xml_vlan *v, const char *portgroup, bool is_default, int64_t tag,
+	const char *what)
+{
+	ok(str_equal(v->portgroup, portgroup) && v->is_default == is_default && v->tag == tag, "%s",
+		what);
+}
+
+static void test_vlans_of_network(void)
+{
+	struct xml_network none = { 0 }, some = { 0 };
+	struct err e;
+
+	ok(xml_network_parse("<network/>", &none, &e) == 0 && none.n_vlans == 1,
+		"a network without <vlan>");
+	is_vlan(none.vlans, NULL, false, 0, "has none of its own");
+	ok(xml_network_parse(
+		   "<network><vlan><tag id='42'/></vlan><portgroup name='none'/>"
+		   "<portgroup name='a' default='yes'><vlan><tag id='7'/></vlan></portgroup>"
+		   "<portgroup name='b'><vlan><tag id='8'/><tag id='9'/></vlan></portgroup>"
+		   "<portgroup name='c'><vlan trunk='yes'><tag id='8'/></vlan></portgroup>"
+		   "<portgroup name='d'><vlan><tag id='4096'/></vlan></portgroup>"
+		   "<portgroup><vlan><tag id='9'/></vlan></portgroup></network>",
+		   &some, &e) == 0 &&
+			some.n_vlans == 5,
+		"one with portgroups, of which those without a name or <vlan> do not count");
+	is_vlan(&some.vlans[0], NULL, false, 42, "its own tag");
+	is_vlan(&some.vlans[1], "a", true, 7, "that of its default portgroup");
+	is_vlan(&some.vlans[2], "b", false, -1, "several tags");
+	is_vlan(&some.vlans[3], "c", false, -1, "a trunk");
+	is_vlan(&some.vlans[4], "d", false, -1, "a tag that is none");
+	xml_network_free(&none);
+	xml_network_free(&some);
+}
+
 static void test_agent(void)
 {
 	static const char connected[] =
@@ -315,6 +349,7 @@ int main(void)
 	test_pci_spellings();
 	test_host_devices();
 	test_network();
+	test_vlans_of_network();
 	test_agent();
 	test_host_uuid();
 	return tap_done();
