@@ -53,10 +53,25 @@ static char *usual_vlans(const struct bridge_fact *b)
 	return b->pvid ? str_printf("%" PRId64 "pu", b->pvid) : str_dup("");
 }
 
-/* libvirt carries over what its own <vlan> has set, and nothing else. */
+/* Since then libvirt puts taps into VLANs: what their <vlan> says, else what their network does. */
 enum { LIBVIRT_SETS_VLANS = 11000000 };
 
-/* Whether somebody has put the pair's tap here where a new one is not. */
+static bool libvirt_sets_own_vlan(const struct check_view *v)
+{
+	return v->carried->has_vlan && v->peer->libvirt >= LIBVIRT_SETS_VLANS;
+}
+
+/* The VLAN that libvirt puts the standby into as its network on F says; 0: none; -1: several, or unknown. */
+static int64_t vlan_by_network(const struct check_view *v, const struct host_facts *f)
+{
+	const struct network_fact *n = facts_network(f, v->carried->network);
+
+	if (!n || v->carried->has_vlan || f->libvirt < LIBVIRT_SETS_VLANS)
+		return 0;
+	return facts_network_vlan(n, v->carried->portgroup);
+}
+
+/* Whether the pair's tap here is where a new one is not. */
 static bool is_put_elsewhere(const struct check_view *v, const struct tap_fact *tap)
 {
 	const struct bridge_fact *here = facts_bridge(v->host, v->order->bridge);
@@ -65,34 +80,54 @@ static bool is_put_elsewhere(const struct check_view *v, const struct tap_fact *
 	return here && tap && tap->vlans && !str_equal(tap->vlans, usual);
 }
 
-/*
- * A tap that comes is put into its bridge's default VLAN, unless somebody does as was done for this one.
- * Who has put this one somewhere is taken to do so there as well. 0: none.
- */
+/* By somebody, who is taken to do so there as well, and not by libvirt. */
+static bool is_put_by_somebody(const struct check_view *v, const struct tap_fact *tap)
+{
+	return is_put_elsewhere(v, tap) && !libvirt_sets_own_vlan(v) &&
+	       !vlan_by_network(v, v->host) && !vlan_by_network(v, v->peer);
+}
+
+/* The VLAN that a tap that comes will be in. 0: none, or unknown. */
 static int64_t pvid_there(const struct check_view *v, const struct tap_fact *tap)
 {
 	const struct bridge_fact *there = facts_bridge(v->peer, v->peer_order->bridge);
+	int64_t tag = vlan_by_network(v, v->peer);
 
 	if (!there || !facts_bridge(v->host, v->order->bridge))
 		return 0;
-	return is_put_elsewhere(v, tap) ? vlans_pvid(tap->vlans) : there->pvid;
+	if (libvirt_sets_own_vlan(v) || is_put_by_somebody(v, tap))
+		return tap ? vlans_pvid(tap->vlans) : 0;
+	return tag < 0 ? 0 : tag ? tag : there->pvid;
+}
+
+/* NULL: as that of the pair here, or unknown. Caller frees. */
+static char *vlans_of_new_tap(const struct check_view *v, const struct tap_fact *tap,
+	const struct bridge_fact *there)
+{
+	int64_t tag = vlan_by_network(v, v->peer);
+
+	if (libvirt_sets_own_vlan(v) || tag < 0 || (tag && tag == vlans_pvid(tap->vlans)))
+		return NULL;
+	return tag ? str_printf("%" PRId64 "pu", tag) : usual_vlans(there);
 }
 
 static void check_new_tap(const struct check_view *v)
 {
 	const struct bridge_fact *there = facts_bridge(v->peer, v->peer_order->bridge);
 	const struct tap_fact *tap = check_tap_of(v);
-	CLEANUP_FREE char *new = there ? usual_vlans(there) : NULL;
+	CLEANUP_FREE char *new = NULL;
 
-	if (!there || !there->vlan_filtering || !is_put_elsewhere(v, tap) ||
-		str_equal(tap->vlans, new) ||
-		(v->pair->has_vlan && v->peer->libvirt >= LIBVIRT_SETS_VLANS))
+	if (!there || !there->vlan_filtering || !is_put_elsewhere(v, tap))
 		return;
-	check_found(v, v->peer,
-		"libvirt does not carry that over: a hook of libvirt's there may set it.",
-		"tap %s is in the VLANs \"%s\" of its bridge, a new one there will be in "
-		"\"%s\" (p: PVID, u: untagged)",
-		tap->name, tap->vlans, new);
+	new = vlans_of_new_tap(v, tap, there);
+	if (new && !str_equal(tap->vlans, new))
+		check_found(v, v->peer,
+			vlan_by_network(v, v->peer)
+				? "That is what its network there has."
+				: "libvirt does not carry that over: a hook of libvirt's there may set it.",
+			"tap %s is in the VLANs \"%s\" of its bridge, a new one there will be in "
+			"\"%s\" (p: PVID, u: untagged)",
+			tap->name, tap->vlans, new);
 }
 
 enum { HERE, THERE, HOSTS };
@@ -131,7 +166,7 @@ static struct guest_vlans look_at_vlans(const struct check_view *v)
 		.standby = { vlan_of_standby(v->host, v->order, pvid[HERE]),
 			vlan_of_standby(v->peer, v->peer_order, pvid[THERE]) },
 		.vf = { vf, vlan_of_vf_there(v, vf) },
-		.is_guess = is_put_elsewhere(v, tap),
+		.is_guess = is_put_by_somebody(v, tap),
 	};
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Checks that nothing from outside reaches: facts made up, the plan asked. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/plan.h"
 #include "core/vlans.h"
@@ -361,6 +362,72 @@ static void test_doubts_about_pool(void)
 	ok(plan.problems.n == 0, "the domain itself says which VLAN");
 }
 
+#define STANDBY_OF_NETWORK(type, own_vlan) \
+	"<interface type='" type "'><mac address='" MAC "'/>" \
+	"<source network='lan' portgroup='blue' bridge='br0'/>" own_vlan \
+	"<target dev='vmtap01'/><model type='virtio'/><teaming type='persistent'/>" \
+	"<link state='down'/><alias name='ua-backup0'/></interface>"
+#define OF_NETWORK(type, own_vlan) \
+	DOMAIN(STANDBY_OF_NETWORK(type, own_vlan) PRIMARY(MAC, "0x2", "ua-backup0"))
+#define TAG_8 "<vlan><tag id='8'/></vlan>"
+
+static void add_lan(struct host_facts *f, int64_t of_portgroup)
+{
+	struct network_fact *lan = add_network(f, "lan", "bridge", 0);
+
+	lan->bridge = str_dup("br0");
+	if (of_portgroup)
+		add_vlan(lan, "blue", false, of_portgroup);
+	f->libvirt = 11003000;
+	filter_vlans(f, 7, "7-9");
+	f->pfs[0].vfs[0].attr.vlan = f->pfs[0].vfs[0].attr.qos = 0;
+}
+
+/* The live definition shows the VLAN, whoever it is from. The tap and the VF are in 8. */
+static void make_hosts_with_lan(int64_t here, int64_t there, const char *carried)
+{
+	make_hosts(OF_NETWORK("bridge", TAG_8), carried);
+	source.domain.migratable = str_dup(carried);
+	add_lan(&source, here);
+	add_lan(&destination, there);
+	source.pfs[0].vfs[0].attr.vlan = 8;
+	add_tap("8pu");
+}
+
+static bool is_told_of_new_tap(const char *vlans)
+{
+	CLEANUP_FREE char *words = str_printf("a new one there will be in \"%s\"", vlans);
+
+	for (size_t i = 0; i < plan.problems.n; i++)
+		if (strstr(plan.problems.v[i].text, words))
+			return true;
+	return false;
+}
+
+static void test_vlan_of_standby(void)
+{
+	make_hosts_with_lan(8, 8, OF_NETWORK("network", ""));
+	plan_for_hosts();
+	ok(plan.problems.n == 0, "the standby's portgroup has the same VLAN there");
+	make_hosts_with_lan(8, 9, OF_NETWORK("network", ""));
+	plan_for_hosts();
+	ok(is_told_of_new_tap("9pu"), "it has another one there");
+	make_hosts_with_lan(8, 0, OF_NETWORK("network", ""));
+	plan_for_hosts();
+	ok(is_told_of_new_tap("7pu"), "there is no such portgroup there");
+	make_hosts_with_lan(0, 8, OF_NETWORK("network", ""));
+	plan_for_hosts();
+	ok(plan.problems.n == 0, "what somebody has done here the network does there");
+	make_hosts_with_lan(8, 8, OF_NETWORK("network", ""));
+	destination.libvirt = 10010000;
+	plan_for_hosts();
+	ok(is_told_of_new_tap("7pu"), "libvirt there sets no VLANs");
+	make_hosts_with_lan(0, 9, OF_NETWORK("network", TAG_8));
+	plan_for_hosts();
+	ok(!is_in_doubt_about_vlans(),
+		"the standby's own <vlan> goes along, and before the network's");
+}
+
 static void test_vlan_text(void)
 {
 	struct port_vlan v[] = { { 0, false, false }, { 7, true, true }, { 8, false, false },
@@ -402,6 +469,7 @@ int main(void)
 	test_vlan_of_network();
 	test_vlan_of_pool();
 	test_doubts_about_pool();
+	test_vlan_of_standby();
 	test_vlan_text();
 	plan_free(&plan);
 	options_free(&options);
