@@ -633,6 +633,50 @@ with_disk() {
 	assert_refused other-nic 'device .*br1.*, on which another NIC of domain vm-01 stands, is not to be found there'
 }
 
+has_link() {
+	on "$1" ip link show dev "$2" >/dev/null 2>&1
+}
+
+has_no_link() {
+	! has_link "$@"
+}
+
+# hold_tap HOST NAME: a process there has the tap open, as another domain's would, until tap-held is removed
+hold_tap() {
+	: >"$FAKE_DIR/tap-held"
+	on "$1" python3 -c '
+import fcntl, os, struct, sys, time
+fd = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x1002))
+while os.path.exists(sys.argv[2]):
+    time.sleep(0.05)' "$2" "$FAKE_DIR/tap-held" 3>&- &
+	await 5 has_link "$1" "$2"
+}
+
+@test "a device there that has the name of one of the domain's taps" {
+	hold_tap host-b vmtap01
+	assert_refused tap-in-use 'there is a device vmtap01 already'
+	rm "$FAKE_DIR/tap-held"
+	await 5 has_no_link host-b vmtap01
+	run_sm check vm-01 host-b
+	assert_exit 0
+	local nic="<interface type='bridge'><mac address='52:54:00:00:99:01'/><source bridge='br0'/><target dev='other'/></interface>"
+	restart_changed "s|<devices>|&$nic|"
+	on host-b ip link add other type bridge
+	assert_refused tap-in-use 'there is a device other already'
+}
+
+@test "a tap there that waits for the domain is no obstacle" {
+	on host-b ip tuntap add vmtap01 mode tap
+	on host-b ip link set vmtap01 master br0
+	assert_refused tap-in-use 'there is a device vmtap01 already'
+	on host-b ip link set vmtap01 nomaster
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+	assert_hears host-b vm-01 "$MAC1"
+}
+
 @test "a journal that cannot be written" {
 	on host-b mount -t tmpfs -o ro none /var/lib
 	assert_refused no-journal 'the journal cannot be written: .*Read-only'

@@ -52,6 +52,21 @@ assert_rolled_back() {
 	assert_says 'uplink0'
 }
 
+@test "somebody else has a device of the tap's name there by now: it is not taken for the guest's" {
+	fault host-a virDomainDetachDeviceAlias 1 hook:detaching
+	hook detaching "nsenter -t $(pid_of host-b) ${enter_user[*]} -n ip -batch - <<-END
+		link add vmtap01 type veth peer name vmtap01-peer
+		link set vmtap01-peer up
+		link set vmtap01 master br0 up
+	END"
+	run_sm -v vm-01 host-b
+	assert_exit 1
+	assert_says 'Unable to create tap device vmtap01'
+	refute_says 'tap vmtap01 has joined'
+	assert_same host-a "$FAKE_DIR/before.a"
+	assert_hears host-a vm-01 "$MAC1"
+}
+
 @test "libvirt refuses the detach" {
 	set_fake detach error
 	assert_rolled_back

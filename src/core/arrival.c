@@ -30,12 +30,40 @@ enum {
  */
 struct arrival {
 	struct end *end;
-	bool *joined;      /* owned; by pair: its tap is a port of the bridge */
-	struct link *taps; /* owned; by pair */
-	bool *pointed;     /* owned; by pair: the entries were set */
-	int64_t open;      /* when all uplinks were last seen up */
+	struct link *before; /* owned; by pair: what had its tap's fixed name; ifindex 0: nothing */
+	bool *joined;        /* owned; by pair: its tap is a port of the bridge */
+	struct link *taps;   /* owned; by pair */
+	bool *pointed;       /* owned; by pair: the entries were set */
+	int64_t open;        /* when all uplinks were last seen up */
 	uint64_t mark;
 };
+
+/* A fixed name may be somebody else's; libvirt takes a tap that is kept for it and that is no port yet. */
+static bool is_foreign(const struct link *before, const struct link *now)
+{
+	return now->ifindex == before->ifindex && (before->master || !before->persistent);
+}
+
+static int find_tap(struct arrival *x, size_t i, struct err *e)
+{
+	if (tap_find(x->end, i, &x->taps[i], e) < 0)
+		return -1;
+	if (is_foreign(&x->before[i], &x->taps[i]))
+		return err_set_kind(e, ERR_NOT_FOUND, "%s was there before", x->taps[i].name);
+	return 0;
+}
+
+static int look_before(struct arrival *x, struct err *e)
+{
+	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
+		const char *name = x->end->order.pairs[i].tap;
+
+		if (name && link_get(x->end->nl, name, &x->before[i], e) < 0 &&
+			e->kind != ERR_NOT_FOUND)
+			return -1;
+	}
+	return 0;
+}
 
 /* 1 when every tap has joined its bridge. */
 static int look_for_taps(struct arrival *x, struct err *e)
@@ -45,7 +73,7 @@ static int look_for_taps(struct arrival *x, struct err *e)
 	for (size_t i = 0; i < x->end->order.n_pairs; i++) {
 		if (x->joined[i])
 			continue;
-		if (tap_find(x->end, i, &x->taps[i], e) == 0) {
+		if (find_tap(x, i, e) == 0) {
 			log_debug("tap %s has joined its bridge", x->taps[i].name);
 			if (!tap_is_macvtap(x->end, i) &&
 				tap_entry_prepare(x->end, i, &x->taps[i], e) < 0)
@@ -121,7 +149,9 @@ int arrival_wait(struct end *end, struct err *e)
 	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
 	CLEANUP_FREE bool *pointed = mem_new(end->order.n_pairs * sizeof(*pointed));
 	CLEANUP_FREE struct link *taps = mem_new(end->order.n_pairs * sizeof(*taps));
+	CLEANUP_FREE struct link *before = mem_new(end->order.n_pairs * sizeof(*before));
 	struct arrival x = { .end = end,
+		.before = before,
 		.joined = joined,
 		.taps = taps,
 		.pointed = pointed,
@@ -133,6 +163,8 @@ int arrival_wait(struct end *end, struct err *e)
 	for (size_t i = 0; i < end->order.n_pairs; i++)
 		if (uplink_entry_claim(end, i, e) < 0 || expect_vf(end, i, e) < 0)
 			return -1;
+	if (look_before(&x, e) < 0)
+		return -1;
 	if (link_monitor_start(end->cancel, &monitor, e) < 0)
 		return -1;
 	end->tell(end->tell_arg, "ready", json_object());

@@ -75,6 +75,8 @@ const struct check checks[] = {
 		"its emulator, disks, kernel and firmware are on the destination as well" },
 	{ "other-nic", CHECK_REFUSES, CHECK_DOMAIN, check_other_nics,
 		"as are the bridges, devices and networks of its other NICs" },
+	{ "tap-in-use", CHECK_REFUSES, CHECK_DOMAIN, check_taps,
+		"and no device has a name there that one of its NICs is to have" },
 	{ "defined-device", CHECK_WARNS, CHECK_DOMAIN, check_defined_devices,
 		"its definition names no PCI devices of the source's that it runs without" },
 	{ "snapshots", CHECK_REFUSES, CHECK_DOMAIN, check_snapshots,

@@ -609,3 +609,43 @@ void check_runs_twice(const struct check_view *v)
 			"domain %s is %s there, and %s on %s as well", there->name, there->state,
 			v->host->domain.state, v->host->hostname);
 }
+
+/* Then its taps are its own. */
+static bool is_active_there(const struct check_view *v)
+{
+	for (size_t i = 0; i < v->peer->n_domains; i++) {
+		bool name, uuid;
+		const struct domain_name *there = namesake(v, i, &name, &uuid);
+
+		if (there && uuid && virt_state_is_active(virt_state_from_name(there->state)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The kernel gives a tap of that name to whoever asks, if nobody has it open (tun_set_iff in
+ * drivers/net/tun.c). Of any other device libvirt would find out when the VF is gone.
+ */
+static bool is_name_taken(const struct host_facts *f, const char *name)
+{
+	return f->idle_taps && facts_has_link(f, name) && !str_list_has(f->idle_taps, name);
+}
+
+void check_taps(const struct check_view *v)
+{
+	const struct domain_fact *d = &v->host->domain;
+	CLEANUP_STRINGS struct xml_strings taps = { 0 };
+	struct err ignored;
+
+	if (!v->peer || !d->migratable || is_active_there(v) ||
+		xml_fixed_taps(d->migratable, &taps, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < taps.n; i++)
+		if (is_name_taken(v->peer, taps.v[i]))
+			check_found(v, v->peer,
+				"libvirt would refuse the domain: rename or remove that device, or let "
+				"libvirt choose a name, without <target dev>.",
+				"there is a device %s already, as a NIC of domain %s is to have",
+				taps.v[i], d->name);
+}

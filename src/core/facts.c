@@ -181,6 +181,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, devices, &uplink_fact_record),
 	RECORD_LIST(host_facts, links, &device_name_record),
+	RECORD_STR(host_facts, idle_taps),
 	RECORD_STR(host_facts, no_networks),
 	RECORD_LIST(host_facts, networks, &network_fact_record),
 	RECORD_LIST(host_facts, domains, &domain_name_record),

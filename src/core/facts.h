@@ -178,6 +178,7 @@ struct host_facts {
 	size_t n_devices;
 	struct device_name *links; /* every network device, by each of its names */
 	size_t n_links;
+	char *idle_taps; /* those of them that wait for a process to open them, with commas between */
 	char *no_networks; /* why libvirt's networks are not known; NULL: they are */
 	struct network_fact *networks;
 	size_t n_networks;

@@ -324,6 +324,21 @@ static void add_link_name(struct host_facts *f, const char *name)
 	new->name = str_dup(name);
 }
 
+/*
+ * One without carrier that would not be there without being kept is no process's. No bridge takes the port of
+ * another one (br_add_if).
+ */
+static char *list_idle_taps(const struct link_list *links)
+{
+	struct str_buf list = { 0 };
+
+	str_buf_add(&list, "%s", "");
+	for (size_t i = 0; i < links->n; i++)
+		if (links->v[i].persistent && !links->v[i].running && !links->v[i].master)
+			str_buf_add(&list, "%s%s", list.len ? "," : "", links->v[i].name);
+	return list.s;
+}
+
 static void gather_devices(const struct net_view *net, struct host_facts *f)
 {
 	struct uplink_list list = { 0 };
@@ -336,6 +351,7 @@ static void gather_devices(const struct net_view *net, struct host_facts *f)
 		add_link_name(f, net->links.v[i].name);
 	for (size_t i = 0; i < net->links.n_other_names; i++)
 		add_link_name(f, net->links.other_names[i]);
+	f->idle_taps = list_idle_taps(&net->links);
 }
 
 /* The taps that the standbys of a running domain have. */

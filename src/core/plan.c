@@ -8,6 +8,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "virt/virt.h"
+#include "xml/domain.h"
 #include "xml/pair.h"
 #include "xml/rewrite.h"
 
@@ -66,11 +67,6 @@ static const struct xml_pair *carried_pair(const struct xml_pair *live, const st
 	return pair ? pair : live;
 }
 
-static bool is_generated_tap(const char *tap)
-{
-	return str_starts(tap, "vnet") || str_starts(tap, "macvtap");
-}
-
 /* What PRIMARY is attached by again, with the alias that QEMU knows it by. */
 static char *primary_xml(const struct xml_pair *live, const struct xml_primary *primary)
 {
@@ -88,7 +84,7 @@ static void fill_pair(const struct xml_pair *live, const struct xml_primary *pri
 {
 	o->mac = str_dup(live->mac);
 	o->standby_alias = str_dup(live->standby_alias);
-	if (live->tap && !is_generated_tap(live->tap))
+	if (live->tap && !xml_tap_is_generated(live->tap))
 		o->tap = str_dup(live->tap);
 	if (primary) {
 		o->primary_alias =

@@ -93,6 +93,15 @@ static void parse_vlan(const struct nlattr *data, struct link *l)
 			l->vlan = nl_attr_u16(a);
 }
 
+static void parse_tap(const struct nlattr *data, struct link *l)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data)
+		if (mnl_attr_get_type(a) == IFLA_TUN_PERSIST)
+			l->persistent = nl_attr_u8(a);
+}
+
 static void parse_info(const struct nlattr *info, struct link *l)
 {
 	const struct nlattr *data = NULL, *port = NULL, *a;
@@ -119,6 +128,8 @@ static void parse_info(const struct nlattr *info, struct link *l)
 		parse_bond(data, l);
 	if (data && str_equal(l->kind, "vlan"))
 		parse_vlan(data, l);
+	if (data && str_equal(l->kind, "tun"))
+		parse_tap(data, l);
 	if (port && str_equal(l->port_kind, "bridge"))
 		parse_bridge_port(port, l);
 }

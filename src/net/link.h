@@ -28,6 +28,7 @@ struct link {
 	uint8_t mcast_router; /* bridge ports: MDB_RTR_TYPE_TEMP_QUERY (1) is the default; 0, too, without snooping */
 	bool vlan_filtering; /* bridges */
 	int pvid;            /* bridges: VLAN of a new port, 0: none */
+	bool persistent;     /* taps: there without a process that has it open */
 	int vlan;            /* VLAN devices: the tag that they put on; 0 for all others */
 	int64_t join_ms;     /* bridges: until a new port forwards, with STP; 0 without */
 	uint64_t rx_packets, tx_packets;

@@ -170,6 +170,46 @@ static void add_string(struct xml_strings *l, char *s)
 	*(char **)mem_append(&l->v, &l->n, sizeof(*l->v)) = s;
 }
 
+/* VIR_NET_GENERATED_…_PREFIX in libvirt's src/conf/domain_conf.h and src/util/virnetdev.h. */
+bool xml_tap_is_generated(const char *name)
+{
+	static const char *const prefixes[] = { "vnet", "macvtap", "macvlan", "vif" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_starts(name, prefixes[i]))
+			return true;
+	return false;
+}
+
+static bool has_device_by_libvirt(xmlNode *nic)
+{
+	static const char *const types[] = { "bridge", "network", "direct" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (tree_attr_is(nic, "type", types[i]))
+			return true;
+	return false;
+}
+
+int xml_fixed_taps(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	for (xmlNode *nic = tree_child(tree_devices(doc), "interface"); nic;
+		nic = tree_next(nic, "interface")) {
+		char *name = tree_attr(tree_child(nic, "target"), "dev");
+
+		if (has_device_by_libvirt(nic) && !str_is_empty(name) &&
+			!xml_tap_is_generated(name))
+			add_string(ret, name);
+		else
+			free(name);
+	}
+	return 0;
+}
+
 static void add_unmovable_disk(struct xml_strings *l, xmlNode *disk)
 {
 	CLEANUP_FREE char *target = tree_attr(tree_child(disk, "target"), "dev");

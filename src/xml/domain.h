@@ -62,6 +62,11 @@ void xml_ground_list_free(struct xml_ground_list *l);
 /* Each as often as it is named, but bridges that are not the kernel's. */
 int xml_grounds_find(const char *domain_xml, struct xml_ground_list *ret, struct err *e);
 
+/* Whether libvirt has made this name up for a NIC's host device, and makes up another one elsewhere. */
+bool xml_tap_is_generated(const char *name);
+/* The names that its NICs' host devices are to have, where libvirt makes them. */
+int xml_fixed_taps(const char *domain_xml, struct xml_strings *ret, struct err *e);
+
 /*
  * What it has that libvirt of this version (as in virt_host.libvirt) does not migrate, in words that
  * follow "the domain has": a block job on a disk, a transient disk, an invariant TSC of no certain

@@ -121,10 +121,29 @@ static void test_files(void)
 	ok(xml_files_find("<network/>", &f, &e) < 0, "what is no domain is an error");
 }
 
+static void test_taps(void)
+{
+	CLEANUP_STRINGS struct xml_strings taps = { 0 };
+	struct err e;
+
+	ok(xml_fixed_taps(
+		   DOMAIN("<interface type='bridge'><target dev='vnet3'/></interface>"
+			  "<interface type='direct'><target dev='macvtap0'/></interface>"
+			  "<interface type='vhostuser'><target dev='vhost0'/></interface>"
+			  "<interface type='network'/>" STANDBY(MAC_A,
+				  "ua-a") "<interface type='network'><target dev='mine'/></interface>"),
+		   &taps, &e) == 0 &&
+			taps.n == 2,
+		"names that libvirt makes up, or makes no device for, do not count");
+	is_text(taps.n > 0 ? taps.v[0] : NULL, "vmtap01", "a standby's");
+	is_text(taps.n > 1 ? taps.v[1] : NULL, "mine", "another NIC's");
+}
+
 int main(void)
 {
 	test_files();
 	test_ports();
+	test_taps();
 	test_needs();
 	test_macs();
 	return tap_done();
