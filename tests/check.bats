@@ -729,6 +729,29 @@ while os.path.exists(sys.argv[2]):
 	assert_warned defined-device '0000:65:00.0, without which it runs'
 }
 
+@test "a standby that has another alias in the definition: warnings" {
+	sed "s/ua-backup0/ua-other/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	fake define host-a "$FAKE_DIR/changed.xml"
+	assert_warned defined-device 'has the VF 0000:01:10.2 for the standby ua-other, without which it runs'
+	assert_warned defined-without-vf "has the VF for $MAC1 under the alias ua-other, the standby runs with ua-backup0"
+	refute_says 'has no VF for the standby'
+}
+
+@test "a primary in the definition that names another standby: warnings" {
+	sed "s/persistent='ua-backup0'/persistent='ua-other'/" "$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	fake define host-a "$FAKE_DIR/changed.xml"
+	assert_warned defined-device 'has the VF 0000:01:10.2 for the standby'
+	assert_warned defined-without-vf 'under the alias of another, the standby runs with ua-backup0'
+}
+
+@test "a pair in the definition alone: a warning" {
+	sed "s|</devices>|<interface type='bridge'><mac address='52:54:00:00:99:01'/><source bridge='br0'/><model type='virtio'/><teaming type='persistent'/><alias name='ua-more'/></interface><interface type='hostdev' managed='yes'><mac address='52:54:00:00:99:01'/><source><address type='pci' domain='0' bus='1' slot='0x10' function='0x6'/></source><teaming type='transient' persistent='ua-more'/></interface>&|" \
+		"$tests_dir/data/vm-01.xml" >"$FAKE_DIR/changed.xml"
+	fake define host-a "$FAKE_DIR/changed.xml"
+	assert_warned defined-device 'has the VF 0000:01:10.6 for the standby ua-more'
+	refute_says 'defined-without-vf'
+}
+
 @test "domain with snapshots" {
 	set_fake snapshots 2
 	assert_refused snapshots '2 snapshots'

@@ -484,6 +484,32 @@ static bool runs_with(const struct domain_fact *d, const char *address,
 	return false;
 }
 
+#define HINT_NEXT_START \
+	"At its next start there libvirt gives the guest what has this address on the destination: "
+
+/* A pair that it runs with gets the VF of the destination in its definition, by the standby's alias. */
+static void check_defined_pairs(const struct check_view *v, const struct xml_pair_list *live)
+{
+	const struct domain_fact *d = &v->host->domain;
+	CLEANUP_PAIRS struct xml_pair_list defined = { 0 };
+	struct err ignored;
+
+	if (xml_pairs_find(d->inactive, &defined, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < defined.n; i++) {
+		const struct xml_pair *pair = &defined.v[i];
+
+		if (pair->primary.address && !xml_pairs_by_alias(live, pair->standby_alias))
+			check_found(v, v->host,
+				HINT_NEXT_START "give the pair there the alias that its standby "
+						"runs with, or see virsh detach-device --config.",
+				"the definition of %s has the VF %s for the standby %s, without which it "
+				"runs",
+				d->name, pair->primary.address,
+				pair->standby_alias ? pair->standby_alias : "?");
+	}
+}
+
 /* What is found there at the next start goes to the guest, whatever it is. */
 void check_defined_devices(const struct check_view *v)
 {
@@ -497,11 +523,10 @@ void check_defined_devices(const struct check_view *v)
 		return;
 	for (size_t i = 0; i < defined.n; i++)
 		if (!runs_with(d, defined.v[i], &live))
-			check_found(v, v->host,
-				"At its next start there libvirt gives the guest what has this "
-				"address on the destination: see virsh detach-device --config.",
+			check_found(v, v->host, HINT_NEXT_START "see virsh detach-device --config.",
 				"the definition of %s has the PCI device %s, without which it runs",
 				d->name, defined.v[i]);
+	check_defined_pairs(v, &live);
 }
 
 /* Of these it finds out as late (src/qemu/qemu_migration.c, qemuMigrationSrcIsAllowed). */

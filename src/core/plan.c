@@ -268,18 +268,46 @@ static void place_destination_pair(struct plan *p, struct check_view *v,
 	*add_pair(&p->destination) = o;
 }
 
-static void note_defined_without_vf(struct plan *p, const struct domain_fact *d,
-	const struct xml_pair_list *defined)
+/* The pair that the definition has for this MAC, with a VF, under an alias that nobody runs with. NULL: none. */
+static const struct xml_pair *renamed_pair(const struct definitions *d, const char *mac)
 {
-	for (size_t i = 0; d->inactive && i < p->destination.n_pairs; i++) {
-		const char *alias = p->destination.pairs[i].standby_alias;
-		const struct xml_pair *pair = xml_pairs_by_alias(defined, alias);
+	for (size_t i = 0; i < d->defined.n; i++) {
+		const struct xml_pair *pair = &d->defined.v[i];
+
+		if (pair->primary.form != PRIMARY_NONE &&
+			(str_equal(pair->mac, mac) || str_equal(pair->primary.mac, mac)) &&
+			!xml_pairs_by_alias(&d->live, pair->standby_alias))
+			return pair;
+	}
+	return NULL;
+}
+
+static void note_without_vf(struct plan *p, const char *name, const struct pair_order *o,
+	const struct xml_pair *renamed)
+{
+	if (renamed)
+		problem_add(&p->problems, "defined-without-vf", NULL,
+			"Give both the standby's alias in the definition as well.",
+			"the definition of %s has the VF for %s under the alias %s, the standby runs with %s",
+			name, o->mac,
+			renamed->standby_alias ? renamed->standby_alias : "of another",
+			o->standby_alias);
+	else
+		problem_add(&p->problems, "defined-without-vf", NULL,
+			"After its next cold start it has no VF.",
+			"the definition of %s has no VF for the standby %s", name,
+			o->standby_alias);
+}
+
+static void note_defined_without_vf(struct plan *p, const struct domain_fact *f,
+	const struct definitions *d)
+{
+	for (size_t i = 0; f->inactive && i < p->destination.n_pairs; i++) {
+		const struct pair_order *o = &p->destination.pairs[i];
+		const struct xml_pair *pair = xml_pairs_by_alias(&d->defined, o->standby_alias);
 
 		if (!pair || pair->primary.form == PRIMARY_NONE)
-			problem_add(&p->problems, "defined-without-vf", NULL,
-				"After its next cold start it has no VF.",
-				"the definition of %s has no VF for the standby %s", d->name,
-				alias);
+			note_without_vf(p, f->name, o, renamed_pair(d, o->mac));
 	}
 }
 
@@ -432,7 +460,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 			->text = str_dup(*word);
 	fill_migration(&ret->source.migration, r);
 	plan_pairs(ret, source, destination, &d, r);
-	note_defined_without_vf(ret, &source->domain, &d.defined);
+	note_defined_without_vf(ret, &source->domain, &d);
 	if (!plan_is_refused(ret))
 		make_definition(ret, &source->domain, &d.defined, destination);
 	definitions_free(&d);
@@ -520,7 +548,7 @@ void plan_reattach(const struct host_facts *here, const struct plan_request *r, 
 		fill_order(&ret->destination, here, r);
 		ret->destination.autostart = false; /* nothing to carry over */
 		plan_reattach_pairs(ret, here, &d, r);
-		note_defined_without_vf(ret, &here->domain, &d.defined);
+		note_defined_without_vf(ret, &here->domain, &d);
 		if (!plan_is_refused(ret) && here->domain.inactive)
 			make_definition(ret, &here->domain, &d.defined, here);
 	}
