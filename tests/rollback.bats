@@ -73,6 +73,14 @@ assert_rolled_back() {
 	assert_says 'does not support hotplugging'
 }
 
+@test "libvirt refuses the detach, in the language of its daemon" {
+	set_fake language de
+	set_fake detach error
+	# One that may still come is waited for, 10 s long.
+	SM_LIMIT=$(patient 8) assert_rolled_back
+	assert_says "QEMU-Befehl 'device_del' .*does not support hotplugging"
+}
+
 @test "the guest refuses to give up its VF" {
 	set_fake detach refused
 	assert_rolled_back

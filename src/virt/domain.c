@@ -325,6 +325,15 @@ static bool means_wait(const virError *last)
 	return false;
 }
 
+/*
+ * What QEMU has refused comes as "internal error: unable to execute QEMU command 'device_del': …", in the
+ * language of the daemon, which leaves the command's name as it is (qemuMonitorJSONCheckErrorFull).
+ */
+static bool is_qemus(const virError *last)
+{
+	return last->message && strstr(last->message, "device_del");
+}
+
 /* Not so when the connection or the monitor broke, or time ran out in the middle. */
 static bool is_refusal(const virError *last)
 {
@@ -332,7 +341,7 @@ static bool is_refusal(const virError *last)
 		return false;
 	switch (last->code) {
 	case VIR_ERR_INTERNAL_ERROR:
-		return last->message && strstr(last->message, "unable to execute QEMU command");
+		return is_qemus(last);
 	case VIR_ERR_OPERATION_TIMEOUT:
 	case VIR_ERR_OPERATION_FAILED:
 	case VIR_ERR_RPC:

@@ -15,6 +15,7 @@
  *   drive=never        the guest's driver does not take the VF
  *   drive.ms           how long it takes
  *   update=error, update=deaf (agrees and changes nothing)
+ *   language=de        the language of libvirt's daemon
  */
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -63,6 +64,19 @@ static int check_vf_unused(const struct dom *d, const char *address)
 	}
 	free(list);
 	return r;
+}
+
+/* QEMU's own text is never translated. */
+static int fail_by_qemu(const struct dom *d, const char *command, const char *what)
+{
+	CLEANUP_TEXT char *german =
+		text("Interner Fehler: QEMU-Befehl '%s' kann nicht ausgeführt werden: %s", command,
+			what);
+
+	if (world_is(d->host, "language", "de"))
+		return fail_as_is(VIR_ERR_INTERNAL_ERROR, german);
+	return fail(VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command '%s': %s", command,
+		what);
 }
 
 static int check_alias(const struct dom *d, xmlDoc *live, const char *alias, const char *standby)
@@ -187,8 +201,7 @@ int dom_attach(const struct dom *d, const char *xml)
 			       !xmlStrEqual(device->name, (const xmlChar *)"hostdev")))
 		return fail(VIR_ERR_XML_ERROR, "unknown device type");
 	if (world_is(d->host, "attach", "error"))
-		return fail(VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command "
-						    "'device_add': vfio: error getting group");
+		return fail_by_qemu(d, "device_add", "vfio: error getting group");
 	sleep_ms(world_number(d->host, "attach.ms", ATTACH_MS));
 	return attach_locked(d, device);
 }
@@ -242,12 +255,11 @@ static void note_unplug(const struct dom *d, const char *alias)
 	dom_write(d, file, now);
 }
 
-static int refuse_unplugging(const char *alias)
+static int refuse_unplugging(const struct dom *d, const char *alias)
 {
-	return fail(VIR_ERR_INTERNAL_ERROR,
-		"unable to execute QEMU command 'device_del': Device %s is already in the process "
-		"of unplug",
-		alias);
+	CLEANUP_TEXT char *what = text("Device %s is already in the process of unplug", alias);
+
+	return fail_by_qemu(d, "device_del", what);
 }
 
 int dom_detach(const struct dom *d, const char *alias)
@@ -260,23 +272,20 @@ int dom_detach(const struct dom *d, const char *alias)
 	if (!device_by_alias(live, alias))
 		return fail(VIR_ERR_DEVICE_MISSING, "no device found with alias %s", alias);
 	if (world_is(d->host, "detach", "error"))
-		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_del': Bus 'pci.5' does not support "
-			"hotplugging");
+		return fail_by_qemu(d, "device_del", "Bus 'pci.5' does not support hotplugging");
 	if (is_unplugging(d, alias))
-		return refuse_unplugging(alias);
+		return refuse_unplugging(d, alias);
 	if (world_is(d->host, "detach", "busy")) {
 		CLEANUP_TEXT char *path = world_path("set/detach");
 
 		world_write(path, ""); /* the next request works */
-		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'device_del': Hot-unplug failed: guest is "
-			"busy (power indicator blinking)");
+		return fail_by_qemu(d, "device_del",
+			"Hot-unplug failed: guest is busy (power indicator blinking)");
 	}
 	note_unplug(d, alias);
 	if (!world_is(d->host, "detach", "never"))
 		spawn("undo-plug", d, alias);
-	return world_is(d->host, "detach", "unplugging") ? refuse_unplugging(alias) : 0;
+	return world_is(d->host, "detach", "unplugging") ? refuse_unplugging(d, alias) : 0;
 }
 
 static bool unplug(const struct dom *d, const char *alias)
@@ -495,8 +504,7 @@ int dom_update(const struct dom *d, const char *xml)
 	if (check_modifiable(d) < 0 || find_nic(live, new, &old) < 0 || check_update(old, new) < 0)
 		return -1;
 	if (world_is(d->host, "update", "error"))
-		return fail(VIR_ERR_INTERNAL_ERROR,
-			"unable to execute QEMU command 'set_link': failed");
+		return fail_by_qemu(d, "set_link", "failed");
 	link = node_get(node_child(new, "link"), "state");
 	world_log(d->host, "standby link %s%s", link ? link : "up",
 		node_child(new, "teaming") ? "" : " WITHOUT TEAMING");
