@@ -759,6 +759,16 @@ while os.path.exists(sys.argv[2]):
 	assert_exit 0
 }
 
+@test "a managed save image of the domain there: a warning" {
+	set_fake saved 1
+	run_sm --json check vm-01 host-b
+	assert_exit 0
+	refute_says managed-save
+	fake define host-b "$tests_dir/data/vm-01.xml"
+	assert_warned managed-save 'managed save image of domain vm-01 there'
+	assert_says 'virsh managedsave-remove vm-01'
+}
+
 @test "VF of another PF than the uplink's: a warning" {
 	another_nic up
 	assert_warned other-pf '0000:42:10.0 is of ens9' --vf 0000:42:10.0 vm-01 host-b

@@ -55,6 +55,8 @@ const struct check checks[] = {
 		"no other migration brings it to the destination" },
 	{ "running-twice", CHECK_REFUSES, CHECK_DOMAIN, check_runs_twice,
 		"the domain does not run on the destination as well" },
+	{ "managed-save", CHECK_WARNS, CHECK_DOMAIN, check_saved,
+		"nor has libvirt there an older state of it to start from" },
 	{ "machine-unsupported", CHECK_REFUSES, CHECK_DOMAIN, check_machine,
 		"QEMU there has the domain's machine type" },
 	{ "cpu-incompatible", CHECK_WARNS, CHECK_DOMAIN, check_cpu,

@@ -674,3 +674,18 @@ void check_taps(const struct check_view *v)
 				"there is a device %s already, as a NIC of domain %s is to have",
 				taps.v[i], d->name);
 }
+
+/* It outlives the move, and the start after the next shutdown there takes it for where the guest was. */
+void check_saved(const struct check_view *v)
+{
+	const struct domain_fact *there = v->peer && v->peer->has_domain ? &v->peer->domain : NULL;
+	CLEANUP_FREE char *hint = NULL;
+
+	if (!there || !there->saved || !str_equal(there->uuid, v->host->domain.uuid))
+		return;
+	hint = str_printf("virsh managedsave-remove %s, on %s.", there->name, v->peer->hostname);
+	check_found(v, v->peer, hint,
+		"libvirt has a managed save image of domain %s there: its next start would put old "
+		"memory over newer disks",
+		there->name);
+}

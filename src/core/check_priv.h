@@ -16,7 +16,7 @@ typedef void check_fn(const struct check_view *v);
 check_fn check_same_host, check_same_hostname, check_reached, check_address, check_permission,
 	check_busy, check_reach, check_job, check_state;
 check_fn check_journal_readable, check_journal_writable, check_journal_open, check_other_devices;
-check_fn check_name, check_uuid, check_incoming, check_runs_twice, check_taps;
+check_fn check_name, check_uuid, check_incoming, check_runs_twice, check_taps, check_saved;
 check_fn check_versions, check_libvirt, check_qemu, check_older, check_clocks;
 check_fn check_memory_total, check_memory_free, check_cpu, check_machine;
 check_fn check_agent, check_guest, check_snapshots, check_shared, check_files, check_other_nics;

@@ -137,6 +137,7 @@ static const struct field domain_fact_fields[] = {
 	RECORD_LIST(domain_fact, others, &other_device_record),
 	RECORD_LIST(domain_fact, files, &file_fact_record),
 	RECORD_INT(domain_fact, n_snapshots),
+	RECORD_BOOL(domain_fact, saved),
 	RECORD_STR(domain_fact, lock_owner),
 	RECORD_BOOL(domain_fact, agent),
 	RECORD_LIST(domain_fact, guest_nics, &guest_nic_record),

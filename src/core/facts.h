@@ -134,6 +134,7 @@ struct domain_fact {
 	struct file_fact *files;
 	size_t n_files;
 	int64_t n_snapshots;          /* that libvirt knows of */
+	bool saved;                   /* libvirt has a managed save image of it */
 	char *lock_owner;             /* NULL: no run holds it */
 	bool agent;                   /* a guest agent is connected */
 	struct guest_nic *guest_nics; /* for each pair */

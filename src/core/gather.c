@@ -182,6 +182,7 @@ static int gather_domain(struct virt *v, const char *key, struct host_facts *f, 
 	if (virt_domain_is_persistent(d, &f->domain.persistent, e) < 0)
 		return -1;
 	f->domain.n_snapshots = virt_domain_snapshots(d);
+	f->domain.saved = virt_domain_is_saved(d);
 	if (gather_domain_xml(d, &f->domain, virt_state_is_active(state), e) < 0)
 		return -1;
 	if (state == VIRT_RUNNING)

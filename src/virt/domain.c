@@ -252,6 +252,11 @@ int virt_domain_snapshots(const struct virt_domain *d)
 	return n < 0 ? 0 : n;
 }
 
+bool virt_domain_is_saved(const struct virt_domain *d)
+{
+	return virDomainHasManagedSaveImage(d->dom, 0) > 0;
+}
+
 int virt_domain_is_persistent(struct virt_domain *d, bool *ret, struct err *e)
 {
 	int r = virDomainIsPersistent(d->dom);

@@ -154,6 +154,8 @@ int virt_domain_has_job(struct virt_domain *d, bool *ret, struct err *e);
 
 /* How many snapshots libvirt knows of; 0 where its driver has none. */
 int virt_domain_snapshots(const struct virt_domain *d);
+/* Whether libvirt has its memory in a file, and takes it up from there at the next start. False: or unknown. */
+bool virt_domain_is_saved(const struct virt_domain *d);
 int virt_domain_is_persistent(struct virt_domain *d, bool *ret, struct err *e);
 int virt_domain_get_autostart(struct virt_domain *d, bool *ret, struct err *e);
 /* Reads back what it set. */

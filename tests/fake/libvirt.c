@@ -9,7 +9,7 @@
  * Settings: connect=denied (no permission) or away (its daemon is being started anew: calls fail,
  * and connections from before stay lost), reach=denied (the other host's libvirt cannot be
  * connected to from here), reach=key (but with an ssh-agent), reach=silent (nothing is heard), agent=off|dead|stuck (the guest's
- * agent), snapshots=N (of each domain).
+ * agent), snapshots=N (of each domain), saved=1 (likewise).
  */
 #include <ctype.h>
 #include <libvirt/libvirt-qemu.h>
@@ -924,6 +924,13 @@ EXPORT int virDomainSnapshotNum(virDomainPtr domain, unsigned int flags)
 	if (enter_domain("virDomainSnapshotNum", domain, NULL, "") < 0)
 		return -1;
 	return (int)world_number(domain->conn->host, "snapshots", 0);
+}
+
+EXPORT int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags)
+{
+	if (enter_domain("virDomainHasManagedSaveImage", domain, NULL, "") < 0)
+		return -1;
+	return (int)world_number(domain->conn->host, "saved", 0);
 }
 
 EXPORT int virDomainGetAutostart(virDomainPtr domain, int *autostart)
