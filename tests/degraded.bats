@@ -157,6 +157,19 @@ move_while_another_takes_the_vf() {
 	fake show host-b enp65s0 | grep '^vf .* 0000:41:10.2 ' | diff "$FAKE_DIR/others" -
 }
 
+@test "the VF is taken away behind its proof: the standby carries the guest, and that is told" {
+	hook gone "$FAKE_PROGRAM detach host-b vm-01 hostdev0"
+	fault host-b nl.fdb-delete 1 hook:gone
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says 'VF 0000:41:10.2 has left the guest again'
+	assert_degraded vm-01 "$MAC1"
+	no_faults
+	run_sm_on host-b recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "reattach cures it" {
 	set_fake host-b.attach error
 	run_sm vm-01 host-b

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "agent/lock.h"
-#include "core/pair_vf.h"
 #include "core/primary.h"
 #include "core/alone.h"
 #include "core/apply.h"
@@ -49,19 +48,11 @@ struct watch {
 /* Its frames come first: the standby has to carry them from now on. */
 static void carry_now(struct end *end, size_t i)
 {
-	struct err e;
-
 	log_warn(
 		"%s: the guest has given up VF %s after all; its standby carries it until it has it "
 		"back",
 		end->order.name, end->order.pairs[i].vf);
-	end->pairs[i].primary_missing = true;
-	end->pairs[i].asked = false;
-	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
-	if (pair_vf_clear_mac(end, i, &e) < 0)
-		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,
-			end->order.pairs[i].vf, e.msg);
-	standby_path_up_or_warn(end, i, &e);
+	standby_stand_in(end, i);
 }
 
 /* 1 when a VF has gone, or the guest. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/standby.h"
 
+#include "core/pair_vf.h"
 #include "core/proof.h"
 #include "core/tap.h"
 #include "core/uplink.h"
@@ -83,6 +84,19 @@ int standby_path_up_or_warn(struct end *end, size_t i, struct err *e)
 		return 0;
 	log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
 	return -1;
+}
+
+void standby_stand_in(struct end *end, size_t i)
+{
+	struct err e;
+
+	end->pairs[i].primary_missing = true;
+	end->pairs[i].asked = false;
+	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
+	if (pair_vf_clear_mac(end, i, &e) < 0)
+		log_warn("%s: VF %s keeps the guest's MAC: %s", end->order.name,
+			end->order.pairs[i].vf, e.msg);
+	standby_path_up_or_warn(end, i, &e);
 }
 
 /* Entries for the standby would make some VFs deaf. What QEMU brings is not to be relied on yet. */

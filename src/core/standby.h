@@ -18,6 +18,11 @@ int standby_path_up(struct end *end, size_t i, struct err *e);
 /* The same where nothing else can be done about it: what fails is logged as well. */
 int standby_path_up_or_warn(struct end *end, size_t i, struct err *e);
 /*
+ * The VF has left the guest, whoever took it: the standby carries it from now on. What fails is logged; the
+ * caller puts it into the journal.
+ */
+void standby_stand_in(struct end *end, size_t i);
+/*
  * The same for every pair, or for those that have no proved VF, but not where the guest can be seen to drive
  * its VF; what fails is logged as well.
  */

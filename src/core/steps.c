@@ -197,10 +197,26 @@ static int leave_source(struct end *end, size_t i, struct err *e)
 	return 0;
 }
 
+/* Somebody may have taken the VF away since its proof. */
+static int check_vf_is_there(struct end *end, size_t i, struct err *e)
+{
+	bool attached;
+
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	if (attached)
+		return 0;
+	standby_stand_in(end, i);
+	end_note_state_of_need(end, i, e);
+	return err_set(e, "VF %s has left the guest again", end->order.pairs[i].vf);
+}
+
 static int rest_standby(struct end *end, size_t i, struct err *e)
 {
 	if (end->pairs[i].primary_missing)
 		return 0;
+	if (check_vf_is_there(end, i, e) < 0)
+		return -1;
 	if (tap_entry_remove(end, i, e) < 0)
 		return -1;
 	return standby_link_rest(end, i, e);
