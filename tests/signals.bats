@@ -425,6 +425,54 @@ stopped_at() {
 	assert_sound vm-01 "$MAC1" 0
 }
 
+# ---- a host is suspended ----
+
+# An agent of host-a has taken up the journal of a guest that was left standing still there, and is asked to
+# resume it while it stands still itself, its host being suspended: asked_while_suspended SECONDS
+asked_while_suspended() {
+	hook migrate.switched "exec $FAKE_DIR/bin/kill-all"
+	start_sm --client-driven vm-01 host-b
+	wait_sm
+	await 10 no_agents
+	await 20 grep -q "migration ends" "$FAKE_DIR/log"
+	set_fake ssh unreachable
+	mkfifo "$FAKE_DIR/in"
+	{
+		exec 3>&-
+		on host-a env PATH="$FAKE_DIR/bin:$PATH" "$FAKE_DIR/bin/sriov-migrate" agent
+	} <"$FAKE_DIR/in" >"$FAKE_DIR/out" 2>/dev/null &
+	exec {to_agent}>"$FAKE_DIR/in"
+	tell_agent hello '"protocol": 1'
+	tell_agent reopen '"uuid": "7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101"'
+	await 10 grep -q '"id":2' "$FAKE_DIR/out"
+	"$FAKE_DIR/bin/kill-agents" host-a STOP
+	tell_agent act '"what": "resume"'
+	set_fake host-a.suspended "$1"
+	"$FAKE_DIR/bin/kill-agents" host-a CONT
+}
+
+tell_agent() {
+	echo "{\"id\": $((++n_told)), \"op\": \"$1\", \"args\": {$2}}" >&"$to_agent"
+}
+
+has_run_recover() {
+	[ "$(grep -c '^host-a driver' "$FAKE_DIR/pids")" -gt 1 ]
+}
+
+@test "what an agent was asked for before its host was suspended for long is not done any more" {
+	asked_while_suspended 40
+	await 10 has_run_recover
+	refute_called host-a virDomainResume
+	assert_state host-a vm-01 "3 (migration)"
+	"$FAKE_DIR/bin/kill-agents" host-a
+}
+
+@test "what an agent was asked for before its host was suspended for a moment is done" {
+	asked_while_suspended 10
+	await 10 assert_called host-a virDomainResume
+	"$FAKE_DIR/bin/kill-agents" host-a
+}
+
 # ---- two runs at once ----
 
 @test "a second run for the same domain is busy, says who, and touches nothing" {

@@ -33,6 +33,7 @@ struct server {
 	json_int_t running;   /* id, 0: none */
 	json_int_t cancelled; /* id of a request that was cancelled before it ran, 0: none */
 	bool ending;
+	int64_t looked; /* clock_boot_ms() when the reading thread was last seen to go on */
 };
 
 struct server *server_new(int in, int out, int stop_fd, const struct server_op *ops, size_t n_ops,
@@ -106,13 +107,35 @@ static int run_request(struct server *s, const json_t *request, json_t **ret, st
 	return err_set(e, "the agent knows no request \"%s\"", op ? op : "");
 }
 
+/*
+ * This process, or its host, stood still for so long that the driver has gone on without it: what it asked
+ * before that is void. With the lock held.
+ */
+static bool end_if_stood_still(struct server *s)
+{
+	s->ending = s->ending || clock_boot_ms() > s->looked + WIRE_STOOD_STILL_MS;
+	return s->ending;
+}
+
+/* Called by the reading thread, at least every POLL_MS. */
+static bool look_whether_stood_still(struct server *s)
+{
+	bool ending;
+
+	pthread_mutex_lock(&s->lock);
+	ending = end_if_stood_still(s);
+	s->looked = clock_boot_ms();
+	pthread_mutex_unlock(&s->lock);
+	return ending;
+}
+
 /* Next request, or NULL when there is none and there will be none. */
 static json_t *take_request(struct server *s)
 {
 	json_t *request = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->n_queued && !s->ending)
+	while (!end_if_stood_still(s) && !s->n_queued)
 		pthread_cond_wait(&s->changed, &s->lock);
 	if (s->n_queued && !s->ending) {
 		request = s->queue[0];
@@ -216,6 +239,8 @@ static const char *read_requests(struct server *s)
 		n = poll(p, ARRAY_SIZE(p), left <= 0 ? 0 : left < POLL_MS ? (int)left : POLL_MS);
 		if (n < 0 && errno != EINTR)
 			return "poll failed";
+		if (look_whether_stood_still(s))
+			return "this host stood still, and the driver has gone on without it";
 		if (n > 0 && p[1].revents)
 			return "told to stop";
 		if (n == 0 && left <= 0)
@@ -238,6 +263,7 @@ const char *server_run(struct server *s)
 {
 	const char *why;
 
+	s->looked = clock_boot_ms();
 	s->has_worker = pthread_create(&s->worker, NULL, work, s) == 0;
 	if (!s->has_worker)
 		return "no worker thread";

@@ -33,8 +33,9 @@ struct server *server_new(int in, int out, int stop_fd, const struct server_op *
 void server_free(struct server *s); /* accepts NULL */
 
 /*
- * Serves until the driver's end of the wire is closed, or silent for WIRE_SILENCE_MS, or STOP_FD
- * says so. A request still running then is cancelled. Returns why it ended, as text for a log.
+ * Serves until the driver's end of the wire is closed, or silent for WIRE_SILENCE_MS, or this process
+ * itself stood still for WIRE_STOOD_STILL_MS, or STOP_FD says so. A request still running then is
+ * cancelled. Returns why it ended, as text for a log.
  */
 const char *server_run(struct server *s);
 /*

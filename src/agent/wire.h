@@ -26,6 +26,8 @@ enum { WIRE_PROTOCOL = 1 };
 enum { WIRE_LINE_MAX = 16 * 1024 * 1024 };
 /* An agent that is left alone settles its end; a driver that gives an agent up has nobody in its place yet. */
 enum { WIRE_BEAT_MS = 2000, WIRE_SILENCE_MS = 10000, WIRE_AGENT_SILENCE_MS = 30000 };
+/* An agent that stood still itself for longer has been given up, as its last sign of life was older. */
+enum { WIRE_STOOD_STILL_MS = WIRE_AGENT_SILENCE_MS - 2 * WIRE_BEAT_MS };
 
 /* Writes lines; thread-safe. Once a write failed or hung for 10 s, all later ones fail. */
 struct wire_out {

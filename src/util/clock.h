@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 int64_t clock_ms(void);      /* monotonic */
+int64_t clock_boot_ms(void); /* the same, and goes on while the host is suspended */
 int64_t clock_wall_ms(void); /* since the epoch */
 void clock_sleep_ms(int64_t ms);
 

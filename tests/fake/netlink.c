@@ -478,7 +478,7 @@ EXPORT ssize_t mnl_socket_recvfrom(const struct mnl_socket *nl, void *buf, size_
 	return got > 0 ? change_answer(nl, buf, size, got) : got;
 }
 
-/* Setting clock=SECONDS: by how much the host's clock is wrong. */
+/* Settings clock=SECONDS: by how much the host's clock is wrong; suspended=SECONDS: how long the host was. */
 EXPORT int clock_gettime(clockid_t which, struct timespec *ret)
 {
 	static int (*real)(clockid_t, struct timespec *);
@@ -489,5 +489,7 @@ EXPORT int clock_gettime(clockid_t which, struct timespec *ret)
 	r = real(which, ret);
 	if (r == 0 && which == CLOCK_REALTIME)
 		ret->tv_sec += world_number(world_host(), "clock", 0);
+	if (r == 0 && which == CLOCK_BOOTTIME)
+		ret->tv_sec += world_number(world_host(), "suspended", 0);
 	return r;
 }
