@@ -211,6 +211,8 @@ make_programs() {
 	cat >"$FAKE_DIR/bin/kill-agents" <<-END
 		#!/bin/bash
 		$(declare -f is_gone is_ours agents)
+		# Who is stopped with the lock of this world in hand stops it all.
+		[ "\$2" != STOP ] || exec flock "$FAKE_DIR/lock" kill -STOP \$(agents "\$1")
 		kill "-\${2:-9}" \$(agents "\$1")
 	END
 	cp "$tests_dir/lib/ssh" "$FAKE_DIR/bin/ssh"
