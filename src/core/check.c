@@ -133,6 +133,8 @@ const struct check checks[] = {
 		"its VF has spoof checking off" },
 	{ "filters-full", CHECK_REFUSES, CHECK_UPLINK, check_filters,
 		"it has room for one more MAC" },
+	{ "filters-busy", CHECK_REFUSES, CHECK_UPLINK, check_filters_held,
+		"and other runs do not keep the last of it for their guests" },
 	{ "filters-leak", CHECK_ADVISES, CHECK_UPLINK, check_filter_leak,
 		"the NIC's driver gives up what the uplink does not filter for any more" },
 	{ "unknown-nic", CHECK_WARNS, CHECK_UPLINK, check_nic_known,

@@ -277,13 +277,18 @@ void check_filter_leak(const struct check_view *v)
 			v->pf->driver, v->uplink->name, v->pf->name);
 }
 
-static size_t count_words(const char *list)
+/* The words of LIST that are not in the list NOT_IN (may be NULL). */
+static size_t count_words(const char *list, const char *not_in)
 {
-	size_t n = !str_is_empty(list);
+	size_t n = 0;
 
-	for (const char *s = list; s && *s; s++)
-		n += *s == ',';
-	return n;
+	for (size_t k = 0;; k++) {
+		CLEANUP_FREE char *word = str_list_get(list, k);
+
+		if (str_is_empty(word))
+			return n;
+		n += !str_list_has(not_in, word);
+	}
 }
 
 /* Two VLAN devices on one function share its places. */
@@ -315,23 +320,46 @@ int check_filter_limit(const struct host_facts *f, const struct uplink_fact *u)
 		vf && vf->has_attr && vf->attr.trust == 1);
 }
 
+static bool needs_room(const struct check_view *v)
+{
+	/* A guest that stays here, on its VF, needs none. */
+	return (v->peer || !v->order->had_primary) &&
+	       !str_list_has(v->uplink->filters, v->order->mac);
+}
+
+/* Once the MACs in WITHOUT (may be NULL) are gone. */
+static bool has_room(const struct check_view *v, const char *without)
+{
+	int limit = check_filter_limit(v->host, v->uplink);
+
+	return limit < 0 ||
+	       count_words(v->uplink->filters, without) + count_planned(v) < (size_t)limit;
+}
+
+static void find_full(const struct check_view *v, const char *hint)
+{
+	check_found(v, v->host, hint,
+		"uplink %s (driver %s) takes %d MACs besides its own, and has %zu: %s",
+		v->uplink->name, v->uplink->driver, check_filter_limit(v->host, v->uplink),
+		count_words(v->uplink->filters, NULL) + count_planned(v), v->uplink->filters);
+}
+
 /* Beyond its limit the driver agrees and drops the guest's frames. */
 void check_filters(const struct check_view *v)
 {
-	int limit = check_filter_limit(v->host, v->uplink);
-	size_t used = count_words(v->uplink->filters) + count_planned(v);
+	if (needs_room(v) && !has_room(v, v->uplink->held))
+		find_full(v,
+			check_filter_limit(v->host, v->uplink)
+				? "Each guest that is on its standby takes one: give them their VFs back "
+				  "with reattach."
+				: "Is its VF trusted? Else it takes another uplink, as the PF itself.");
+}
 
-	/* A guest that stays here, on its VF, needs none. */
-	if (!v->peer && v->order->had_primary)
-		return;
-	if (limit < 0 || str_list_has(v->uplink->filters, v->order->mac) || used < (size_t)limit)
-		return;
-	check_found(v, v->host,
-		limit ? "Each guest that is on its standby takes one: give them their VFs back with "
-			"reattach."
-		      : "Is its VF trusted? Else it takes another uplink, as the PF itself.",
-		"uplink %s (driver %s) takes %d MACs besides its own, and has %zu: %s",
-		v->uplink->name, v->uplink->driver, limit, used, v->uplink->filters);
+/* As room_take (core/room.h) has it. */
+void check_filters_held(const struct check_view *v)
+{
+	if (needs_room(v) && !has_room(v, NULL) && has_room(v, v->uplink->held))
+		find_full(v, "Wait for the other runs to end: they keep room for their guests.");
 }
 
 void check_nic_known(const struct check_view *v)

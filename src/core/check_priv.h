@@ -28,7 +28,8 @@ check_fn check_standby_model, check_vhost, check_alias, check_alias_returns, che
 	check_native;
 check_fn check_bridge_up, check_tap, check_pf_up, check_uplink_up, check_forwarding, check_cut_off;
 check_fn check_vf_pf_up, check_vf_pf_switchdev;
-check_fn check_switchdev, check_filters, check_mac_used, check_mac_left, check_mac_of_domain;
+check_fn check_switchdev, check_filters, check_filters_held, check_mac_used, check_mac_left,
+	check_mac_of_domain;
 check_fn check_trust, check_spoofchk, check_filter_leak, check_nic_known;
 check_fn check_pf_carrier, check_vf_up, check_other_pf, check_vf_mac, check_mtu, check_standby_mtu,
 	check_stp, check_attributes, check_unplug;

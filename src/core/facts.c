@@ -46,6 +46,7 @@ static const struct field uplink_fact_fields[] = {
 	RECORD_BOOL(uplink_fact, spare),
 	RECORD_STR(uplink_fact, driver),
 	RECORD_STR(uplink_fact, filters),
+	RECORD_STR(uplink_fact, held),
 };
 static RECORD_DEFINE(uplink_fact_record, uplink_fact);
 

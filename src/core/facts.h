@@ -55,6 +55,7 @@ struct uplink_fact {
 	bool spare;   /* a bond between has this function for the case that its active port fails */
 	char *driver; /* of the function itself */
 	char *filters; /* MACs that it has to accept besides its own, separated by commas */
+	char *held;    /* those of them that runs which go on keep room for, likewise */
 };
 
 struct bridge_fact {

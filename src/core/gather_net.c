@@ -203,12 +203,11 @@ static int gather_pf(struct nl *nl, const struct net_view *net, const struct use
 	return 0;
 }
 
-/* What the uplink's function has been asked to let in, and what runs that are under way will ask for. */
+/* What the uplink's function has been asked to let in, and what runs that are under way ask for (HELD). */
 static char *filters_of(const struct net_view *net, const struct link *uplink,
-	const struct link *function)
+	const struct link *function, const char *held)
 {
 	CLEANUP_FREE char *listed = room_listed(&net->entries, uplink->ifindex, function->ifindex);
-	CLEANUP_FREE char *held = room_held(function->name);
 	struct str_buf list = { 0 };
 
 	str_buf_add(&list, "%s", held);
@@ -255,6 +254,8 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 	const struct pci_vf *vf;
 
 	if (pci_find_netdev(&net->pfs, l->name, &pf, &vf)) {
+		char *held = room_held(l->name);
+
 		*(struct uplink_fact *)mem_append(&list->v, &list->n, sizeof(*list->v)) =
 			(struct uplink_fact){
 				.name = str_dup(top->name),
@@ -266,7 +267,8 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 				.running = top->running,
 				.forwarding = top->port_state == BR_STATE_FORWARDING,
 				.driver = str_dup(vf ? vf->driver : pf->driver),
-				.filters = filters_of(net, top, l),
+				.filters = filters_of(net, top, l, held),
+				.held = held,
 			};
 		return;
 	}

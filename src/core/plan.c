@@ -376,6 +376,14 @@ static void check_hosts(struct plan *p, const struct host_facts *src, const stru
 	check_run(CHECK_HOST, &there);
 }
 
+static bool is_only_held_up(const struct problem_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (!l->v[i].warning && !str_equal(l->v[i].code, "filters-busy"))
+			return false;
+	return problem_list_has(l, "filters-busy");
+}
+
 static void check_domain(struct plan *p, struct check_view *v)
 {
 	check_run(CHECK_DOMAIN, v);
@@ -461,6 +469,7 @@ void plan_migration(const struct host_facts *source, const struct host_facts *de
 	fill_migration(&ret->source.migration, r);
 	plan_pairs(ret, source, destination, &d, r);
 	note_defined_without_vf(ret, &source->domain, &d);
+	ret->busy = ret->busy || is_only_held_up(&ret->problems);
 	if (!plan_is_refused(ret))
 		make_definition(ret, &source->domain, &d.defined, destination);
 	definitions_free(&d);
@@ -549,6 +558,7 @@ void plan_reattach(const struct host_facts *here, const struct plan_request *r, 
 		ret->destination.autostart = false; /* nothing to carry over */
 		plan_reattach_pairs(ret, here, &d, r);
 		note_defined_without_vf(ret, &here->domain, &d);
+		ret->busy = ret->busy || is_only_held_up(&ret->problems);
 		if (!plan_is_refused(ret) && here->domain.inactive)
 			make_definition(ret, &here->domain, &d.defined, here);
 	}

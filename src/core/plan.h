@@ -23,7 +23,7 @@ struct plan {
 	enum plan_kind kind;
 	struct order source, destination;
 	struct problem_list problems;
-	bool busy; /* a problem is that another run holds the domain */
+	bool busy; /* a problem is that another run holds the domain, or the only one what others hold */
 };
 
 void plan_free(struct plan *p);

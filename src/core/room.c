@@ -92,7 +92,7 @@ static int take_if_room(struct end *end, size_t i, const char *function, struct 
 	if (count_others(end, i, function, &entries, &held, e) < 0)
 		return -1;
 	if (entries + held >= (size_t)p->filter_limit)
-		return err_set_kind(e, held ? ERR_BUSY : ERR_REFUSED,
+		return err_set_kind(e, entries < (size_t)p->filter_limit ? ERR_BUSY : ERR_REFUSED,
 			"uplink %s takes %d MACs besides its own; %zu are there, and other runs "
 			"need %zu",
 			p->uplink, (int)p->filter_limit, entries, held);
