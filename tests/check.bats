@@ -687,6 +687,11 @@ while os.path.exists(sys.argv[2]):
 	assert_refused no-journal 'the journal cannot be written: .*No space left'
 }
 
+@test "no room for a lock" {
+	on host-b sh -c 'mount -t tmpfs -o size=32k none /run; mkdir /run/sriov-migrate; head -c 32k /dev/zero >/run/full'
+	assert_refused no-permission 'no lock can be taken: .*No space left'
+}
+
 @test "an emulator that is not there" {
 	restart_changed "s|<devices>|<devices><emulator>$FAKE_DIR/qemu</emulator>|"
 	assert_refused file-missing "emulator of domain vm-01, $FAKE_DIR/qemu, is not there"

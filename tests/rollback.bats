@@ -67,6 +67,18 @@ assert_rolled_back() {
 	assert_hears host-a vm-01 "$MAC1"
 }
 
+@test "the room for a lock is gone between plan and run: told so, and no file is left" {
+	on host-b sh -c 'mount -t tmpfs -o size=32k none /run; mkdir /run/sriov-migrate'
+	fault host-b virConnectListAllDomains 2 hook:full
+	hook full 'head -c 64k /dev/zero >/run/full'
+	run_sm vm-01 host-b
+	assert_exit 1
+	assert_says 'No space left'
+	refute_says 'Wait for the other run'
+	on host-b sh -c 'test -e /run/full && rmdir /run/sriov-migrate'
+	assert_same host-a "$FAKE_DIR/before.a"
+}
+
 @test "libvirt refuses the detach" {
 	set_fake detach error
 	assert_rolled_back

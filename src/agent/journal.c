@@ -13,6 +13,7 @@
 
 #include "util/clock.h"
 #include "util/mem.h"
+#include "util/space.h"
 #include "util/str.h"
 
 #define JOURNAL_PARENT "/var/lib"
@@ -77,15 +78,7 @@ static char *new_of(const char *path)
 
 int journal_try(struct err *e)
 {
-	const char *dir = access(JOURNAL_DIR, F_OK) == 0 ? JOURNAL_DIR : JOURNAL_PARENT;
-	CLEANUP_CLOSE int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	int r = 0;
-
-	if (fd >= 0)
-		r = posix_fallocate(fd, 0, JOURNAL_SIZE_USUAL);
-	else if ((errno != EOPNOTSUPP && errno != EISDIR) || access(dir, W_OK) < 0)
-		r = errno;
-	return r ? err_set_sys(e, r, "%s", dir) : 0;
+	return space_try(JOURNAL_DIR, JOURNAL_PARENT, JOURNAL_SIZE_USUAL, e);
 }
 
 static int make_directory(struct err *e)

@@ -14,12 +14,17 @@
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/space.h"
 #include "util/str.h"
 
-#define LOCK_DIR "/run/sriov-migrate"
+#define LOCK_PARENT "/run"
+#define LOCK_DIR LOCK_PARENT "/sriov-migrate"
 
 /* Looking whether a lock is held takes it for a moment: that alone must not look busy. */
 enum { TRIES = 20, PAUSE_MS = 10 };
+
+/* What a line about its owner takes, with room for the locks of several pairs. */
+enum { LOCK_SIZE_USUAL = 16 * 1024 };
 
 struct lock {
 	char *path; /* owned */
@@ -87,8 +92,10 @@ int lock_take(const char *name, const char *what, const char *owner, struct lock
 		}
 		if (!is_current(fd, path))
 			continue;
-		if (write_owner(fd, owner, e) < 0)
+		if (write_owner(fd, owner, e) < 0) {
+			unlink(path);
 			return -1;
+		}
 		*ret = mem_new(sizeof(**ret));
 		(*ret)->path = TAKE_PTR(path);
 		(*ret)->fd = TAKE_FD(fd);
@@ -115,11 +122,9 @@ void lock_set_owner(struct lock *l, const char *owner)
 		log_debug("%s: its owner's name was not changed", l->path);
 }
 
-bool lock_is_possible(void)
+int lock_try(struct err *e)
 {
-	if (access(LOCK_DIR, F_OK) == 0)
-		return access(LOCK_DIR, W_OK) == 0;
-	return access("/run", W_OK) == 0;
+	return space_try(LOCK_DIR, LOCK_PARENT, LOCK_SIZE_USUAL, e);
 }
 
 bool lock_is_held(const char *name, char **ret_owner)

@@ -24,8 +24,8 @@ void lock_release(struct lock *l); /* accepts NULL; removes the file */
 /* Says who holds it from now on: the same process, for another reason. */
 void lock_set_owner(struct lock *l, const char *owner);
 
-/* Whether locks can be taken here at all. */
-bool lock_is_possible(void);
+/* Whether locks can be taken here at all, as far as that can be told without taking one. */
+int lock_try(struct err *e);
 
 /*
  * The names of locks that somebody holds and that begin with PREFIX, without it, separated by

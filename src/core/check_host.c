@@ -36,6 +36,9 @@ void check_permission(const struct check_view *v)
 			"Run as root: it takes access to libvirt, CAP_NET_ADMIN and "
 			"/run/sriov-migrate.",
 			"no permission to change network devices");
+	if (v->host->no_locks)
+		check_found(v, v->host, "Without a lock two runs could have one VF.",
+			"no lock can be taken: %s", v->host->no_locks);
 }
 
 void check_journal_writable(const struct check_view *v)

@@ -55,7 +55,9 @@ static int lock_domain(struct end *end, const char *uuid, const char *name, cons
 		return err_set(e, "this agent has an order already");
 	if (lock_take(lock, what, owner, &end->domain_lock, e) == 0)
 		return 0;
-	return err_hint(e, "Wait for the other run to end, or stop it with kill and its PID.");
+	if (e->kind == ERR_BUSY)
+		err_hint(e, "Wait for the other run to end, or stop it with kill and its PID.");
+	return -1;
 }
 
 /* Takes over the order; the locks and the journal are there. */

@@ -175,6 +175,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_INT(host_facts, fit),
 	RECORD_STR(host_facts, misfit),
 	RECORD_BOOL(host_facts, net_admin),
+	RECORD_STR(host_facts, no_locks),
 	RECORD_STR(host_facts, no_journal),
 	RECORD_BOOL(host_facts, no_vhost),
 	RECORD_STR(host_facts, unreachable),

@@ -166,7 +166,8 @@ struct host_facts {
 	char *cpu;                              /* <cpu> of libvirt's capabilities; NULL: unknown */
 	int64_t fit;          /* enum virt_fit: whether the domain's CPU and machine exist here */
 	char *misfit;         /* why they do not, in libvirt's words */
-	bool net_admin;       /* may change FDB entries and take locks */
+	bool net_admin;       /* may change FDB entries */
+	char *no_locks;       /* why none can be taken; NULL: they can */
 	char *no_journal;     /* why none can be written; NULL: it can */
 	bool no_vhost;        /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
 	char *unreachable;    /* why libvirt there cannot be reached from here; NULL if it can */

@@ -302,8 +302,10 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	/* Unknown is good enough. */
 	if (virt_memory_get(v, &f->memory_total, &f->memory_available, &ignored) < 0)
 		f->memory_total = f->memory_available = 0;
-	f->net_admin = has_net_admin() && lock_is_possible();
+	f->net_admin = has_net_admin();
 	f->no_vhost = !has_vhost_net();
+	if (f->net_admin && lock_try(&ignored) < 0)
+		f->no_locks = str_dup(ignored.msg);
 	if (f->net_admin && journal_try(&ignored) < 0)
 		f->no_journal = str_dup(ignored.msg);
 	return 0;
