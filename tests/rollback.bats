@@ -69,7 +69,7 @@ assert_rolled_back() {
 
 @test "the room for a lock is gone between plan and run: told so, and no file is left" {
 	on host-b sh -c 'mount -t tmpfs -o size=32k none /run; mkdir /run/sriov-migrate'
-	fault host-b virConnectListAllDomains 2 hook:full
+	fault host-b virDomainLookupByName 1 hook:full
 	hook full 'head -c 64k /dev/zero >/run/full'
 	run_sm vm-01 host-b
 	assert_exit 1
