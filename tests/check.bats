@@ -545,14 +545,17 @@ with_disk() {
 		"$(live_file vm-01)"
 }
 
+assert_allowed_by() {
+	run_sm check "$1" vm-01 host-b
+	assert_exit 0
+}
+
 @test "disk on a file system of one host" {
 	: >"$FAKE_DIR/disk.qcow2"
 	with_disk "$FAKE_DIR/disk.qcow2"
 	assert_refused disk-not-shared "disk vda, $FAKE_DIR/disk.qcow2, is on a file system of this host alone"
-	run_sm check --copy-storage-all vm-01 host-b
-	assert_exit 0
-	run_sm check --unsafe vm-01 host-b
-	assert_exit 0
+	assert_allowed_by --copy-storage-all
+	assert_allowed_by --unsafe
 }
 
 @test "disk that nobody writes may be on a file system of one host" {
@@ -708,7 +711,7 @@ while os.path.exists(sys.argv[2]):
 
 @test "domain with devices that libvirt does not migrate" {
 	local device
-	for device in "<hostdev mode='subsystem' type='scsi'/>" "<shmem name='s'/>" \
+	for device in "<hostdev mode='subsystem' type='scsi_host'/>" "<shmem name='s'/>" \
 		"<hostdev mode='capabilities' type='misc'/>"; do
 		restart_changed "s|<devices>|&$device|"
 		run_sm --json check vm-01 host-b
@@ -725,6 +728,33 @@ while os.path.exists(sys.argv[2]):
 	run_sm check vm-01 host-b
 	assert_exit 3
 	assert_says 'virtiofs'
+}
+
+@test "domain with devices that a libvirt without word from QEMU does not migrate" {
+	local device
+	for device in "<hostdev mode='subsystem' type='mdev' model='vfio-pci'/>" "<hostdev mode='subsystem' type='scsi'/>" \
+		"<interface type='vdpa'/>"; do
+		rm -f "$FAKE_DIR"/set/*-version
+		restart_changed "s|<devices>|&$device|"
+		run_sm check vm-01 host-b
+		assert_exit 0
+		set_fake libvirt-version 8004000
+		run_sm --json check vm-01 host-b
+		assert_exit 3
+		assert_problem unmovable-domain "has an? .*${device:1:5}.* type='$(sed "s/.* type='\([a-z]*\)'.*/\1/" <<<"$device")'"
+		rm "$FAKE_DIR/set/libvirt-version"
+		set_fake qemu-version 5002000
+		run_sm check vm-01 host-b
+		assert_exit 3
+		assert_says 'libvirt would refuse the migration'
+	done
+}
+
+@test "disk on an NVMe device" {
+	restart_changed "s|<devices>|&<disk type='nvme' device='disk'><source type='pci' managed='yes' namespace='1'><address domain='0x0000' bus='0x65' slot='0x00' function='0x0'/></source><target dev='vdc'/></disk>|"
+	assert_refused disk-not-shared 'disk vdc is an NVMe device of this host alone'
+	assert_allowed_by --copy-storage-all
+	assert_allowed_by --unsafe
 }
 
 @test "a PCI device in the definition alone: a warning" {

@@ -397,20 +397,34 @@ static bool disks_are_copied(const struct options *o)
 	return o->copy_storage_all || o->copy_storage_inc;
 }
 
+#define HINT_SHARE "Put it on storage that both hosts share, or have it copied: --copy-storage-all."
+
+static void check_nvme(const struct check_view *v)
+{
+	CLEANUP_STRINGS struct xml_strings disks = { 0 };
+	struct err ignored;
+
+	if (!v->host->domain.live || xml_nvme_disks(v->host->domain.live, &disks, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < disks.n; i++)
+		check_found(v, v->host, HINT_SHARE, "disk %s is an NVMe device of this host alone",
+			disks.v[i]);
+}
+
 /* qemuMigrationSrcIsSafe in libvirt's src/qemu/qemu_migration.c, which is asked when the VF is gone. */
 void check_shared(const struct check_view *v)
 {
-	for (size_t i = 0; v->peer && i < v->host->domain.n_files; i++) {
+	if (!v->peer || disks_are_copied(v->options) || v->options->unsafe)
+		return;
+	for (size_t i = 0; i < v->host->domain.n_files; i++) {
 		const struct file_fact *f = &v->host->domain.files[i];
 
-		if (f->is_written && f->own_fs && !disks_are_copied(v->options) &&
-			!v->options->unsafe)
-			check_found(v, v->host,
-				"Put it on storage that both hosts share, or have it copied: "
-				"--copy-storage-all.",
+		if (f->is_written && f->own_fs)
+			check_found(v, v->host, HINT_SHARE,
 				"%s, %s, is on a file system of this host alone (%s)", f->what,
 				f->path, f->own_fs);
 	}
+	check_nvme(v);
 }
 
 /* A disk that is copied may be made there by libvirt; where all of it is, so is what it is backed by here. */
@@ -540,7 +554,7 @@ void check_movable(const struct check_view *v)
 	struct err ignored;
 
 	if (!v->peer || !d->live ||
-		xml_unmovable(d->live, v->host->libvirt, &reasons, &ignored) < 0)
+		xml_unmovable(d->live, v->host->libvirt, v->host->qemu, &reasons, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < reasons.n; i++)
 		check_found(v, v->host, "libvirt would refuse the migration.", "domain %s has %s",

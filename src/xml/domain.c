@@ -220,33 +220,58 @@ static void add_unmovable_disk(struct xml_strings *l, xmlNode *disk)
 		add_string(l, str_printf("the transient disk %s", target ? target : "?"));
 }
 
-static void add_unmovable_hostdev(struct xml_strings *l, xmlNode *hostdev)
+/* What qemuMigrationSrcIsAllowed in libvirt's src/qemu/qemu_migration.c refuses in some versions only. */
+struct refusals {
+	bool virtiofs;
+	bool unasked; /* what it cannot ask QEMU about, instead of doing so */
+};
+
+/* QEMU itself has a blocker for "scsi_host" (hw/scsi/vhost-scsi.c), which libvirt has no way to lift. */
+static void add_unmovable_hostdev(struct xml_strings *l, xmlNode *hostdev, const struct refusals *r)
 {
 	CLEANUP_FREE char *type = tree_attr(hostdev, "type");
+	bool unasked = str_equal(type, "scsi") || str_equal(type, "mdev");
 
 	if (tree_attr_is(hostdev, "mode", "capabilities"))
 		add_string(l, str_dup("a <hostdev mode='capabilities'>"));
-	else if (str_equal(type, "scsi") || str_equal(type, "scsi_host"))
+	else if (str_equal(type, "scsi_host") || (unasked && r->unasked))
 		add_string(l, str_printf("a <hostdev type='%s'>", type));
 }
 
-/* What libvirt refuses in each version so far, and what only OLD ones do: qemuMigrationSrcIsAllowed. */
-static void add_unmovable_devices(struct xml_strings *l, xmlNode *devices, bool old)
+static void add_unmovable_devices(struct xml_strings *l, xmlNode *devices, const struct refusals *r)
 {
 	for (xmlNode *d = tree_child(devices, "disk"); d; d = tree_next(d, "disk"))
 		add_unmovable_disk(l, d);
 	for (xmlNode *d = tree_child(devices, "hostdev"); d; d = tree_next(d, "hostdev"))
-		add_unmovable_hostdev(l, d);
+		add_unmovable_hostdev(l, d, r);
 	for (xmlNode *d = tree_child(devices, "shmem"); d; d = tree_next(d, "shmem"))
 		if (!tree_attr_is(d, "role", "master"))
 			add_string(l, str_dup("a <shmem> that is not the master"));
-	for (xmlNode *d = tree_child(devices, "filesystem"); old && d;
+	for (xmlNode *d = tree_child(devices, "filesystem"); r->virtiofs && d;
 		d = tree_next(d, "filesystem"))
 		if (tree_attr_is(tree_child(d, "driver"), "type", "virtiofs"))
 			add_string(l, str_dup("a <filesystem> of virtiofs"));
-	for (xmlNode *d = tree_child(devices, "interface"); old && d; d = tree_next(d, "interface"))
+	for (xmlNode *d = tree_child(devices, "interface"); r->unasked && d;
+		d = tree_next(d, "interface"))
 		if (tree_attr_is(d, "type", "vdpa"))
 			add_string(l, str_dup("an <interface type='vdpa'>"));
+}
+
+int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	CLEANUP_TREE xmlDoc *doc = NULL;
+
+	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
+		return -1;
+	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk")) {
+		char *target = tree_attr(tree_child(d, "target"), "dev");
+
+		if (target && tree_attr_is(d, "type", "nvme") && !tree_child(d, "readonly"))
+			add_string(ret, target);
+		else
+			free(target);
+	}
+	return 0;
 }
 
 static bool has_invariant_tsc(xmlNode *cpu)
@@ -270,10 +295,14 @@ static bool tsc_has_frequency(xmlNode *clock)
 	return false;
 }
 
-enum { VERSION_WITH_VIRTIOFS = 10000000 };
+/* Some distributions have the question in their 8.5.0. */
+enum { VERSION_WITH_VIRTIOFS = 10000000, VERSION_THAT_ASKS = 8005000, QEMU_THAT_ANSWERS = 6000000 };
 
-int xml_unmovable(const char *live_xml, int64_t libvirt, struct xml_strings *ret, struct err *e)
+int xml_unmovable(const char *live_xml, int64_t libvirt, int64_t qemu, struct xml_strings *ret,
+	struct err *e)
 {
+	struct refusals refusals = { .virtiofs = libvirt < VERSION_WITH_VIRTIOFS,
+		.unasked = libvirt < VERSION_THAT_ASKS || (qemu && qemu < QEMU_THAT_ANSWERS) };
 	CLEANUP_TREE xmlDoc *doc = NULL;
 	xmlNode *root;
 
@@ -281,7 +310,7 @@ int xml_unmovable(const char *live_xml, int64_t libvirt, struct xml_strings *ret
 		return -1;
 	*ret = (struct xml_strings){ 0 };
 	root = xmlDocGetRootElement(doc);
-	add_unmovable_devices(ret, tree_devices(doc), libvirt < VERSION_WITH_VIRTIOFS);
+	add_unmovable_devices(ret, tree_devices(doc), &refusals);
 	if (has_invariant_tsc(tree_child(root, "cpu")) &&
 		!tsc_has_frequency(tree_child(root, "clock")))
 		add_string(ret,

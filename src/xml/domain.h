@@ -68,11 +68,16 @@ bool xml_tap_is_generated(const char *name);
 int xml_fixed_taps(const char *domain_xml, struct xml_strings *ret, struct err *e);
 
 /*
- * What it has that libvirt of this version (as in virt_host.libvirt) does not migrate, in words that
+ * What it has that libvirt and QEMU of these versions (as in virt_host) do not migrate, in words that
  * follow "the domain has": a block job on a disk, a transient disk, an invariant TSC of no certain
- * frequency, SCSI host devices, shared memory, and before 10.0 virtiofs and vDPA.
+ * frequency, SCSI controllers of the host, shared memory, before 10.0 virtiofs, and where libvirt does not
+ * ask QEMU mediated devices, SCSI devices of the host and vDPA.
  */
-int xml_unmovable(const char *live_xml, int64_t libvirt, struct xml_strings *ret, struct err *e);
+int xml_unmovable(const char *live_xml, int64_t libvirt, int64_t qemu, struct xml_strings *ret,
+	struct err *e);
+
+/* The disks on NVMe devices that the guest may write, by what it calls them. */
+int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *e);
 
 /*
  * Why the primary of this standby cannot be unplugged from where it is plugged in; NULL if it
