@@ -283,6 +283,15 @@ some_agent() {
 	assert_says '"outcome":"can-migrate"'
 }
 
+@test "a URI of ssh's is no URI of libvirt's: the one to write is named" {
+	run_sm check vm-01 ssh://root@host-b:22/
+	assert_exit 2
+	assert_says '"ssh://root@host-b:22/" is no URI of libvirt.s: write it as qemu\+ssh://root@host-b:22/system$'
+	run_sm check --agent-host host-b vm-01 ssh://host-b
+	assert_exit 2
+	assert_says 'qemu\+ssh://host-b/system'
+}
+
 @test "a port needs a URI" {
 	run_sm vm-01 host-b:22
 	assert_exit 2

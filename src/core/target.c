@@ -115,12 +115,24 @@ static void split_authority(const char *uri, char **ret_destination, char **ret_
 	free(all);
 }
 
+/* For ssh it is a destination; libvirt has no such thing. */
+static int refuse_ssh_uri(const char *uri, struct err *e)
+{
+	const char *host = strstr(uri, "://") + 3;
+
+	return err_set_kind(e, ERR_USAGE,
+		"\"%s\" is no URI of libvirt's: write it as qemu+ssh://%.*s/system", uri,
+		(int)strcspn(host, "/?"), host);
+}
+
 static int parse_uri(const char *uri, const struct options *o, struct target *t, struct err *e)
 {
 	CLEANUP_FREE char *destination = NULL;
 	CLEANUP_FREE char *port = NULL;
 	uint64_t number;
 
+	if (str_starts(uri, "ssh://"))
+		return refuse_ssh_uri(uri, e);
 	t->dest_uri = str_dup(uri);
 	if (o->agent_host) {
 		t->label = str_dup(o->agent_host);

@@ -85,9 +85,11 @@ int main(void)
 	target_is("qemu+tls://host/system", NULL, NULL, NULL);
 	target_is("qemu+tcp://host/system", NULL, NULL, NULL);
 	target_is("://", NULL, NULL, NULL);
+	target_is("ssh://host:22", NULL, NULL, NULL);
 	options.agent_host = str_dup("root@agent");
 	target_is("qemu+tls://host/system", "qemu+tls://host/system", "root@agent", NULL);
 	target_is("host-b", "qemu+ssh://host-b/system", "root@agent", NULL);
+	target_is("ssh://host", NULL, NULL, NULL);
 	str_set(&options.agent_host, "-oProxyCommand=x");
 	target_is("qemu+tls://host/system", NULL, NULL, NULL);
 	str_set(&options.agent_host, NULL);
