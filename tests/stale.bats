@@ -45,6 +45,7 @@ assert_left_to_a_human() {
 	: >"$FAKE_DIR/log"
 	run_sm --settle-timeout "$(patient 1)" recover
 	assert_exit 5
+	assert_says 'virsh resume vm-01 says that it is the one'
 	refute_called 'host-.' 'virDomain(Resume|Destroy|Suspend|Attach|Detach)'
 }
 

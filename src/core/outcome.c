@@ -203,6 +203,21 @@ static const struct words {
 		"it runs on both; the source's copy has to stand still, no VF was touched" },
 };
 
+void outcome_hint_in_doubt(struct outcome *o, const char *domain, bool seen)
+{
+	if (seen)
+		snprintf(o->hint, sizeof(o->hint),
+			"It has been on the other host, which has it no more: find out where it is, or "
+			"how it ended. virsh destroy %s ends the copy here, virsh resume %s says that "
+			"it is the one; then sriov-migrate recover %s.",
+			domain, domain, domain);
+	else
+		snprintf(o->hint, sizeof(o->hint),
+			"sriov-migrate recover %s settles it when the other host answers; --fenced says "
+			"that it is off, and stays so.",
+			domain);
+}
+
 void outcome_settled(struct outcome *o, enum settle_verdict v, const char *domain, const char *host,
 	bool is_source, bool done)
 {

@@ -68,6 +68,8 @@ void outcome_unseen(struct outcome *o, const struct parties *p, const struct err
 /* The figures are in place. NAME: the stable word; VFS: a list of them. */
 void outcome_done(struct outcome *o, const struct parties *p, const char *name, const char *vfs);
 
+/* What ends a doubt; SEEN: the other host answers, and only a human can tell which copy is the one. */
+void outcome_hint_in_doubt(struct outcome *o, const char *domain, bool seen);
 /* What cures a guest without its VF. */
 void outcome_hint_at_reattach(struct outcome *o, const char *domain, const char *host);
 

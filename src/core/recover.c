@@ -111,6 +111,8 @@ static void act(struct driver *d, struct client *client, struct client *peer, en
 	if (r == 0)
 		r = tell_peer(d, peer, journal, &o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
+	if (v == SETTLE_IN_DOUBT)
+		outcome_hint_in_doubt(o, domain, there->reachable);
 	if (o->status == STATUS_DEGRADED)
 		say_what_is_missing(d, client, domain, o);
 	driver_close_order(d, client, r == 0, !there->reachable);
