@@ -491,6 +491,24 @@ has_run_recover() {
 	assert_moved vm-01 "$MAC1"
 }
 
+@test "/run/sriov-migrate is cleaned under a run: the domain stays its own" {
+	fault host-a virDomainMigrateToURI3 1 hang:3000
+	start_sm vm-01 host-b
+	await 20 grep -q virDomainMigrateToURI3 "$FAKE_DIR/log"
+	local first
+	first=$(driver_pid)
+	on host-a rm -r /run/sriov-migrate
+	run_sm recover
+	assert_exit 0
+	assert_says 'nothing to settle'
+	run_sm vm-01 host-b
+	assert_exit 6
+	assert_says "$first"
+	wait_sm
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "a lock that a dead run left is no obstacle" {
 	on host-a sh -c 'mkdir -p /run/sriov-migrate && echo "PID 1 on Mars" >/run/sriov-migrate/domain-7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.lock'
 	run_sm vm-01 host-b

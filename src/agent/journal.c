@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/hold.h"
 #include "util/clock.h"
 #include "util/mem.h"
 #include "util/space.h"
@@ -22,7 +23,12 @@
 #define JOURNAL_SUFFIX ".journal"
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
-enum { JOURNAL_SIZE_MAX = 16 * 1024 * 1024, JOURNAL_SIZE_USUAL = 64 * 1024, UUID_LENGTH = 36 };
+enum {
+	JOURNAL_SIZE_MAX = 16 * 1024 * 1024,
+	JOURNAL_SIZE_USUAL = 64 * 1024,
+	UUID_LENGTH = 36,
+	HOLD_TRIES = 20
+};
 
 struct journal {
 	char *path;    /* owned */
@@ -179,22 +185,43 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 	return 0;
 }
 
-static int refuse_second(const char *path, struct err *e)
+static int busy(const char *path, const char *owner, struct err *e)
 {
+	err_set_kind(e, ERR_BUSY, "journal %s is held by another run%s%s%s", path,
+		owner ? " (begun by " : "", owner ? owner : "", owner ? ")" : "");
+	return err_hint(e, "Wait for the other run to end, or stop it with kill and its PID.");
+}
+
+static int refuse_second(const char *uuid, const char *path, struct err *e)
+{
+	CLEANUP_FREE char *owner = NULL;
+
+	if (journal_is_held(uuid, &owner))
+		return busy(path, owner, e);
 	err_set_kind(e, ERR_REFUSED, "an interrupted run left a journal here: %s", path);
 	return err_hint(e, "sriov-migrate recover settles it.");
 }
 
+/* Nobody else can have it before it has its name. */
+static int begin(const char *path, int fd, const json_t *head, struct journal **ret, struct err *e)
+{
+	*ret = wrap(path, fd);
+	if (!hold_file(fd))
+		return busy(path, NULL, e);
+	return journal_write(*ret, first_line(head), e);
+}
+
 /* Where a file cannot get its name last: a crash may leave one without a whole line. */
-static int create_by_name(const char *path, const json_t *head, struct journal **ret, struct err *e)
+static int create_by_name(const char *uuid, const char *path, const json_t *head,
+	struct journal **ret, struct err *e)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct journal *j;
 
 	if (fd < 0)
-		return errno == EEXIST ? refuse_second(path, e) : err_set_sys(e, errno, "%s", path);
-	j = wrap(path, fd);
-	if (journal_write(j, first_line(head), e) < 0) {
+		return errno == EEXIST ? refuse_second(uuid, path, e)
+				       : err_set_sys(e, errno, "%s", path);
+	if (begin(path, fd, head, &j, e) < 0) {
 		journal_remove(j);
 		return -1;
 	}
@@ -203,16 +230,16 @@ static int create_by_name(const char *path, const json_t *head, struct journal *
 }
 
 /* The file gets its name when its first line is on disk. */
-static int create(const char *path, const json_t *head, struct journal **ret, struct err *e)
+static int create(const char *uuid, const char *path, const json_t *head, struct journal **ret,
+	struct err *e)
 {
 	int fd = open(JOURNAL_DIR, O_TMPFILE | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
 	CLEANUP_FREE char *self = str_printf("/proc/self/fd/%d", fd);
 	struct journal *j;
 
 	if (fd < 0)
-		return create_by_name(path, head, ret, e);
-	j = wrap(path, fd);
-	if (journal_write(j, first_line(head), e) < 0) {
+		return create_by_name(uuid, path, head, ret, e);
+	if (begin(path, fd, head, &j, e) < 0) {
 		journal_close(j);
 		return -1;
 	}
@@ -221,7 +248,8 @@ static int create(const char *path, const json_t *head, struct journal **ret, st
 		return 0;
 	}
 	journal_close(j);
-	return errno == EEXIST ? refuse_second(path, e) : create_by_name(path, head, ret, e);
+	return errno == EEXIST ? refuse_second(uuid, path, e)
+			       : create_by_name(uuid, path, head, ret, e);
 }
 
 int journal_hint_by_hand(struct err *e)
@@ -350,7 +378,9 @@ static int write_anew(const char *path, const struct str_buf *text, struct journ
 	if (fd < 0)
 		return err_set_sys(e, errno, "%s", path);
 	*ret = wrap(path, fd);
-	if (append(*ret, text->s, text->len, e) == 0)
+	if (!hold_file(fd))
+		busy(path, NULL, e);
+	else if (append(*ret, text->s, text->len, e) == 0)
 		return 0;
 	journal_remove(*ret);
 	return -1;
@@ -421,13 +451,10 @@ int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json
 	return r;
 }
 
-static int load(const char *uuid, int flags, char **ret_path, int *ret_fd,
-	struct journal_content *ret, struct err *e)
+static int open_file(const char *uuid, int flags, char **ret_path, int *ret_fd, struct err *e)
 {
 	CLEANUP_FREE char *path = NULL;
-	CLEANUP_FREE char *text = NULL;
-	CLEANUP_CLOSE int fd = -1;
-	size_t len = 0;
+	int fd;
 
 	if (path_of(uuid, &path, e) < 0)
 		return -1;
@@ -442,23 +469,53 @@ static int load(const char *uuid, int flags, char **ret_path, int *ret_fd,
 	}
 	if (fd < 0)
 		return err_set_sys(e, errno, "%s", path);
-	if (read_all(fd, path, &text, &len, e) < 0 || journal_parse(path, text, len, ret, e) < 0)
-		return -1;
 	*ret_path = TAKE_PTR(path);
-	*ret_fd = TAKE_FD(fd);
+	*ret_fd = fd;
 	return 0;
+}
+
+/* Against every other process; who looks on needs not. */
+static int open_and_hold(const char *uuid, char **ret_path, int *ret_fd, struct err *e)
+{
+	for (int i = 0; i < HOLD_TRIES; i++) {
+		CLEANUP_FREE char *owner = NULL;
+		CLEANUP_FREE char *path = NULL;
+		CLEANUP_CLOSE int fd = -1;
+
+		if (open_file(uuid, O_RDWR | O_APPEND, &path, &fd, e) < 0)
+			return -1;
+		if (!hold_file(fd)) {
+			journal_is_held(uuid, &owner);
+			return busy(path, owner, e);
+		}
+		/* Who held it may have written it anew, or removed it. */
+		if (!hold_is_named(fd, path))
+			continue;
+		*ret_path = TAKE_PTR(path);
+		*ret_fd = TAKE_FD(fd);
+		return 0;
+	}
+	return err_set_kind(e, ERR_BUSY, "the journal of %s is written anew all the time", uuid);
+}
+
+static int load(int fd, const char *path, struct journal_content *ret, struct err *e)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+
+	return read_all(fd, path, &text, &len, e) < 0 ? -1 : journal_parse(path, text, len, ret, e);
 }
 
 int journal_open(const char *uuid, struct journal **ret, struct journal_content *ret_content,
 	struct err *e)
 {
 	CLEANUP_FREE char *path = NULL;
+	CLEANUP_CLOSE int fd = -1;
 	struct journal *j;
-	int fd;
 
-	if (load(uuid, O_RDWR | O_APPEND, &path, &fd, ret_content, e) < 0)
+	if (open_and_hold(uuid, &path, &fd, e) < 0 || load(fd, path, ret_content, e) < 0)
 		return -1;
-	j = wrap(path, fd);
+	j = wrap(path, TAKE_FD(fd));
 	j->size = (off_t)ret_content->whole;
 	j->torn = ret_content->torn;
 	j->is_aside = strlen(path) > strlen(ASIDE_SUFFIX) &&
@@ -473,11 +530,30 @@ int journal_peek(const char *uuid, json_t **ret_head, struct err *e)
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_CLOSE int fd = -1;
 
-	if (load(uuid, O_RDONLY, &path, &fd, &content, e) < 0)
+	if (open_file(uuid, O_RDONLY, &path, &fd, e) < 0 || load(fd, path, &content, e) < 0)
 		return -1;
 	*ret_head = json_incref(content.head);
 	journal_content_free(&content);
 	return 0;
+}
+
+bool journal_is_held(const char *uuid, char **ret_owner)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_CLOSE int fd = -1;
+	json_t *head = NULL;
+	const char *owner;
+	struct err ignored;
+
+	*ret_owner = NULL;
+	if (open_file(uuid, O_RDONLY, &path, &fd, &ignored) < 0 || !hold_is_taken(fd))
+		return false;
+	if (journal_peek(uuid, &head, &ignored) < 0)
+		return true;
+	owner = json_string_value(json_object_get(head, "owner"));
+	*ret_owner = owner ? str_dup(owner) : NULL;
+	json_decref(head);
+	return true;
 }
 
 /* False for a file that a crash left without a whole line: nothing was done by it. */
@@ -500,7 +576,7 @@ int journal_create(const char *uuid, const json_t *head, struct journal **ret, s
 		return -1;
 	if (!has_order(uuid))
 		unlink(path);
-	if (create(path, head, ret, e) < 0)
+	if (create(uuid, path, head, ret, e) < 0)
 		return -1;
 	journal_sync_directory();
 	return 0;
@@ -519,7 +595,8 @@ void journal_remove(struct journal *j)
 {
 	CLEANUP_FREE char *new = j ? new_of(j->path) : NULL;
 
-	if (j && unlink(j->path) == 0)
+	/* Another run may have one of that name by now. */
+	if (j && hold_is_named(j->fd, j->path) && unlink(j->path) == 0)
 		journal_sync_directory();
 	if (j)
 		unlink(new); /* of somebody who died over it */

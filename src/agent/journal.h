@@ -4,7 +4,8 @@
  * it can undo or finish it. One file for each domain, named by its UUID: a first line that
  * tells of the order, then a line for each change, synced before the change is made. A last
  * line that was cut off by a crash tells of a change that was not made, and is passed over; so is
- * a file without a whole line. Reading changes nothing in the file.
+ * a file without a whole line. Reading changes nothing in the file. Who goes on with one holds the file
+ * itself against every other process, whatever becomes of lock.h's.
  *
  * The files hold domain definitions, passwords included: mode 0600.
  */
@@ -22,7 +23,10 @@ struct journal;
 /* Grows when the meaning of a line changes; older ones stay readable. */
 enum { JOURNAL_FORMAT = 1 };
 
-/* Starts the journal of the domain UUID; HEAD (borrowed) is put into its first line. */
+/*
+ * Starts the journal of the domain UUID; HEAD (borrowed) is put into its first line. ERR_REFUSED where there is
+ * one, ERR_BUSY where somebody holds that.
+ */
 int journal_create(const char *uuid, const json_t *head, struct journal **ret, struct err *e);
 
 /* What a journal tells. */
@@ -47,12 +51,18 @@ int journal_parse(const char *path, const char *text, size_t len, struct journal
 /* Adds the way out to the error about a journal that cannot be used. Returns -1. */
 int journal_hint_by_hand(struct err *e);
 
-/* Opens one that exists, to go on with it. Errors as above; ERR_NOT_FOUND where there is none. */
+/*
+ * Opens one that exists, to go on with it. Errors as above; ERR_NOT_FOUND where there is none, ERR_BUSY where
+ * another process goes on with it.
+ */
 int journal_open(const char *uuid, struct journal **ret, struct journal_content *ret_content,
 	struct err *e);
 
 /* The head alone, without touching the file or asking who holds it. New reference. */
 int journal_peek(const char *uuid, json_t **ret_head, struct err *e);
+
+/* Whether somebody (this process counts) goes on with it; *ret_owner: by whom it was begun, caller frees, may be NULL. */
+bool journal_is_held(const char *uuid, char **ret_owner);
 
 /* Which boot of the host this is; caller frees. */
 char *journal_boot_id(void);

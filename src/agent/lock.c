@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "util/clock.h"
+#include "agent/hold.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/space.h"
@@ -20,8 +19,7 @@
 #define LOCK_PARENT "/run"
 #define LOCK_DIR LOCK_PARENT "/sriov-migrate"
 
-/* Looking whether a lock is held takes it for a moment: that alone must not look busy. */
-enum { TRIES = 20, PAUSE_MS = 10 };
+enum { TRIES = 20 };
 
 /* What a line about its owner takes, with room for the locks of several pairs. */
 enum { LOCK_SIZE_USUAL = 16 * 1024 };
@@ -46,15 +44,6 @@ static char *read_owner(int fd)
 	text[n] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	return str_dup(text);
-}
-
-/* Whether the open file is still the one the path names (a releaser removes it). */
-static bool is_current(int fd, const char *path)
-{
-	struct stat a, b;
-
-	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
-	       a.st_dev == b.st_dev;
 }
 
 static int busy(int fd, const char *what, struct err *e)
@@ -84,13 +73,10 @@ int lock_take(const char *name, const char *what, const char *owner, struct lock
 
 		if (fd < 0)
 			return err_set_sys(e, errno, "%s", path);
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			if (i == TRIES - 1)
-				return busy(fd, what, e);
-			clock_sleep_ms(PAUSE_MS);
-			continue;
-		}
-		if (!is_current(fd, path))
+		if (!hold_file(fd))
+			return busy(fd, what, e);
+		/* Who released it has removed it. */
+		if (!hold_is_named(fd, path))
 			continue;
 		if (write_owner(fd, owner, e) < 0) {
 			unlink(path);
@@ -108,7 +94,9 @@ void lock_release(struct lock *l)
 {
 	if (!l)
 		return;
-	unlink(l->path);
+	/* Who cleans /run takes the name away, and another run may have one of that name by now. */
+	if (hold_is_named(l->fd, l->path))
+		unlink(l->path);
 	close(l->fd);
 	free(l->path);
 	free(l);
@@ -135,7 +123,7 @@ bool lock_is_held(const char *name, char **ret_owner)
 	*ret_owner = NULL;
 	if (fd < 0)
 		return false;
-	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+	if (!hold_is_taken(fd))
 		return false;
 	*ret_owner = read_owner(fd);
 	return true;

@@ -157,7 +157,8 @@ static char *owner_of(const char *uuid)
 	CLEANUP_FREE char *lock = str_printf("domain-%s", uuid);
 	char *owner = NULL;
 
-	lock_is_held(lock, &owner);
+	if (!lock_is_held(lock, &owner))
+		journal_is_held(uuid, &owner);
 	return owner;
 }
 

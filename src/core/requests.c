@@ -405,7 +405,7 @@ static bool domain_is_held(const char *uuid)
 	CLEANUP_FREE char *lock = str_printf("domain-%s", uuid);
 	CLEANUP_FREE char *owner = NULL;
 
-	return lock_is_held(lock, &owner);
+	return lock_is_held(lock, &owner) || journal_is_held(uuid, &owner);
 }
 
 /* What its head tells; or why it cannot be read, with the domain's name as libvirt knows it. */

@@ -42,21 +42,27 @@ static json_t *line_of(size_t length)
 	return line;
 }
 
-/* The journal's lines behind the first, -1: it cannot be read. */
+/* The journal's lines behind the first, -1: it cannot be read. Without going on with it. */
 static int count_lines(void)
 {
+	CLEANUP_FREE char *text = mem_new(2 * DISK_SIZE);
 	struct journal_content c = { 0 };
-	struct journal *j = NULL;
+	FILE *f = fopen(PATH, "re");
 	struct err e;
+	size_t len;
 	int n;
 
-	if (journal_open(UUID, &j, &c, &e) < 0) {
+	f = f ? f : fopen(PATH ".aside", "re");
+	if (!f)
+		return -1;
+	len = fread(text, 1, 2 * DISK_SIZE - 1, f);
+	fclose(f);
+	if (journal_parse(PATH, text, len, &c, &e) < 0) {
 		printf("# %s\n", e.msg);
 		return -1;
 	}
 	n = (int)json_array_size(c.lines);
 	journal_content_free(&c);
-	journal_close(j);
 	return n;
 }
 
@@ -78,15 +84,13 @@ static void append(const char *bytes, size_t len)
 
 static void test_life(void)
 {
-	struct journal *j = begin(), *second = NULL;
-	json_t *list, *head = json_object();
+	struct journal *j = begin();
+	json_t *list;
 	struct stat st;
 	struct err e;
 
 	ok(j && stat(PATH, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_size > 0,
 		"a journal is there when its first line is, for nobody else's eyes");
-	ok(journal_create(UUID, head, &second, &e) < 0 && e.kind == ERR_REFUSED && e.hint[0],
-		"a second one is refused");
 	list = journal_list();
 	ok(json_array_size(list) == 1, "it is listed");
 	ok(journal_write(j, line_of(1), &e) == 0 && journal_write(j, line_of(2), &e) == 0 &&
@@ -95,7 +99,6 @@ static void test_life(void)
 	journal_remove(j);
 	ok(file_size() == -1, "it goes when nothing is left to do");
 	json_decref(list);
-	json_decref(head);
 }
 
 /* TAIL is what a crash left: reading leaves it alone, and the next line takes its place. */
@@ -189,6 +192,57 @@ static void test_aside(void)
 	ok(count_listed() == 0, "or is dropped");
 	journal_bring_back(UUID);
 	ok(count_listed() == 0, "and then does not come back");
+}
+
+/* As for another process: each descriptor is one of its own. */
+static bool is_busy(void)
+{
+	struct journal_content c = { 0 };
+	struct journal *j = NULL;
+	struct err e;
+
+	if (journal_open(UUID, &j, &c, &e) < 0)
+		return e.kind == ERR_BUSY;
+	journal_content_free(&c);
+	journal_close(j);
+	return false;
+}
+
+static json_t *last_one(const json_t *lines)
+{
+	return json_pack("[O]", json_array_get(lines, json_array_size(lines) - 1));
+}
+
+static void test_held(void)
+{
+	struct journal *j = begin();
+	CLEANUP_FREE char *owner = NULL;
+	json_t *head = json_object();
+	struct journal *other = NULL;
+	struct err e;
+
+	ok(is_busy(), "who begins a journal holds it against others");
+	ok(journal_create(UUID, head, &other, &e) < 0 && e.kind == ERR_BUSY,
+		"nor does another one begin it anew");
+	ok(journal_is_held(UUID, &owner), "that can be asked for");
+	journal_write(j, line_of(1), &e);
+	journal_write(j, line_of(2), &e);
+	ok(journal_shorten(j, 1, last_one, &e) == 0 && count_lines() == 1 && is_busy(),
+		"one that was shortened is held");
+	journal_close(j);
+	ok(!is_busy() && count_lines() == 1, "one that was left can be gone on with");
+	ok(journal_create(UUID, head, &other, &e) < 0 && e.kind == ERR_REFUSED && e.hint[0],
+		"but not be begun anew");
+	rename(PATH, PATH ".old");
+	j = begin();
+	rename(PATH, PATH ".mine");
+	other = begin();
+	journal_remove(j);
+	ok(count_lines() == 0, "another one's of the same name is not removed");
+	journal_remove(other);
+	unlink(PATH ".old");
+	unlink(PATH ".mine");
+	json_decref(head);
 }
 
 static void test_full_disk(void)
@@ -292,6 +346,7 @@ int main(void)
 	without_line("{\"format\":1,\"bo", 15, "a piece of a first line");
 	without_line("\0\0\0\0", 4, "a file of zeros");
 	test_aside();
+	test_held();
 	test_full_disk();
 	return tap_done();
 }
