@@ -693,6 +693,36 @@ journal_sum() {
 	assert_says '/var/lib'
 }
 
+# Hooks run outside of the hosts.
+make_read_only() {
+	echo "nsenter -t $(pid_of "$1") ${enter_user[*]} -m sh -c 'cd /var/lib &&
+		mount --bind sriov-migrate sriov-migrate && mount -o remount,bind,ro sriov-migrate'"
+}
+
+@test "a journal cannot be removed at the end: said so, and recover does it later" {
+	hook read-only "$(make_read_only host-a)"
+	fault host-b virDomainAttachDeviceFlags 1 hook:read-only
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says "$(journal) cannot be removed"
+	assert_on_vf vm-01 "$MAC1"
+	recover_on host-a 5
+	on host-a umount /var/lib/sriov-migrate
+	recover_on host-a 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "the same behind a rollback" {
+	set_fake migrate error
+	hook migrate.iterating "$(make_read_only host-a)"
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says "$(journal) cannot be removed"
+	on host-a umount /var/lib/sriov-migrate
+	recover_on host-a 1
+	assert_unchanged
+}
+
 @test "recover dies as well: the next one finishes" {
 	all_die_after_detach
 	fault host-a virDomainAttachDeviceFlags 1 hook:die-again

@@ -211,6 +211,14 @@ static int begin(const char *path, int fd, const json_t *head, struct journal **
 	return journal_write(*ret, first_line(head), e);
 }
 
+/* Of one in which nothing stands that was done. */
+static void discard(struct journal *j)
+{
+	struct err ignored; /* what it could not write is told */
+
+	journal_remove(j, &ignored);
+}
+
 /* Where a file cannot get its name last: a crash may leave one without a whole line. */
 static int create_by_name(const char *uuid, const char *path, const json_t *head,
 	struct journal **ret, struct err *e)
@@ -222,7 +230,7 @@ static int create_by_name(const char *uuid, const char *path, const json_t *head
 		return errno == EEXIST ? refuse_second(uuid, path, e)
 				       : err_set_sys(e, errno, "%s", path);
 	if (begin(path, fd, head, &j, e) < 0) {
-		journal_remove(j);
+		discard(j);
 		return -1;
 	}
 	*ret = j;
@@ -382,7 +390,7 @@ static int write_anew(const char *path, const struct str_buf *text, struct journ
 		busy(path, NULL, e);
 	else if (append(*ret, text->s, text->len, e) == 0)
 		return 0;
-	journal_remove(*ret);
+	discard(*ret);
 	return -1;
 }
 
@@ -395,7 +403,7 @@ static int replace(struct journal *j, const struct str_buf *text, struct err *e)
 		return -1;
 	if (rename(path, j->path) < 0) {
 		err_set_sys(e, errno, "%s", path);
-		journal_remove(new);
+		discard(new);
 		return -1;
 	}
 	journal_sync_directory();
@@ -591,16 +599,21 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
-void journal_remove(struct journal *j)
+int journal_remove(struct journal *j, struct err *e)
 {
-	CLEANUP_FREE char *new = j ? new_of(j->path) : NULL;
+	CLEANUP_FREE char *new = NULL;
+	int r = 0;
 
+	if (!j)
+		return 0;
+	new = new_of(j->path);
+	unlink(new); /* of somebody who died over it */
 	/* Another run may have one of that name by now. */
-	if (j && hold_is_named(j->fd, j->path) && unlink(j->path) == 0)
-		journal_sync_directory();
-	if (j)
-		unlink(new); /* of somebody who died over it */
+	if (hold_is_named(j->fd, j->path) && unlink(j->path) < 0)
+		r = err_set_sys(e, errno, "journal %s cannot be removed", j->path);
+	journal_sync_directory();
 	journal_close(j);
+	return r;
 }
 
 void journal_put_aside(struct journal *j)

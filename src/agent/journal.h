@@ -79,8 +79,8 @@ int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json
 
 /* Leaves the file for later. Accepts NULL. */
 void journal_close(struct journal *j);
-/* Nothing is left to do: removes the file. Accepts NULL. */
-void journal_remove(struct journal *j);
+/* Nothing is left to do: removes the file. An error where that cannot be done; it is closed then as well. Accepts NULL. */
+int journal_remove(struct journal *j, struct err *e);
 
 /*
  * Puts the file aside, for a new one of the same domain to take its place; it comes back, or is

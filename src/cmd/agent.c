@@ -121,12 +121,16 @@ static int settle_or_watch(struct agent *a, const char *why, struct err *e)
 static void settle_left_open(struct agent *a, const char *why)
 {
 	CLEANUP_FREE char *uuid = str_dup(a->end.order.uuid);
+	CLEANUP_FREE char *name = str_dup(a->end.order.name);
 	struct err e = { 0 };
 	int r = settle_or_watch(a, why, &e);
 
 	if (r < 0)
-		syslog(LOG_WARNING, "%s: not settled alone: %s", a->end.order.name, e.msg);
-	end_close(&a->end, r == 0);
+		end_close(&a->end, false);
+	else
+		r = end_finish(&a->end, &e);
+	if (r < 0)
+		syslog(LOG_WARNING, "%s: not settled alone: %s", name, e.msg);
 	if (r < 0)
 		settle_jointly(&a->end, uuid, a->libvirt_uri);
 }

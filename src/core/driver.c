@@ -319,24 +319,28 @@ static void say_watched(struct driver *d, struct client *client, const json_t *r
 		"Until then the domain is held; kill with that PID ends the watch.");
 }
 
-static void close_order(struct driver *d, struct client *client, json_t *args)
+static int close_order(struct driver *d, struct client *client, json_t *args, struct err *e)
 {
 	json_t *reply = NULL;
-	struct err e;
+	int r = call_once(&d->group, client, "close", args, driver_request_ms(d), &reply, e);
 
-	if (call_once(&d->group, client, "close", args, driver_request_ms(d), &reply, &e) < 0)
-		report_warning(d->report, NULL, e.msg, e.hint);
+	if (r < 0 && (e->kind == ERR_LOST || e->kind == ERR_TIMEOUT)) {
+		report_warning(d->report, NULL, e->msg, e->hint);
+		r = 0;
+	}
 	say_watched(d, client, reply);
 	json_decref(reply);
+	return r;
 }
 
-void driver_close_order(struct driver *d, struct client *client, bool settled, bool alone)
+int driver_close_order(struct driver *d, struct client *client, bool settled, bool alone,
+	struct err *e)
 {
 	json_t *args = json_object();
 
 	json_object_set_new(args, "settled", json_boolean(settled));
 	json_object_set_new(args, "alone", json_boolean(alone));
-	close_order(d, client, args);
+	return close_order(d, client, args, e);
 }
 
 int driver_source_knows(struct driver *d, struct client *destination, const char *uuid,
@@ -353,9 +357,11 @@ int driver_source_knows(struct driver *d, struct client *destination, const char
 void driver_leave_order(struct driver *d, struct client *client)
 {
 	json_t *args = json_object();
+	struct err e;
 
 	json_object_set_new(args, "leave", json_true());
-	close_order(d, client, args);
+	if (close_order(d, client, args, &e) < 0)
+		report_warning(d->report, NULL, e.msg, e.hint);
 }
 
 int driver_look(struct driver *d, struct client *client, const char *uuid, const char *run,

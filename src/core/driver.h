@@ -50,10 +50,12 @@ void driver_own_path(char *ret, size_t size);
 int driver_reconnect(struct driver *d, struct client **client, struct err *e);
 
 /*
- * Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go; ALONE: the other
- * host was not in sight then, see arrived.h.
+ * Ends the order on CLIENT's host. SETTLED: nothing is left to do, the journal can go; an error where it is
+ * still there. Of an agent that does not answer that is not known: a warning. ALONE: the other host was not
+ * in sight then, see arrived.h.
  */
-void driver_close_order(struct driver *d, struct client *client, bool settled, bool alone);
+int driver_close_order(struct driver *d, struct client *client, bool settled, bool alone,
+	struct err *e);
 /* Tells the destination that the source of RUN is settled, and need not hear of it any more. */
 int driver_source_knows(struct driver *d, struct client *destination, const char *uuid,
 	const char *run, struct err *e);

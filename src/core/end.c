@@ -289,11 +289,15 @@ int end_reopen(struct end *end, const char *uuid, const char *owner, struct err 
 void end_close(struct end *end, bool settled)
 {
 	struct journal *journal = end->journal;
+	struct err e;
 
 	if (!end->open)
 		return;
 	end->journal = NULL;
-	(settled ? journal_remove : journal_close)(journal);
+	if (!settled)
+		journal_close(journal);
+	else if (journal_remove(journal, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
 	if (settled)
 		mark_keep_or_drop(end);
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
@@ -308,6 +312,17 @@ void end_close(struct end *end, bool settled)
 	memset(end->begun, 0, sizeof(end->begun));
 	unlock_domain(end);
 	end->open = false;
+}
+
+int end_finish(struct end *end, struct err *e)
+{
+	struct journal *journal = end->journal;
+	int r;
+
+	end->journal = NULL;
+	r = journal_remove(journal, e);
+	end_close(end, r == 0);
+	return r;
 }
 
 /* Lines of a later boot than the order's say so. */

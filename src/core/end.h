@@ -116,6 +116,8 @@ json_t *end_needed_lines(const json_t *lines);
 void end_shorten_journal(struct end *end);
 /* Gives locks back and forgets the order; the journal too, unless something is left to do. */
 void end_close(struct end *end, bool settled);
+/* Nothing is left to do. An error where the journal cannot be removed: whoever finds it does all that once more. */
+int end_finish(struct end *end, struct err *e);
 
 /*
  * Whether STEP is begun for pair I, or for the domain (END_DOMAIN), and so has something to undo. In

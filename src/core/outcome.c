@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "util/mem.h"
 #include "util/str.h"
@@ -136,6 +137,22 @@ void outcome_unfinished(struct outcome *o, const struct parties *p, const struct
 		p->domain, p->destination);
 	snprintf(o->hint, sizeof(o->hint), "sriov-migrate recover %s (on %s) goes on with it.",
 		p->domain, p->destination);
+}
+
+void outcome_left(struct outcome *o, const struct err *why)
+{
+	size_t len = strlen(o->text);
+	bool back = str_equal(o->name, "rolled-back");
+
+	snprintf(o->text + len, sizeof(o->text) - len, "; %s", why->msg);
+	if (o->status == STATUS_INCOMPLETE)
+		return;
+	o->status = STATUS_INCOMPLETE;
+	o->name = back ? "rollback-incomplete" : "cleanup-incomplete";
+	if (!*o->hint)
+		snprintf(o->hint, sizeof(o->hint),
+			"Nothing else is left to do. Once files can be removed there, sriov-migrate "
+			"recover does so.");
 }
 
 void outcome_unseen(struct outcome *o, const struct parties *p, const struct err *why)

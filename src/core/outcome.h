@@ -63,6 +63,8 @@ void outcome_unknown(struct outcome *o, const struct parties *p, enum settle_ver
 void outcome_degraded(struct outcome *o, const struct parties *p, size_t n_missing, size_t n_pairs,
 	const struct err *why);
 void outcome_unfinished(struct outcome *o, const struct parties *p, const struct err *why);
+/* Behind all that, a journal could not be removed: WHY names it. Adds to what the others say. */
+void outcome_left(struct outcome *o, const struct err *why);
 /* The destination does not answer any more: how the guest fares there nobody knows. */
 void outcome_unseen(struct outcome *o, const struct parties *p, const struct err *why);
 /* The figures are in place. NAME: the stable word; VFS: a list of them. */

@@ -101,6 +101,7 @@ static void act(struct driver *d, struct client *client, struct client *peer, en
 {
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
 	json_t *args = with_text("verdict", settle_verdict_name(v));
+	struct err e;
 	int r;
 
 	json_object_set_new(args, "patient", json_boolean(d->patient));
@@ -115,7 +116,8 @@ static void act(struct driver *d, struct client *client, struct client *peer, en
 		outcome_hint_in_doubt(o, domain, there->reachable);
 	if (o->status == STATUS_DEGRADED)
 		say_what_is_missing(d, client, domain, o);
-	driver_close_order(d, client, r == 0, !there->reachable);
+	if (driver_close_order(d, client, r == 0, !there->reachable, &e) < 0)
+		outcome_left(o, &e);
 }
 
 /* The journal is taken up there. MAY_ARRIVE: see settle_is_certain. -1: told in O. */

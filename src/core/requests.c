@@ -372,8 +372,10 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		move_note_arrival(&a->end);
 	/* What failed is tried once more before that, not behind it. */
 	a->watches = waits && settled;
+	if (!waits && settled)
+		return end_finish(&a->end, e);
 	if (!waits)
-		end_close(&a->end, settled);
+		end_close(&a->end, false);
 	if (left == 0)
 		return 0;
 	*ret = json_object();

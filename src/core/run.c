@@ -557,7 +557,8 @@ static void run(struct run *r, void (*rest)(struct run *r, int64_t start))
 		outcome_not_begun(r->out, parties(r), &e);
 	else
 		rest(r, start);
-	sides_close(&r->sides);
+	if (sides_close(&r->sides, &e) < 0)
+		outcome_left(r->out, &e);
 }
 
 void run_migration(struct driver *d, const struct plan *p, struct outcome *ret)

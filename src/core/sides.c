@@ -135,16 +135,19 @@ int sides_settle(struct sides *s, int side, enum settle_verdict v, struct err *e
 		driver_step_ms(s->d, s->order[side]->n_pairs), NULL, e);
 }
 
-static void close_one(struct sides *s, int side)
+static int close_one(struct sides *s, int side, struct err *e)
 {
 	const struct client *other = s->agents[1 - side];
 	bool alone = other && client_is_lost(other);
 	/* What the destination remembers for this one it can be told later only as long as a journal is here. */
 	bool untold = side == SOURCE && s->source_left && alone && !s->told_there;
+	int r = 0;
 
 	if (s->opened[side])
-		driver_close_order(s->d, s->agents[side], !s->unsettled[side] && !untold, alone);
+		r = driver_close_order(s->d, s->agents[side], !s->unsettled[side] && !untold, alone,
+			e);
 	s->opened[side] = false;
+	return r;
 }
 
 /* The one that was lost there may have settled its end without the source. */
@@ -159,17 +162,22 @@ static void forget_arrival(struct sides *s)
 }
 
 /* An agent that is gone by now has left a journal, though nothing may be left to do. */
-void sides_close(struct sides *s)
+int sides_close(struct sides *s, struct err *e)
 {
+	int ret = 0;
+
 	for (int side = SOURCE; side <= DESTINATION; side++) {
 		bool open = s->opened[side];
-		struct err e;
+		struct err now, ignored;
+		int r = close_one(s, side, &now);
 
-		close_one(s, side);
-		if (open && client_is_lost(s->agents[side]) && sides_revive(s, side, &e) == 0)
-			close_one(s, side);
+		if (open && client_is_lost(s->agents[side]) && sides_revive(s, side, &ignored) == 0)
+			r = close_one(s, side, &now);
+		if (r < 0)
+			err_keep_first(&ret, e, &now);
 	}
 	forget_arrival(s);
+	return ret;
 }
 
 void sides_leave(struct sides *s)

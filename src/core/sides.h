@@ -59,8 +59,8 @@ int sides_act(struct sides *s, int side, const char *what, struct err *e);
 /* Has an agent with an order carry out V, as it would by itself: see act_settle. */
 int sides_settle(struct sides *s, int side, enum settle_verdict v, struct err *e);
 
-/* Ends both orders. The journal goes where nothing is left to do. */
-void sides_close(struct sides *s);
+/* Ends both orders. The journal goes where nothing is left to do; an error where one is still there. */
+int sides_close(struct sides *s, struct err *e);
 /* Left alone, each agent goes on waiting and settles its own end. */
 void sides_leave(struct sides *s);
 

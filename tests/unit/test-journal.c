@@ -96,8 +96,7 @@ static void test_life(void)
 	ok(journal_write(j, line_of(1), &e) == 0 && journal_write(j, line_of(2), &e) == 0 &&
 			count_lines() == 2,
 		"what was written can be read");
-	journal_remove(j);
-	ok(file_size() == -1, "it goes when nothing is left to do");
+	ok(journal_remove(j, &e) == 0 && file_size() == -1, "it goes when nothing is left to do");
 	json_decref(list);
 }
 
@@ -118,7 +117,7 @@ static void with_tail(const char *tail, size_t len, const char *what)
 	ok(journal_write(j, line_of(2), &e) == 0 && count_lines() == 2,
 		"what is written next stands on a line of its own");
 	journal_content_free(&c);
-	journal_remove(j);
+	journal_remove(j, &e);
 }
 
 static void test_torn(void)
@@ -143,7 +142,7 @@ static void without_line(const char *bytes, size_t len, const char *what)
 	ok(file_size() == (off_t)len, "reading changed nothing");
 	j = begin();
 	ok(j && count_lines() == 0, "a journal takes its place");
-	journal_remove(j);
+	journal_remove(j, &e);
 	json_decref(list);
 }
 
@@ -184,7 +183,7 @@ static void test_aside(void)
 	ok(second && count_listed() == 1 && count_lines() == 0, "another one takes its place");
 	journal_bring_back(UUID);
 	ok(count_lines() == 0, "it does not come back over that");
-	journal_remove(second);
+	journal_remove(second, &e);
 	journal_bring_back(UUID);
 	ok(journal_exists(UUID) && count_lines() == 1, "when that is gone it comes back");
 	put_aside();
@@ -237,9 +236,9 @@ static void test_held(void)
 	j = begin();
 	rename(PATH, PATH ".mine");
 	other = begin();
-	journal_remove(j);
+	journal_remove(j, &e);
 	ok(count_lines() == 0, "another one's of the same name is not removed");
-	journal_remove(other);
+	journal_remove(other, &e);
 	unlink(PATH ".old");
 	unlink(PATH ".mine");
 	json_decref(head);
@@ -255,7 +254,7 @@ static void test_full_disk(void)
 		"another does not fit: an error that names the file");
 	ok(journal_write(j, line_of(1), &e) == 0 && count_lines() == 2,
 		"a short one still does, and nothing of the long one is left");
-	journal_remove(j);
+	journal_remove(j, &e);
 }
 
 static char *read_fixture(const char *name)
