@@ -203,6 +203,24 @@ driver_killed_at() {
 	refute_called host-a virDomainResume
 }
 
+has_journal() {
+	on "$1" sh -c 'cat /var/lib/sriov-migrate/*.journal' >/dev/null 2>&1
+}
+
+@test "the same, and somebody removes the journals meanwhile: the agent's is there again" {
+	set_fake migrate lost-confirm
+	hook migrate.switched "kill -9 \$(cat $FAKE_DIR/driver.pid); echo unreachable >$FAKE_DIR/set/ssh"
+	start_sm vm-01 host-b
+	wait_sm
+	on host-a rm -r /var/lib/sriov-migrate
+	await 20 has_journal host-a
+	"$FAKE_DIR/bin/kill-agents" host-a
+	rm "$FAKE_DIR/set/ssh"
+	recover_on host-a 0
+	await_settled
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "the driver is killed, and libvirt lets both copies run: the source's is suspended" {
 	set_fake migrate twice
 	hook migrate.finished "kill -9 \$(cat $FAKE_DIR/driver.pid)"

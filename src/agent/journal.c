@@ -428,11 +428,46 @@ static void print_journal(const char *first_line, json_t *lines, struct str_buf 
 	}
 }
 
-static int read_text(const char *path, char **ret, size_t *ret_len, struct err *e)
+static int read_text(const char *path, int flags, char **ret, size_t *ret_len, struct err *e)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
 
 	return fd < 0 ? err_set_sys(e, errno, "%s", path) : read_all(fd, path, ret, ret_len, e);
+}
+
+/* Its content is there as long as it is open. */
+static int write_lost(struct journal *j, struct err *e)
+{
+	CLEANUP_FREE char *self = str_printf("/proc/self/fd/%d", j->fd);
+	CLEANUP_FREE char *path = new_of(j->path);
+	CLEANUP_STR_BUF struct str_buf text = { 0 };
+	CLEANUP_FREE char *old = NULL;
+	struct journal *new = NULL;
+	size_t len;
+	int r = 0;
+
+	if (make_directory(e) < 0 || read_text(self, 0, &old, &len, e) < 0)
+		return -1;
+	str_buf_add(&text, "%s", old);
+	if (write_anew(path, &text, &new, e) < 0)
+		return -1;
+	/* Never over one that is there. */
+	if (link(path, j->path) < 0)
+		r = err_set_sys(e, errno, "%s", j->path);
+	unlink(path);
+	journal_sync_directory();
+	journal_close(new);
+	return r;
+}
+
+int journal_leave(struct journal *j, struct err *e)
+{
+	int r = 0;
+
+	if (j && !hold_is_named(j->fd, j->path))
+		r = write_lost(j, e);
+	journal_close(j);
+	return r;
 }
 
 int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json_t *lines),
@@ -447,7 +482,8 @@ int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json
 
 	if (j->size < (off_t)size)
 		return 0;
-	if (read_text(j->path, &old, &len, e) < 0 || journal_parse(j->path, old, len, &now, e) < 0)
+	if (read_text(j->path, O_NOFOLLOW, &old, &len, e) < 0 ||
+		journal_parse(j->path, old, len, &now, e) < 0)
 		return -1;
 	lines = needed(now.lines);
 	if (json_array_size(lines) < json_array_size(now.lines)) {

@@ -77,8 +77,10 @@ int journal_write(struct journal *j, json_t *line, struct err *e);
 int journal_shorten(struct journal *j, size_t size, json_t *(*needed)(const json_t *lines),
 	struct err *e);
 
-/* Leaves the file for later. Accepts NULL. */
+/* Leaves the file as it is. Accepts NULL. */
 void journal_close(struct journal *j);
+/* Leaves it for later: one that has lost its name, as somebody removed the folder, is written anew. Accepts NULL. */
+int journal_leave(struct journal *j, struct err *e);
 /* Nothing is left to do: removes the file. An error where that cannot be done; it is closed then as well. Accepts NULL. */
 int journal_remove(struct journal *j, struct err *e);
 

@@ -290,13 +290,13 @@ void end_close(struct end *end, bool settled)
 {
 	struct journal *journal = end->journal;
 	struct err e;
+	int r;
 
 	if (!end->open)
 		return;
 	end->journal = NULL;
-	if (!settled)
-		journal_close(journal);
-	else if (journal_remove(journal, &e) < 0)
+	r = settled ? journal_remove(journal, &e) : journal_leave(journal, &e);
+	if (r < 0)
 		log_warn("%s: %s", end->order.name, e.msg);
 	if (settled)
 		mark_keep_or_drop(end);

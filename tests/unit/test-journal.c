@@ -244,6 +244,25 @@ static void test_held(void)
 	json_decref(head);
 }
 
+static void test_lost(void)
+{
+	struct journal *j = begin(), *other;
+	struct err e = { 0 };
+
+	journal_write(j, line_of(1), &e);
+	unlink(PATH);
+	rmdir("/var/lib/sriov-migrate");
+	ok(journal_leave(j, &e) == 0 && count_lines() == 1 && !is_busy(),
+		"one whose folder was removed is there again when it is left");
+	unlink(PATH);
+	j = begin();
+	unlink(PATH);
+	other = begin();
+	journal_write(other, line_of(1), &e);
+	ok(journal_leave(j, &e) < 0 && count_lines() == 1, "but not in the place of another one");
+	journal_remove(other, &e);
+}
+
 static void test_full_disk(void)
 {
 	struct journal *j = begin();
@@ -346,6 +365,7 @@ int main(void)
 	without_line("\0\0\0\0", 4, "a file of zeros");
 	test_aside();
 	test_held();
+	test_lost();
 	test_full_disk();
 	return tap_done();
 }
