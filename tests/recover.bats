@@ -453,6 +453,34 @@ is_running() {
 	assert_moved vm-01 "$MAC1"
 }
 
+# The guest has ended, and the operator gives the domain another name.
+rename_guest() {
+	fake stop host-a vm-01
+	local folder
+	folder=$(echo "$FAKE_DIR"/host-a/domains/*0101)
+	echo "$1" >"$folder/name"
+	sed -i "s/<name>vm-01</<name>$1</" "$folder/inactive.xml"
+}
+
+@test "the domain was renamed meanwhile: recover knows it by its new name, too" {
+	all_die_after_detach
+	rename_guest vm-new
+	run_sm recover vm-new
+	assert_exit 1
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
+}
+
+@test "the same, and it was started: a new migration settles the old one first" {
+	all_die_after_detach
+	rename_guest vm-new
+	fake start host-a vm-new
+	run_sm vm-new host-b
+	assert_exit 0
+	assert_says 'interrupted'
+	assert_moved vm-new "$MAC1"
+}
+
 @test "so does reattach" {
 	all_die_after_detach
 	run_sm reattach vm-01

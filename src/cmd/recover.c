@@ -10,11 +10,8 @@
 /* A run that goes on is waited for only where its domain is named. */
 static bool is_wanted(const json_t *journal, int argc, char **argv)
 {
-	const char *name = json_string_value(json_object_get(journal, "name"));
-	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
-
 	for (int i = 0; i < argc; i++)
-		if (str_is_same_uuid(argv[i], uuid) || str_equal(argv[i], name))
+		if (recover_is_about(journal, argv[i]))
 			return true;
 	return argc == 0 && !json_is_true(json_object_get(journal, "locked"));
 }

@@ -45,9 +45,10 @@ static enum peer is_peer_of(struct driver *d, struct client *client, const json_
 	return is;
 }
 
-static bool is_about(const json_t *journal, const char *domain)
+bool recover_is_about(const json_t *journal, const char *domain)
 {
 	return str_equal(json_string_value(json_object_get(journal, "name")), domain) ||
+	       str_equal(json_string_value(json_object_get(journal, "name_now")), domain) ||
 	       str_is_same_uuid(json_string_value(json_object_get(journal, "uuid")), domain);
 }
 
@@ -191,7 +192,7 @@ static bool recover_there(struct driver *d, const json_t *list, const char *uuid
 	size_t i;
 
 	json_array_foreach(list, i, journal) {
-		if (!is_about(journal, uuid))
+		if (!recover_is_about(journal, uuid))
 			continue;
 		recover_domain(d, d->there, d->here, journal, ret);
 		return true;
@@ -351,8 +352,9 @@ static void recover_one_before(struct driver *d, struct client *client, struct c
 	d->rolling_back = false;
 }
 
+/* KEY: its UUID, or its name where that is all that is known; DOMAIN: as the operator calls it. */
 static int recover_before_on(struct driver *d, struct client *client, struct client *other,
-	const char *domain, struct err *e)
+	const char *key, const char *domain, struct err *e)
 {
 	json_t *list = NULL, *journal;
 	struct outcome out;
@@ -363,7 +365,7 @@ static int recover_before_on(struct driver *d, struct client *client, struct cli
 		return -1;
 	json_array_foreach(list, i, journal) {
 		/* A run that goes on is told of as such, by who looks for locks. */
-		if (!is_about(journal, domain) ||
+		if (!recover_is_about(journal, key) ||
 			json_is_true(json_object_get(journal, "locked")) ||
 			is_degraded_mark(d, client, journal))
 			continue;
@@ -430,15 +432,32 @@ void recover_tell(struct driver *d, const char *domain)
 	if (!d->here || d->interrupted || recover_list(d, d->here, &list, &ignored) < 0)
 		return;
 	json_array_foreach(list, i, journal) {
-		if (is_about(journal, domain))
+		if (recover_is_about(journal, domain))
 			tell_of(d, journal);
 	}
 	json_decref(list);
 }
 
+/* The UUID of the domain of that name here; NULL: it is not known. Caller frees. */
+static char *uuid_here(struct driver *d, const char *domain)
+{
+	json_t *reply = NULL;
+	struct err ignored;
+	char *uuid;
+
+	if (call_once(&d->group, d->here, "journals", with_text("domain", domain),
+		    driver_request_ms(d), &reply, &ignored) < 0)
+		return NULL;
+	uuid = str_dup(json_string_value(json_object_get(reply, "uuid")));
+	json_decref(reply);
+	return uuid;
+}
+
 int recover_before(struct driver *d, const char *domain, struct err *e)
 {
-	int r = recover_before_on(d, d->here, d->there, domain, e);
+	CLEANUP_FREE char *uuid = uuid_here(d, domain);
+	const char *key = uuid ? uuid : domain;
+	int r = recover_before_on(d, d->here, d->there, key, domain, e);
 
-	return r == 0 && d->there ? recover_before_on(d, d->there, d->here, domain, e) : r;
+	return r == 0 && d->there ? recover_before_on(d, d->there, d->here, key, domain, e) : r;
 }

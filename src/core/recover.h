@@ -9,6 +9,9 @@
 /* The journals CLIENT's host has; new reference to an array. */
 int recover_list(struct driver *d, struct client *client, json_t **ret, struct err *e);
 
+/* Whether JOURNAL, an element of it, is of DOMAIN: a UUID, or a name that it has or had when the run was begun. */
+bool recover_is_about(const json_t *journal, const char *domain);
+
 /*
  * Before something new is begun with DOMAIN (name or UUID): settles what interrupted runs left
  * of it on the hosts connected. The mark of a guest that lives here without its VF is left to

@@ -410,21 +410,30 @@ static bool domain_is_held(const char *uuid)
 	return lock_is_held(lock, &owner) || journal_is_held(uuid, &owner);
 }
 
-/* What its head tells; or why it cannot be read, with the domain's name as libvirt knows it. */
+/* What libvirt calls that domain now; NULL: it does not know it, or cannot be asked. Caller frees. */
+static char *name_now(struct virt *virt, const char *uuid)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct err ignored;
+
+	if (!virt || virt_domain_by_uuid(virt, uuid, &d, &ignored) < 0)
+		return NULL;
+	return str_dup(virt_domain_name(d));
+}
+
+/* What its head tells; or why it cannot be read. It may have had another name than it has now. */
 static void describe_journal(struct virt *virt, const char *uuid, json_t *one)
 {
 	static const char *const told[] = { "name", "owner", "is_source", "peer", "peer_uuid",
 		"peer_id", "detach_ms", "proof_ms", "carrier_ms" };
+	CLEANUP_FREE char *name = name_now(virt, uuid);
 	json_t *head = NULL;
 	struct err why;
 
+	json_object_set_new(one, "name_now", json_text(name));
 	if (journal_peek(uuid, &head, &why) < 0) {
-		CLEANUP_DOMAIN struct virt_domain *d = NULL;
-		struct err ignored;
-
 		json_object_set_new(one, "error", wire_error(&why));
-		if (virt && virt_domain_by_uuid(virt, uuid, &d, &ignored) == 0)
-			json_object_set_new(one, "name", json_text(virt_domain_name(d)));
+		json_object_set_new(one, "name", json_text(name));
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
@@ -432,6 +441,17 @@ static void describe_journal(struct virt *virt, const char *uuid, json_t *one)
 	json_object_set_new(one, "n_pairs",
 		json_integer((json_int_t)json_array_size(json_object_get(head, "pairs"))));
 	json_decref(head);
+}
+
+/* Of the domain of that name, which a journal may know by another one. */
+static json_t *uuid_now(struct virt *virt, const char *domain)
+{
+	CLEANUP_DOMAIN struct virt_domain *d = NULL;
+	struct err ignored;
+
+	if (!virt || !domain || virt_domain_find(virt, domain, &d, &ignored) < 0)
+		return json_null();
+	return json_text(virt_domain_uuid(d));
 }
 
 static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -452,6 +472,8 @@ static int op_journals(void *ctx, const json_t *args, json_t **ret, struct err *
 	json_decref(uuids);
 	*ret = json_object();
 	json_object_set_new(*ret, "journals", list);
+	json_object_set_new(*ret, "uuid",
+		uuid_now(a->end.virt, json_string_value(json_object_get(args, "domain"))));
 	return 0;
 }
 
