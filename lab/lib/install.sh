@@ -74,7 +74,8 @@ lab_install()
 	say "building $source"
 	install_build "$source" "$work" || die "$source does not build"
 	for host in "${LAB_HOSTS[@]}"; do
-		# what an earlier version installed and this one does not has to go
+		# what an earlier version installed and this one does not has to go; a host that loses its power
+		# right after has the program, and not an empty file
 		tar -C "$work/dest" --owner=0 --group=0 -czf - . |
 			lab_run -t 60 "$host" 'cd / && mkdir -p /var/lib/lab &&
 				cat >/var/lib/lab/program.tar.gz &&
@@ -82,7 +83,7 @@ lab_install()
 				touch /var/lib/lab/program.files &&
 				LC_ALL=C comm -23 /var/lib/lab/program.files /var/lib/lab/program.new | xargs -r rm -f &&
 				tar --no-overwrite-dir -xzf /var/lib/lab/program.tar.gz &&
-				mv /var/lib/lab/program.new /var/lib/lab/program.files && ldconfig' ||
+				mv /var/lib/lab/program.new /var/lib/lab/program.files && ldconfig && sync' ||
 			die "could not install on $host"
 		say "installed on $host"
 	done
