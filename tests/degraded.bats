@@ -141,6 +141,41 @@ move_while_another_takes_the_vf() {
 	assert_degraded vm-01 "$MAC1"
 }
 
+# in_host_b COMMAND: the words that run it there, for a hook
+in_host_b() {
+	echo "nsenter -t $(pid_of host-b) ${enter_user[*]} -n $1"
+}
+
+assert_left_to_host() {
+	assert_exit 4
+	assert_says "this host uses VF 0000:41:10.2: $1"
+	refute_called host-b virDomainAttachDevice
+	refute_shown host-b "mac $MAC1"
+	assert_degraded vm-01 "$MAC1"
+}
+
+@test "the host makes the VF a port of a bridge meanwhile: it is left to the host" {
+	on host-b ip link add br9 type bridge
+	hook migrate.iterating "$(in_host_b 'ip link set enp65s0v1 master br9')"
+	run_sm vm-01 host-b
+	assert_left_to_host 'enp65s0v1 is a port of br9'
+	on host-b ip link set enp65s0v1 nomaster
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+}
+
+@test "the host gives the VF an address meanwhile: it is left to the host" {
+	hook migrate.iterating "$(in_host_b 'ip address add 192.0.2.1/24 dev enp65s0v1')"
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_left_to_host 'enp65s0v1 has an IP address'
+}
+
+@test "the VF is given to another network namespace meanwhile: it is left there" {
+	hook migrate.iterating "$(in_host_b "ip link set enp65s0v1 netns $(pid_of switch)")"
+	run_sm --reattach-retries 0 vm-01 host-b
+	assert_left_to_host 'driver igbvf, but no network device here'
+}
+
 @test "a VF that somebody else has taken meanwhile keeps what that one has set" {
 	fake vf-set host-a pf0 1 trust 1
 	move_while_another_takes_the_vf

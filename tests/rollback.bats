@@ -20,6 +20,22 @@ assert_rolled_back() {
 	assert_hears host-a vm-01 "$MAC1"
 }
 
+@test "the host makes the VF a port of a bridge meanwhile: it is left to the host, the guest to its standby" {
+	on host-a ip link add br9 type bridge
+	set_fake migrate error
+	hook migrate.iterating "nsenter -t $(pid_of host-a) ${enter_user[*]} -n ip link set pf0v1 master br9"
+	run_sm vm-01 host-b
+	assert_exit 5
+	assert_says 'this host uses VF 0000:01:10.2: pf0v1 is a port of br9'
+	refute_called host-a virDomainAttachDevice
+	assert_hears host-a vm-01 "$MAC1"
+	on host-a ip link set pf0v1 nomaster
+	run_sm recover
+	assert_exit 1
+	on host-a ip link delete br9
+	assert_unchanged
+}
+
 @test "the standby's link cannot be set" {
 	set_fake update error
 	assert_rolled_back

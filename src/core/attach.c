@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/attach.h"
 
+#include <stdlib.h>
+
 #include "core/attr.h"
 #include "core/form.h"
 #include "core/nic.h"
 #include "core/pair_vf.h"
 #include "core/primary.h"
 #include "core/uplink.h"
+#include "core/vf_user.h"
 #include "net/pci.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { POLL_MS = 250, TAKE_BACK_MS = 10000, LOOK_AGAIN_MS = 10000 };
+enum { POLL_MS = 250, TAKE_BACK_MS = 10000, LOOK_AGAIN_MS = 10000, LOOK_FREE_MS = 5000 };
 
 /* Where libvirt leaves the MAC alone it is set before. */
 static int ask_to_attach(struct end *end, size_t i, struct err *e)
@@ -200,7 +203,38 @@ int attach_check_still(struct end *end, size_t i, struct err *e)
 	return alias ? 0 : err_set(e, "the VF left the guest again");
 }
 
-int attach_check_not_lent(struct end *end, size_t i, struct err *e)
+struct look_free {
+	struct end *end;
+	const char *vf; /* borrowed */
+	char *user;     /* owned; NULL: nobody */
+};
+
+static int look_whether_free(void *arg, struct err *e)
+{
+	struct look_free *x = arg;
+
+	free(x->user);
+	x->user = NULL;
+	return vf_user_now(x->end->nl, x->vf, &x->user, e) < 0 ? -1 : !x->user;
+}
+
+/*
+ * It was free when the plan was made. One that a driver has just been bound to may have no network device yet,
+ * or be given another name.
+ */
+static int check_host_leaves_it(struct end *end, const char *vf, struct err *e)
+{
+	struct look_free x = { .end = end, .vf = vf };
+	int r = cancel_wait(end->cancel, LOOK_FREE_MS, POLL_MS, "the VF to be free",
+		look_whether_free, &x, e);
+
+	if (r < 0 && x.user && e->kind == ERR_TIMEOUT)
+		err_set_kind(e, ERR_BUSY, "this host uses VF %s: %s", vf, x.user);
+	free(x.user);
+	return r;
+}
+
+int attach_check_free(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 	bool attached;
@@ -209,5 +243,9 @@ int attach_check_not_lent(struct end *end, size_t i, struct err *e)
 		return 0;
 	if (primary_is_attached(end, i, &attached, e) < 0)
 		return -1;
-	return attached ? 0 : pair_vf_check_address_unused(end, p->vf, e);
+	if (attached)
+		return 0;
+	return pair_vf_check_address_unused(end, p->vf, e) < 0
+		       ? -1
+		       : check_host_leaves_it(end, p->vf, e);
 }

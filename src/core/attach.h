@@ -26,9 +26,9 @@ void attach_leave_as_found(struct end *end, size_t i);
 /* An error unless the domain has a VF: an unplug under way can end at any time. */
 int attach_check_still(struct end *end, size_t i, struct err *e);
 /*
- * An error when libvirt has lent the VF to somebody else since it was chosen: its lock binds this
- * program alone.
+ * An error when libvirt has lent the VF to somebody else since it was chosen, or the host has begun to use it:
+ * its lock binds this program alone.
  */
-int attach_check_not_lent(struct end *end, size_t i, struct err *e);
+int attach_check_free(struct end *end, size_t i, struct err *e);
 
 #endif

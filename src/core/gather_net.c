@@ -5,6 +5,7 @@
 #include "agent/lock.h"
 #include "core/gather_priv.h"
 #include "core/room.h"
+#include "core/vf_user.h"
 #include "core/vlans.h"
 #include "net/devlink.h"
 #include "net/fdb.h"
@@ -19,27 +20,16 @@
 enum { STACK_MAX = 4 };
 
 struct net_view {
-	struct link_list links;
+	struct vf_user_view host;
 	struct pci_pf_list pfs;
-	int *addressed; /* ifindexes with an IP address */
-	size_t n_addressed;
 	struct fdb_list entries; /* all of them */
 };
 
 static void net_view_free(struct net_view *n)
 {
-	link_list_free(&n->links);
+	vf_user_view_free(&n->host);
 	pci_pf_list_free(&n->pfs);
-	free(n->addressed);
 	fdb_list_free(&n->entries);
-}
-
-static bool has_address(const struct net_view *n, int ifindex)
-{
-	for (size_t i = 0; i < n->n_addressed; i++)
-		if (n->addressed[i] == ifindex)
-			return true;
-	return false;
 }
 
 static void mark_used(struct vf_fact *f, char *why)
@@ -60,27 +50,6 @@ static bool stands_on(const struct link *l, const struct link *below)
 	       below->master == l->ifindex;
 }
 
-/* Its number is that of its peer. */
-static bool is_one_of_two(const struct link *l)
-{
-	return str_equal(l->kind, "veth") || str_equal(l->kind, "netkit");
-}
-
-/* A VF whose network device is visible here: does the host itself use it? */
-static void judge_netdev(const struct net_view *net, const struct link *l, struct vf_fact *f)
-{
-	const struct link *master = l->master ? link_list_by_index(&net->links, l->master) : NULL;
-
-	if (l->master)
-		mark_used(f,
-			str_printf("%s is a port of %s", l->name, master ? master->name : "?"));
-	else if (has_address(net, l->ifindex))
-		mark_used(f, str_printf("%s has an IP address of this host", l->name));
-	for (size_t i = 0; i < net->links.n; i++)
-		if (net->links.v[i].lower == l->ifindex && !is_one_of_two(&net->links.v[i]))
-			mark_used(f, str_printf("%s carries %s", l->name, net->links.v[i].name));
-}
-
 static void judge_group(const struct pci_vf *vf, struct vf_fact *f)
 {
 	char *why = pci_group_trouble(&vf->address);
@@ -89,17 +58,14 @@ static void judge_group(const struct pci_vf *vf, struct vf_fact *f)
 		mark_used(f, why);
 }
 
-static void judge_driver(const struct net_view *net, const struct pci_vf *vf, struct vf_fact *f)
+static void judge_netdev(const struct net_view *net, const struct pci_vf *vf, struct vf_fact *f)
 {
-	const struct link *l = link_list_by_name(&net->links, vf->netdev);
+	const struct link *l = link_list_by_name(&net->host.links, vf->netdev);
+	char *user = vf_user_of_netdev(&net->host, vf);
 
 	f->is_up = l && l->up;
-	if (l)
-		judge_netdev(net, l, f);
-	else if (vf->driver[0] && !pci_driver_is_vfio(vf->driver))
-		mark_used(f, str_printf("driver %s, but no network device here: another network "
-					"namespace or program has it",
-				     vf->driver));
+	if (user)
+		mark_used(f, user);
 }
 
 /* OWN: UUID of the domain asked for, NULL if there is none. */
@@ -173,7 +139,7 @@ static void gather_vf(const struct net_view *net, const struct users *users,
 	f->user = str_dup("");
 	f->idle = is_idle(vf);
 	judge_group(vf, f);
-	judge_driver(net, vf, f);
+	judge_netdev(net, vf, f);
 	f->host_uses = !str_is_empty(f->user);
 	judge_domains(&users->uses, users->own, f);
 	judge_lock(f);
@@ -183,7 +149,7 @@ static void gather_vf(const struct net_view *net, const struct users *users,
 static int gather_pf(struct nl *nl, const struct net_view *net, const struct users *users,
 	const struct pci_pf *pf, struct pf_fact *f, struct err *e)
 {
-	const struct link *l = link_list_by_name(&net->links, pf->netdev);
+	const struct link *l = link_list_by_name(&net->host.links, pf->netdev);
 	CLEANUP_VFS struct vf_list infos = { 0 };
 	char text[PCI_TEXT_SIZE];
 
@@ -235,8 +201,8 @@ static void add_below(const struct net_view *net, const struct link *top, const 
 {
 	size_t first = list->n;
 
-	for (size_t i = 0; i < net->links.n; i++) {
-		const struct link *below = &net->links.v[i];
+	for (size_t i = 0; i < net->host.links.n; i++) {
+		const struct link *below = &net->host.links.v[i];
 		bool is_spare = l->active_port && l->active_port != below->ifindex;
 
 		if (stands_on(l, below) && is_spare == spare)
@@ -309,11 +275,11 @@ static void gather_bridge(struct nl *nl, const struct net_view *net, const struc
 	f->join_ms = bridge->join_ms;
 	f->vlan_filtering = bridge->vlan_filtering;
 	f->pvid = bridge->pvid;
-	for (size_t i = 0; i < net->links.n; i++)
-		if (net->links.v[i].master == bridge->ifindex) {
-			gather_port(nl, net, bridge, &net->links.v[i], &list);
-			if (pci_lacks_vfs(net->links.v[i].name))
-				str_set(&f->without_vfs, net->links.v[i].name);
+	for (size_t i = 0; i < net->host.links.n; i++)
+		if (net->host.links.v[i].master == bridge->ifindex) {
+			gather_port(nl, net, bridge, &net->host.links.v[i], &list);
+			if (pci_lacks_vfs(net->host.links.v[i].name))
+				str_set(&f->without_vfs, net->host.links.v[i].name);
 		}
 	f->uplinks = list.v;
 	f->n_uplinks = list.n;
@@ -345,15 +311,15 @@ static void gather_devices(const struct net_view *net, struct host_facts *f)
 {
 	struct uplink_list list = { 0 };
 
-	for (size_t i = 0; i < net->links.n; i++)
-		add_functions(net, &net->links.v[i], &net->links.v[i], STACK_MAX, &list);
+	for (size_t i = 0; i < net->host.links.n; i++)
+		add_functions(net, &net->host.links.v[i], &net->host.links.v[i], STACK_MAX, &list);
 	f->devices = list.v;
 	f->n_devices = list.n;
-	for (size_t i = 0; i < net->links.n; i++)
-		add_link_name(f, net->links.v[i].name);
-	for (size_t i = 0; i < net->links.n_other_names; i++)
-		add_link_name(f, net->links.other_names[i]);
-	f->idle_taps = list_idle_taps(&net->links);
+	for (size_t i = 0; i < net->host.links.n; i++)
+		add_link_name(f, net->host.links.v[i].name);
+	for (size_t i = 0; i < net->host.links.n_other_names; i++)
+		add_link_name(f, net->host.links.other_names[i]);
+	f->idle_taps = list_idle_taps(&net->host.links);
 }
 
 /* The taps that the standbys of a running domain have. */
@@ -366,9 +332,9 @@ static void gather_taps(struct nl *nl, const struct net_view *net, struct domain
 		return;
 	for (size_t i = 0; i < pairs.n; i++) {
 		const char *name = pairs.v[i].tap;
-		const struct link *l = name ? link_list_by_name(&net->links, name) : NULL;
+		const struct link *l = name ? link_list_by_name(&net->host.links, name) : NULL;
 		const struct link *bridge =
-			l && l->master ? link_list_by_index(&net->links, l->master) : NULL;
+			l && l->master ? link_list_by_index(&net->host.links, l->master) : NULL;
 
 		if (name)
 			*(struct tap_fact *)mem_append(&f->taps, &f->n_taps, sizeof(*f->taps)) =
@@ -387,8 +353,7 @@ int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, s
 	struct net_view net = { 0 };
 	int r = 0;
 
-	if (link_list_get(nl, &net.links, e) < 0 || pci_pf_list_get(&net.pfs, e) < 0 ||
-		link_with_addresses(nl, &net.addressed, &net.n_addressed, e) < 0 ||
+	if (vf_user_view_get(nl, &net.host, e) < 0 || pci_pf_list_get(&net.pfs, e) < 0 ||
 		fdb_find(nl, NULL, &net.entries, e) < 0) {
 		net_view_free(&net);
 		return -1;
@@ -396,9 +361,9 @@ int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, s
 	for (size_t i = 0; i < net.pfs.n && r == 0; i++)
 		r = gather_pf(nl, &net, users, &net.pfs.v[i],
 			mem_append(&f->pfs, &f->n_pfs, sizeof(*f->pfs)), e);
-	for (size_t i = 0; i < net.links.n && r == 0; i++)
-		if (str_equal(net.links.v[i].kind, "bridge"))
-			gather_bridge(nl, &net, &net.links.v[i],
+	for (size_t i = 0; i < net.host.links.n && r == 0; i++)
+		if (str_equal(net.host.links.v[i].kind, "bridge"))
+			gather_bridge(nl, &net, &net.host.links.v[i],
 				mem_append(&f->bridges, &f->n_bridges, sizeof(*f->bridges)));
 	gather_devices(&net, f);
 	gather_taps(nl, &net, &f->domain);

@@ -5,7 +5,7 @@
  *   every pair without its VF has its standby's path (carry_without_vf)
  *   the VF is reserved; an earlier unplug that may still happen is waited for
  *   try_or_carry: the tap is watched, then
- *     try_unless_lent, try_vf: attach.h has the VF attached,
+ *     try_if_free, try_vf: attach.h has the VF attached,
  *     see_it_used: the guest's driver has it, the uplink's entry lets it hear, and the guest's
  *     frames leave the standby
  *   then the entries go; or the VF is taken back, and the standby's path is made whole
@@ -136,9 +136,9 @@ static int try_vf(struct end *end, size_t i, struct giving *g, struct err *e)
 	return -1;
 }
 
-static int try_unless_lent(struct end *end, size_t i, struct giving *g, struct err *e)
+static int try_if_free(struct end *end, size_t i, struct giving *g, struct err *e)
 {
-	if (attach_check_not_lent(end, i, e) < 0)
+	if (attach_check_free(end, i, e) < 0)
 		return -1;
 	end->pairs[i].primary_missing = true;
 	return try_vf(end, i, g, e);
@@ -168,7 +168,7 @@ static int try_or_carry(struct end *end, size_t i, struct giving *g, struct err 
 {
 	struct err now;
 
-	if (try_unless_lent(end, i, g, e) < 0) {
+	if (try_if_free(end, i, g, e) < 0) {
 		put_standby_back(end, i, g, e);
 		hint_at_qemu(end, i, g, e);
 		/* It takes its time, and the guest has its path by now. */
