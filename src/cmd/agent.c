@@ -129,10 +129,10 @@ static void settle_left_open(struct agent *a, const char *why)
 		end_close(&a->end, false);
 	else
 		r = end_finish(&a->end, &e);
-	if (r < 0)
-		syslog(LOG_WARNING, "%s: not settled alone: %s", name, e.msg);
-	if (r < 0)
-		settle_jointly(&a->end, uuid, a->libvirt_uri);
+	if (r == 0)
+		return;
+	syslog(LOG_WARNING, "%s: not settled alone: %s", name, e.msg);
+	settle_jointly(&a->end, uuid, a->libvirt_uri);
 }
 
 /* A session of its own: what ends the driver's terminal or login does not end the agent. */
