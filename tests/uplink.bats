@@ -421,6 +421,31 @@ tap_forwards() {
 	assert_moved vm-01 "$MAC1"
 }
 
+# As udev does, or an operator.
+rename_uplink() {
+	echo "nsenter -t $(pid_of host-a) ${enter_user[*]} -n sh -c \
+		'ip link set uplink0 down; ip link set uplink0 name uplink9; ip link set uplink9 up'"
+}
+
+@test "the source's uplink is renamed while memory is copied: nothing stays on it" {
+	hook migrate.iterating "$(rename_uplink)"
+	run_sm vm-01 host-b
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
+@test "the same, all die, and recover finishes" {
+	hook migrate.iterating "$(rename_uplink)
+		exec $FAKE_DIR/bin/kill-all"
+	start_sm vm-01 host-b
+	wait_sm
+	await 20 grep -q "migration ends" "$FAKE_DIR/log"
+	await 10 no_agents
+	run_sm recover
+	assert_exit 0
+	assert_moved vm-01 "$MAC1"
+}
+
 @test "an uplink that is gone is not in the way of a VF, whatever the NIC" {
 	local driver
 	for driver in ixgbe mlx5_core; do

@@ -29,7 +29,9 @@ static const struct field pair_state_fields[] = {
 	RECORD_LIST(pair_state, found, &found_entry_record),
 	RECORD_BOOL(pair_state, groups_opened),
 	RECORD_BOOL(pair_state, self_added),
+	RECORD_INT(pair_state, self_port),
 	RECORD_STR(pair_state, left_uplink),
+	RECORD_INT(pair_state, left_port),
 	RECORD_BOOL(pair_state, refused),
 	RECORD_BOOL(pair_state, primary_missing),
 	RECORD_BOOL(pair_state, given),
@@ -103,7 +105,7 @@ static void forget_lost_world(struct pair_state *s)
 	s->n_found = 0;
 	s->groups_opened = s->self_added = s->refused = s->given = s->attr_noted = s->had_mac =
 		false;
-	s->unplug_asked = s->vf_failed_at = s->vf_tries = 0;
+	s->unplug_asked = s->vf_failed_at = s->vf_tries = s->self_port = s->left_port = 0;
 }
 
 static int replay_state(struct end *end, json_int_t i, const json_t *state, bool of_this_boot,

@@ -41,7 +41,9 @@ struct pair_state {
 	size_t n_found;
 	bool groups_opened; /* the tap gets all multicast, see tap.c */
 	bool self_added;    /* our entry is on the uplink; false if it was there before */
+	int64_t self_port;  /* ifindex of that, which may have another name by now; 0: not noted */
 	char *left_uplink;  /* owned; our entry is on this one as well, see mark.h; NULL: none */
+	int64_t left_port;  /* as self_port */
 	bool refused; /* nothing comes by the uplink all the same: the NIC refused, or it is down */
 	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
 	bool given;           /* a VF was attached for it, and not seen to be used yet */

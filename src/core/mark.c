@@ -47,6 +47,8 @@ static void inherit_uplink(struct end *end, size_t i, const struct end *old, siz
 	bool same = str_equal(old->order.pairs[k].uplink, end->order.pairs[i].uplink);
 
 	to->self_added = from->self_added && same;
+	to->self_port = same ? from->self_port : 0;
+	to->left_port = from->self_added && !same ? from->self_port : from->left_port;
 	/* A guest that is cut off here has nothing to lose by leaving. */
 	to->refused = from->refused && same && !end->order.is_source;
 	str_set(&to->left_uplink,

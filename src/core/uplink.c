@@ -28,12 +28,33 @@ static int has_self_entry(struct end *end, const struct mac *mac, int dev, bool 
 	return 0;
 }
 
-/* Says in the journal that the entry, which is not there yet, will be ours. */
-static int claim_self_entry(struct end *end, size_t i, struct err *e)
+/* The device NAME, which may have another name by now if its number was noted (IFINDEX; 0: it was not). */
+static int find_device(struct end *end, const char *name, int64_t ifindex, struct link *ret,
+	struct err *e)
 {
-	if (end->pairs[i].self_added)
+	return ifindex ? link_get_by_index(end->nl, (int)ifindex, ret, e)
+		       : link_get(end->nl, name, ret, e);
+}
+
+/* The one that the entry is on; where that is gone, the one that has its name now. */
+static int find_uplink(struct end *end, size_t i, struct link *ret, struct err *e)
+{
+	const char *name = end->order.pairs[i].uplink;
+
+	if (find_device(end, name, end->pairs[i].self_port, ret, e) == 0)
 		return 0;
-	end->pairs[i].self_added = true;
+	return e->kind == ERR_NOT_FOUND ? link_get(end->nl, name, ret, e) : -1;
+}
+
+/* Says in the journal that the entry, which is not there yet, will be ours. */
+static int claim_self_entry(struct end *end, size_t i, const struct link *uplink, struct err *e)
+{
+	struct pair_state *s = &end->pairs[i];
+
+	if (s->self_added && s->self_port == uplink->ifindex)
+		return 0;
+	s->self_added = true;
+	s->self_port = uplink->ifindex;
 	return end_note_state_of_need(end, i, e);
 }
 
@@ -45,11 +66,10 @@ int uplink_entry_claim(struct end *end, size_t i, struct err *e)
 
 	if (tap_is_macvtap(end, i))
 		return 0;
-	if (end_pair_mac(end, i, &mac, e) < 0 ||
-		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+	if (end_pair_mac(end, i, &mac, e) < 0 || find_uplink(end, i, &uplink, e) < 0 ||
 		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
-	return present ? 0 : claim_self_entry(end, i, e);
+	return present ? 0 : claim_self_entry(end, i, &uplink, e);
 }
 
 /* Whether the device below has the MAC of the pair's macvtap. */
@@ -149,7 +169,7 @@ static char *why_closed(struct end *end, size_t i)
 	struct link uplink, bridge;
 	struct err ignored;
 
-	if (link_get(end->nl, p->uplink, &uplink, &ignored) < 0)
+	if (find_uplink(end, i, &uplink, &ignored) < 0)
 		return str_printf("there is no uplink %s", p->uplink);
 	if (!uplink.up || !uplink.running)
 		return str_printf("uplink %s %s", p->uplink,
@@ -208,14 +228,16 @@ static int set_entry(struct end *end, size_t i, char **ret_why, struct err *e)
 	struct mac mac;
 	bool present;
 
-	if (end_pair_mac(end, i, &mac, e) < 0 ||
-		link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0 ||
+	if (end_pair_mac(end, i, &mac, e) < 0 || find_uplink(end, i, &uplink, e) < 0 ||
 		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0)
 		return -1;
 	if (!present)
-		return claim_self_entry(end, i, e) < 0 ? -1
-						       : add_entry(end, i, &uplink, ret_why, e);
+		return claim_self_entry(end, i, &uplink, e) < 0
+			       ? -1
+			       : add_entry(end, i, &uplink, ret_why, e);
 	s->self_added = s->self_added || end->order.pairs[i].adopt;
+	if (s->self_added)
+		s->self_port = uplink.ifindex;
 	/* What was refused is asked for anew as well: there may be room by now. */
 	if (!s->refused && !has_to_ask_anew(end, i))
 		return 0;
@@ -303,20 +325,20 @@ static bool macvtap_rests_up(const struct end *end, size_t i)
 	       (end->order.is_source || nic_rule_from_name(p->rule) != NIC_UPLINK_WINS);
 }
 
-/* Removes the entry, and sees it gone; ERR_NOT_FOUND where the uplink itself is. */
-static int take_off(struct end *end, size_t i, const char *name, struct err *e)
+/* Removes the entry, and sees it gone; ERR_NOT_FOUND where the uplink itself is. IFINDEX: as of find_device. */
+static int take_off(struct end *end, size_t i, const char *name, int64_t ifindex, struct err *e)
 {
 	bool present, bridges = false;
 	struct link uplink;
 	struct mac mac;
 
-	if (end_pair_mac(end, i, &mac, e) < 0 || link_get(end->nl, name, &uplink, e) < 0 ||
+	if (end_pair_mac(end, i, &mac, e) < 0 || find_device(end, name, ifindex, &uplink, e) < 0 ||
 		fdb_delete_self(end->nl, uplink.ifindex, &mac, e) < 0 ||
 		has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
 		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))
 		return -1;
 	if (present && !bridges)
-		return err_set(e, "%s still lists %s after it was removed", name,
+		return err_set(e, "%s still lists %s after it was removed", uplink.name,
 			end->order.pairs[i].mac);
 	return 0;
 }
@@ -328,9 +350,10 @@ static int remove_left_entry(struct end *end, size_t i, struct err *e)
 
 	if (!s->left_uplink)
 		return 0;
-	if (take_off(end, i, s->left_uplink, e) < 0 && e->kind != ERR_NOT_FOUND)
+	if (take_off(end, i, s->left_uplink, s->left_port, e) < 0 && e->kind != ERR_NOT_FOUND)
 		return -1;
 	str_set(&s->left_uplink, NULL);
+	s->left_port = 0;
 	return end_note_state(end, i, e);
 }
 
@@ -345,9 +368,10 @@ int uplink_entry_remove(struct end *end, size_t i, struct err *e)
 		return -1;
 	if (!s->self_added && !end->order.pairs[i].adopt)
 		return 0;
-	if (take_off(end, i, end->order.pairs[i].uplink, e) < 0)
+	if (take_off(end, i, end->order.pairs[i].uplink, s->self_port, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	s->self_added = s->refused = false;
+	s->self_port = 0;
 	return 0;
 }
 
@@ -363,7 +387,7 @@ int uplink_entry_yield(struct end *end, size_t i, struct err *e)
 	if (uplink_entry_remove(end, i, e) < 0 || end_pair_mac(end, i, &mac, e) < 0)
 		return -1;
 	/* An uplink that is gone has nothing in the VF's way. */
-	if (link_get(end->nl, end->order.pairs[i].uplink, &uplink, e) < 0)
+	if (find_uplink(end, i, &uplink, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (has_self_entry(end, &mac, uplink.ifindex, &present, e) < 0 ||
 		(present && bridge_lists_it(end, &mac, &uplink, &bridges, e) < 0))

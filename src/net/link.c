@@ -230,24 +230,37 @@ int link_list_get(struct nl *nl, struct link_list *ret, struct err *e)
 	return 0;
 }
 
-int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e)
+/* By its name, or by IFINDEX where NAME is NULL. */
+static int get_one(struct nl *nl, const char *name, int ifindex, struct link *ret, struct err *e)
 {
 	CLEANUP_LINKS struct link_list list = { 0 };
 	struct ifinfomsg *ifi;
 	char buf[NL_BUF_SIZE];
-	struct nlmsghdr *msg;
+	struct nlmsghdr *msg = nl_message(buf, RTM_GETLINK, 0, sizeof(*ifi), (void **)&ifi);
 
+	if (name)
+		mnl_attr_put_strz(msg, IFLA_IFNAME, name);
+	ifi->ifi_index = ifindex;
+	if (nl_talk(nl, msg, link_collect, &list, "network device", e) < 0)
+		return -1;
+	if (list.n != 1)
+		return err_set(e, "the kernel gave no answer");
+	*ret = list.v[0];
+	return 0;
+}
+
+int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e)
+{
 	if (str_is_empty(name) || strlen(name) >= IF_NAMESIZE)
 		return err_set_kind(e, ERR_NOT_FOUND, "no network device is named \"%s\"",
 			name ? name : "");
-	msg = nl_message(buf, RTM_GETLINK, 0, sizeof(*ifi), (void **)&ifi);
-	mnl_attr_put_strz(msg, IFLA_IFNAME, name);
-	if (nl_talk(nl, msg, link_collect, &list, "network device", e) < 0)
-		return err_prefix(e, "%s", name);
-	if (list.n != 1)
-		return err_set(e, "network device %s: the kernel gave no answer", name);
-	*ret = list.v[0];
-	return 0;
+	return get_one(nl, name, 0, ret, e) < 0 ? err_prefix(e, "%s", name) : 0;
+}
+
+int link_get_by_index(struct nl *nl, int ifindex, struct link *ret, struct err *e)
+{
+	return get_one(nl, NULL, ifindex, ret, e) < 0 ? err_prefix(e, "network device %d", ifindex)
+						      : 0;
 }
 
 int link_set_up(struct nl *nl, const char *name, bool up, struct err *e)

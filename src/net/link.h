@@ -48,6 +48,8 @@ void link_list_free(struct link_list *l);
 int link_list_get(struct nl *nl, struct link_list *ret, struct err *e);
 /* ERR_NOT_FOUND where there is none. */
 int link_get(struct nl *nl, const char *name, struct link *ret, struct err *e);
+/* The same by a number above 0, whatever the device is called by now. */
+int link_get_by_index(struct nl *nl, int ifindex, struct link *ret, struct err *e);
 
 /* Sets a device up or down, and reads back that it is. */
 int link_set_up(struct nl *nl, const char *name, bool up, struct err *e);
