@@ -435,6 +435,50 @@ is_running() {
 	assert_no_files
 }
 
+# without_pair HOST: the guest has ended, and the operator starts it anew without its pair
+without_pair() {
+	fake stop "$1" vm-01
+	inactive_xml "$1" vm-01 | tr '\n' ' ' | sed 's/<interface.*<\/interface>//' >"$FAKE_DIR/anew.xml"
+	fake define "$1" "$FAKE_DIR/anew.xml" , start "$1" vm-01
+}
+
+@test "the guest was started anew without its pair: what was set for that goes, and nothing is attached" {
+	all_die_after_detach
+	without_pair host-a
+	: >"$FAKE_DIR/log"
+	run_sm recover
+	assert_exit 1
+	refute_called 'host-.' 'virDomain(Attach|Update)'
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
+}
+
+@test "the same on a NIC that gives frames to one function" {
+	stop_hosts
+	rm -rf "$FAKE_DIR"
+	NIC_DRIVER=ixgbe setup_hosts_and_guests
+	all_die_after_detach
+	without_pair host-a
+	run_sm recover
+	assert_exit 1
+	assert_no_entries host-a "$MAC1"
+	assert_no_files
+}
+
+@test "the same on the destination" {
+	fault host-b virDomainAttachDeviceFlags 1 hook:die
+	all_die_at die
+	no_faults
+	without_pair host-b
+	: >"$FAKE_DIR/log"
+	run_sm_on host-b recover
+	assert_exit 0
+	refute_called 'host-.' 'virDomain(Attach|Update)'
+	assert_no_entries host-b "$MAC1"
+	run_sm recover
+	assert_no_files
+}
+
 @test "a guest that drives its VF already is given no entries that could make it deaf" {
 	all_die_at driven
 	: >"$FAKE_DIR/log"

@@ -14,6 +14,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "xml/domain.h"
 #include "xml/pair.h"
 
 static const struct field found_entry_fields[] = {
@@ -492,4 +493,19 @@ int end_live_pair(struct end *end, size_t i, struct xml_pair_list *list,
 		return -1;
 	*ret = xml_pairs_by_alias(list, end->order.pairs[i].standby_alias);
 	return 0;
+}
+
+bool end_pair_was_taken_out(struct end *end, size_t i)
+{
+	CLEANUP_PAIRS struct xml_pair_list pairs = { 0 };
+	const struct pair_order *p = &end->order.pairs[i];
+	CLEANUP_FREE char *macs = NULL;
+	CLEANUP_FREE char *xml = NULL;
+	struct err ignored;
+
+	if (end_live_xml(end, &xml, &ignored) < 0 || xml_pairs_find(xml, &pairs, &ignored) < 0 ||
+		xml_pairs_by_alias(&pairs, p->standby_alias))
+		return false;
+	macs = xml_domain_macs(xml);
+	return !str_list_has(macs, p->mac);
 }

@@ -186,5 +186,10 @@ int end_live_xml(struct end *end, char **ret, struct err *e);
  */
 int end_live_pair(struct end *end, size_t i, struct xml_pair_list *list,
 	const struct xml_pair **ret, struct err *e);
+/*
+ * Whether the domain runs here without pair I: somebody has taken it out of the definition and started the guest
+ * anew, with neither that standby nor that MAC. False also where nobody could say.
+ */
+bool end_pair_was_taken_out(struct end *end, size_t i);
 
 #endif

@@ -67,11 +67,17 @@ static bool needs_standby(const struct end *end, size_t i)
 	       end_has_begun(end, step_leave_vf, (int)i);
 }
 
+/* The guest, or somebody has started it anew without this pair: there is nothing that could be given back. */
+static bool is_gone(struct end *end, size_t i)
+{
+	return end->guest_gone || end_pair_was_taken_out(end, i);
+}
+
 static int undo_link(struct end *end, size_t i, struct err *e)
 {
 	const struct pair_state *s = &end->pairs[i];
 
-	if (end->guest_gone)
+	if (is_gone(end, i))
 		return 0;
 	/* As long as the guest may still give up its VF, its standby stays ready. */
 	if (needs_standby(end, i) || (s->unplug_asked && clock_ms() < s->unplug_until))
@@ -81,14 +87,14 @@ static int undo_link(struct end *end, size_t i, struct err *e)
 
 static int undo_tap_entry(struct end *end, size_t i, struct err *e)
 {
-	if (!end->guest_gone && needs_standby(end, i))
+	if (needs_standby(end, i) && !is_gone(end, i))
 		return UNDO_PUT_OFF;
 	return tap_entry_remove(end, i, e);
 }
 
 static int undo_uplink_entry(struct end *end, size_t i, struct err *e)
 {
-	if (!end->guest_gone && needs_standby(end, i))
+	if (needs_standby(end, i) && !is_gone(end, i))
 		return UNDO_PUT_OFF;
 	return uplink_entry_remove(end, i, e);
 }
@@ -121,15 +127,16 @@ static int detach(struct end *end, size_t i, struct err *e)
 
 static int undo_detach(struct end *end, size_t i, struct err *e)
 {
-	if (!end->guest_gone)
+	if (!is_gone(end, i))
 		return give_vf(end, i, e);
+	end->pairs[i].primary_missing = false;
 	return nic_does_not_replicate(&end->order.pairs[i]) ? uplink_entry_remove(end, i, e) : 0;
 }
 
 /* The entry is in the way of a guest that is gone, and give_vf's business otherwise. */
 static int undo_late_uplink_entry(struct end *end, size_t i, struct err *e)
 {
-	if (end->guest_gone)
+	if (is_gone(end, i))
 		return uplink_entry_remove(end, i, e);
 	return needs_standby(end, i) ? UNDO_PUT_OFF : 0;
 }
@@ -188,6 +195,17 @@ static int undo_give(struct end *end, size_t i, struct err *e)
 	return leave(end, i, e) < 0 ? -1 : attr_restore(end, i, e);
 }
 
+/* A pair that somebody has taken out of the guest that came gets no VF, and what was set for it goes. */
+static int give(struct end *end, size_t i, struct err *e)
+{
+	if (!end_pair_was_taken_out(end, i))
+		return give_vf(end, i, e);
+	end->pairs[i].primary_missing = false;
+	if (tap_entry_remove(end, i, e) < 0 || uplink_entry_remove(end, i, e) < 0)
+		return -1;
+	return attr_restore(end, i, e);
+}
+
 static int leave_source(struct end *end, size_t i, struct err *e)
 {
 	if (leave(end, i, e) < 0)
@@ -213,7 +231,7 @@ static int check_vf_is_there(struct end *end, size_t i, struct err *e)
 
 static int rest_standby(struct end *end, size_t i, struct err *e)
 {
-	if (end->pairs[i].primary_missing)
+	if (end->pairs[i].primary_missing || end_pair_was_taken_out(end, i))
 		return 0;
 	if (check_vf_is_there(end, i, e) < 0)
 		return -1;
@@ -270,7 +288,7 @@ const struct step steps[] = {
 	{ "autostart-on", "give autostart to the destination",
 		.destination = { .domain = autostart_take_over }, .forward = true },
 	{ step_give_vf, "give the guest its VF and see it used",
-		.destination = { .pair = give_vf, .undo_pair = undo_give }, .forward = true },
+		.destination = { .pair = give, .undo_pair = undo_give }, .forward = true },
 	{ "rest-standby", "standby link down, definition checked",
 		.destination = { .pair = rest_standby, .domain = definition_verify },
 		.forward = true },
