@@ -211,6 +211,56 @@ guest_has_vf() {
 	assert_unchanged
 }
 
+@test "the guest was paused by somebody: its standby stays until it runs again, then its VF comes" {
+	all_die_after_detach
+	local state
+	state=$(echo "$FAKE_DIR"/host-a/domains/*0101/state)
+	echo '3 1' >"$state"
+	run_sm recover
+	assert_exit 5
+	assert_says 'virsh resume vm-01'
+	refute_called host-a virDomainAttachDevice
+	assert_hears host-a vm-01 "$MAC1"
+	echo '1 1' >"$state"
+	run_sm recover
+	assert_exit 1
+	assert_same host-a "$FAKE_DIR/before.a"
+	recover_on host-b 0 1
+	assert_unchanged
+}
+
+@test "the guest was paused on its VF: nothing has to wait" {
+	fault host-a virDomainDetachDeviceAlias 1 hook:die
+	all_die_at die --unplug-watch 12 vm-01 host-b
+	no_faults
+	local state
+	state=$(echo "$FAKE_DIR"/host-a/domains/*0101/state)
+	echo '3 1' >"$state"
+	run_sm recover
+	assert_exit 1
+	await 20 no_agents
+	echo '1 1' >"$state"
+	assert_unchanged
+}
+
+@test "it ran on both hosts, and the other copy was ended: the suspended one gets its VF when it runs again" {
+	set_fake migrate twice
+	run_sm vm-01 host-b
+	assert_exit 5
+	fake stop host-b vm-01
+	: >"$FAKE_DIR/log"
+	run_sm recover
+	assert_exit 5
+	assert_says 'virsh resume vm-01'
+	refute_called host-a virDomainAttachDevice
+	assert_hears host-a vm-01 "$MAC1"
+	echo '1 1' >"$(echo "$FAKE_DIR"/host-a/domains/*0101/state)"
+	run_sm recover
+	assert_exit 1
+	[ -n "$(live_xml host-a vm-01 | vf_in)" ]
+	assert_no_files
+}
+
 @test "the guest still runs on the source, and the other host is away: back" {
 	all_die_after_detach
 	set_fake ssh unreachable

@@ -283,17 +283,29 @@ static int reserve_named(struct end *end, size_t i, struct err *e)
 	return attached ? 0 : pair_vf_reserve(end, i, e);
 }
 
-/* What stands still for good takes nothing in; its standby is there for when it is started anew. */
-static int check_not_crashed(struct end *end, struct err *e)
+/*
+ * What stands still takes nothing in; its standby is there for when it goes on, or is started anew. A VF that
+ * it had before it was paused is as it was.
+ */
+static int check_not_still(struct end *end, size_t i, struct err *e)
 {
 	enum virt_state state;
+	bool attached;
 
 	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
 		return -1;
-	if (state != VIRT_CRASHED)
+	if (state == VIRT_CRASHED) {
+		err_set(e, "the guest has crashed");
+		return err_hint(e, "It gets its VF when it was started anew (virsh reset).");
+	}
+	if (state != VIRT_PAUSED)
 		return 0;
-	err_set(e, "the guest has crashed");
-	return err_hint(e, "It gets its VF when it was started anew (virsh reset).");
+	if (primary_is_attached(end, i, &attached, e) < 0)
+		return -1;
+	if (attached && !end->pairs[i].given)
+		return 0;
+	err_set(e, "the guest is paused, and cannot take its VF in");
+	return err_hint(e, "It gets its VF when it runs again (virsh resume %s).", end->order.name);
 }
 
 int give_vf(struct end *end, size_t i, struct err *e)
@@ -303,7 +315,7 @@ int give_vf(struct end *end, size_t i, struct err *e)
 	 * The VF may leave the guest while an earlier request is waited for, so the standby is looked
 	 * after once more then.
 	 */
-	if (carry_without_vf(end, i, e) < 0 || check_not_crashed(end, e) < 0 ||
+	if (carry_without_vf(end, i, e) < 0 || check_not_still(end, i, e) < 0 ||
 		wait_for_late_unplug(end, i, e) < 0 || carry_without_vf(end, i, e) < 0 ||
 		reserve_named(end, i, e) < 0 || check_not_too_soon(end, i, e) < 0)
 		return -1;
