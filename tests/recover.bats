@@ -194,16 +194,21 @@ guest_has_vf() {
 	assert_moved vm-01 "$MAC1"
 }
 
-@test "the guest has crashed and QEMU keeps it: its standby stays until it is started anew, then its VF comes" {
+# in_state STATE: as libvirt has it
+in_state() {
+	echo "$1" >"$(echo "$FAKE_DIR"/host-a/domains/*0101/state)"
+}
+
+# waits_in STATE WORDS: a guest that stands still has its standby, and its VF when it runs again
+waits_in() {
 	all_die_after_detach
-	local state
-	state=$(echo "$FAKE_DIR"/host-a/domains/*0101/state)
-	echo '6 1' >"$state"
+	in_state "$1"
 	run_sm recover
 	assert_exit 5
-	assert_says 'virsh reset'
-	fdb_entries host-a "$MAC1" | grep -q 'self'
-	echo '1 1' >"$state"
+	assert_says "$2"
+	refute_called host-a virDomainAttachDevice
+	assert_hears host-a vm-01 "$MAC1"
+	in_state '1 1'
 	run_sm recover
 	assert_exit 1
 	assert_same host-a "$FAKE_DIR/before.a"
@@ -211,35 +216,23 @@ guest_has_vf() {
 	assert_unchanged
 }
 
+@test "the guest has crashed and QEMU keeps it: its standby stays until it is started anew, then its VF comes" {
+	waits_in '6 1' 'virsh reset'
+}
+
 @test "the guest was paused by somebody: its standby stays until it runs again, then its VF comes" {
-	all_die_after_detach
-	local state
-	state=$(echo "$FAKE_DIR"/host-a/domains/*0101/state)
-	echo '3 1' >"$state"
-	run_sm recover
-	assert_exit 5
-	assert_says 'virsh resume vm-01'
-	refute_called host-a virDomainAttachDevice
-	assert_hears host-a vm-01 "$MAC1"
-	echo '1 1' >"$state"
-	run_sm recover
-	assert_exit 1
-	assert_same host-a "$FAKE_DIR/before.a"
-	recover_on host-b 0 1
-	assert_unchanged
+	waits_in '3 1' 'virsh resume vm-01'
 }
 
 @test "the guest was paused on its VF: nothing has to wait" {
 	fault host-a virDomainDetachDeviceAlias 1 hook:die
 	all_die_at die --unplug-watch 12 vm-01 host-b
 	no_faults
-	local state
-	state=$(echo "$FAKE_DIR"/host-a/domains/*0101/state)
-	echo '3 1' >"$state"
+	in_state '3 1'
 	run_sm recover
 	assert_exit 1
 	await 20 no_agents
-	echo '1 1' >"$state"
+	in_state '1 1'
 	assert_unchanged
 }
 
@@ -254,7 +247,7 @@ guest_has_vf() {
 	assert_says 'virsh resume vm-01'
 	refute_called host-a virDomainAttachDevice
 	assert_hears host-a vm-01 "$MAC1"
-	echo '1 1' >"$(echo "$FAKE_DIR"/host-a/domains/*0101/state)"
+	in_state '1 1'
 	run_sm recover
 	assert_exit 1
 	[ -n "$(live_xml host-a vm-01 | vf_in)" ]
