@@ -215,12 +215,14 @@ static int look_whether_free(void *arg, struct err *e)
 
 	free(x->user);
 	x->user = NULL;
-	return vf_user_now(x->end->nl, x->vf, &x->user, e) < 0 ? -1 : !x->user;
+	return vf_user_now(x->end->nl, x->vf, !x->end->order.is_source, &x->user, e) < 0 ? -1
+											 : !x->user;
 }
 
 /*
  * It was free when the plan was made. One that a driver has just been bound to may have no network device yet,
- * or be given another name.
+ * or be given another name. The guest's own VF, back on the host for a moment, may have got an address from
+ * whoever configures all that comes (NetworkManager, for one): nobody's reason to keep it.
  */
 static int check_host_leaves_it(struct end *end, const char *vf, struct err *e)
 {

@@ -379,15 +379,12 @@ int end_note_turned_before(struct end *end, struct err *e)
 	return note_for_good(end, "turned_before", e);
 }
 
-void end_mark_source_knows(struct end *end)
+int end_note_source_knows(struct end *end, struct err *e)
 {
-	struct err e;
-
 	if (end->source_knows)
-		return;
+		return 0;
 	end->source_knows = true;
-	if (note_for_good(end, "source_knows", &e) < 0)
-		log_warn("%s: %s", end->order.name, e.msg);
+	return note_for_good(end, "source_knows", e);
 }
 
 int end_note_autostart_given(struct end *end, struct err *e)

@@ -90,7 +90,7 @@ struct end {
 	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
 	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
 	bool turned_before;    /* source: see end_note_turned_before */
-	bool source_knows;     /* destination: see end_mark_source_knows */
+	bool source_knows;     /* destination: see end_note_source_knows */
 	bool autostart_given;  /* destination: it has taken it over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
@@ -165,9 +165,9 @@ void end_mark_switching(struct end *end);
 int end_note_turned_before(struct end *end, struct err *e);
 /*
  * Destination: the source has been seen to have let the guest go, so that nothing need be remembered for
- * its sake (arrived.h). A journal that cannot be written is warned of.
+ * its sake (arrived.h).
  */
-void end_mark_source_knows(struct end *end);
+int end_note_source_knows(struct end *end, struct err *e);
 /* Destination: the domain has its autostart, which is the operator's affair from now on. */
 int end_note_autostart_given(struct end *end, struct err *e);
 /* Destination: the domain has come, so that the move counts as begun, and has something to undo. */

@@ -201,6 +201,15 @@ static int apply_step(struct agent *a, const struct step *step, json_t **ret_fai
 	return step_apply(&a->end, step, ret_failed, e);
 }
 
+/* Else it is remembered in vain, until the source says so: no reason to stop. */
+static void note_source_knows(struct end *end)
+{
+	struct err e;
+
+	if (end_note_source_knows(end, &e) < 0)
+		log_warn("%s: %s", end->order.name, e.msg);
+}
+
 static int op_apply(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	const struct step *step = step_of(args, e);
@@ -210,7 +219,7 @@ static int op_apply(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	if (!step || need_order(a, e) < 0)
 		return -1;
 	if (!a->end.order.is_source && json_is_true(json_object_get(args, "source_left")))
-		end_mark_source_knows(&a->end);
+		note_source_knows(&a->end);
 	if (apply_step(a, step, &failed, e) < 0)
 		return -1;
 	*ret = json_object();
@@ -516,6 +525,19 @@ static int op_state(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return tell_state(a, uuid, json_string_value(json_object_get(args, "run")), ret, e);
 }
 
+/* Whoever goes on from the journal of RUN here is not to remember it anew. */
+static int tell_journal(struct agent *a, const char *uuid, const char *run, struct err *e)
+{
+	int r = 0;
+
+	if (end_reopen(&a->end, uuid, "source-knows", e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (!a->end.order.is_source && str_equal(a->end.order.owner, run))
+		r = end_note_source_knows(&a->end, e);
+	end_close(&a->end, false);
+	return r;
+}
+
 /*
  * The source is settled, and has seen this host: what is remembered for its sake can go. Who settles this
  * end just now may remember it later, and is waited for.
@@ -533,7 +555,9 @@ static int op_source_knows(void *ctx, const json_t *args, json_t **ret, struct e
 			return err_set_kind(e, ERR_BUSY, "somebody holds the domain");
 		clock_sleep_ms(REOPEN_PAUSE_MS);
 	}
-	return run ? arrived_forget(uuid, run, e) : 0;
+	if (!run || (!a->end.open && tell_journal(a, uuid, run, e) < 0))
+		return run ? -1 : 0;
+	return arrived_forget(uuid, run, e);
 }
 
 static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
@@ -550,7 +574,7 @@ static int op_settle(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	a->end.alone = json_is_true(json_object_get(args, "alone"));
 	a->end.autostart_there = json_is_true(json_object_get(args, "autostart_there"));
 	if (!a->end.order.is_source && v == SETTLE_FORWARD && !a->end.alone)
-		end_mark_source_knows(&a->end);
+		note_source_knows(&a->end);
 	end_shorten_journal(&a->end);
 	return act_settle(&a->end, v, e);
 }

@@ -68,7 +68,7 @@ char *vf_user_of_netdev(const struct vf_user_view *view, const struct pci_vf *vf
 		vf->driver);
 }
 
-int vf_user_now(struct nl *nl, const char *address, char **ret, struct err *e)
+int vf_user_now(struct nl *nl, const char *address, bool addressed, char **ret, struct err *e)
 {
 	CLEANUP_VF_USER_VIEW struct vf_user_view view = { 0 };
 	CLEANUP_PFS struct pci_pf_list pfs = { 0 };
@@ -77,6 +77,8 @@ int vf_user_now(struct nl *nl, const char *address, char **ret, struct err *e)
 
 	if (vf_user_view_get(nl, &view, e) < 0 || pci_pf_list_get(&pfs, e) < 0)
 		return -1;
+	if (!addressed)
+		view.n_addressed = 0;
 	*ret = NULL;
 	if (!pci_find_address(&pfs, address, &pf, &vf))
 		return 0;

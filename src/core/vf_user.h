@@ -23,8 +23,8 @@ char *vf_user_of_netdev(const struct vf_user_view *view, const struct pci_vf *vf
 
 /*
  * The same of the VF with that address now, and of a program that has it open (pci_hidden_user); NULL also
- * where there is no such VF.
+ * where there is no such VF. ADDRESSED: one with an IP address counts.
  */
-int vf_user_now(struct nl *nl, const char *address, char **ret, struct err *e);
+int vf_user_now(struct nl *nl, const char *address, bool addressed, char **ret, struct err *e);
 
 #endif
