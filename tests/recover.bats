@@ -17,20 +17,6 @@ journal() {
 	echo "/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal"
 }
 
-# all_die_at HOOK [ARGUMENTS…]: and libvirt goes on by itself as far as it does
-all_die_at() {
-	local at=$1
-	shift
-	[ $# -gt 0 ] || set -- vm-01 host-b
-	hook "$at" "exec $FAKE_DIR/bin/kill-all"
-	start_sm "$@"
-	wait_sm
-	await 10 no_agents
-	rm "$FAKE_DIR/hooks/$at"
-	! grep -q "migration starts" "$FAKE_DIR/log" ||
-		await 20 grep -q "migration ends" "$FAKE_DIR/log"
-}
-
 # The guest has no VF any more, and the migration has not begun.
 all_die_after_detach() {
 	fault host-a virDomainMigrateToURI3 1 hook:die

@@ -12,16 +12,6 @@ teardown() {
 	teardown_hosts
 }
 
-all_die_at() {
-	hook "$1" "exec $FAKE_DIR/bin/kill-all"
-	start_sm "${@:2}" vm-01 host-b
-	wait_sm
-	await 10 no_agents
-	rm "$FAKE_DIR/hooks/$1"
-	! grep -q "migration starts" "$FAKE_DIR/log" ||
-		await 20 grep -q "migration ends" "$FAKE_DIR/log"
-}
-
 # Whether it has autostart there.
 starts_on() {
 	[[ $(domain_state "$1" vm-01) == *autostart ]]
@@ -34,7 +24,7 @@ set_state() {
 
 # The source's copy stands still; the guest has come, and been finished with, while that could not be known.
 come_unseen() {
-	all_die_at migrate.finished --client-driven
+	all_die_at migrate.finished --client-driven vm-01 host-b
 	run_sm_on host-b recover
 	assert_exit 0
 	assert_state host-b vm-01 1
@@ -72,6 +62,13 @@ assert_ended_by_hand() {
 	on host-b sh -c 'rm -rf /run/sriov-migrate/*'
 	assert_left_to_a_human
 	assert_ended_by_hand
+}
+
+@test "the same, and what the destination remembers cannot be read: no reason to forget it" {
+	come_unseen
+	fake stop host-b vm-01
+	on host-b sh -c 'echo torn | tee /var/lib/sriov-migrate/*.arrived'
+	assert_left_to_a_human
 }
 
 @test "the same, and somebody chooses the old copy: his virsh resume counts" {

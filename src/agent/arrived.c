@@ -16,15 +16,25 @@ static char *path_of(const char *uuid)
 	return str_printf("%s/%s.arrived", journal_directory(), uuid);
 }
 
-/* New reference; nothing there, or nothing that can be read, is an empty list. */
-static json_t *read_runs(const char *path)
+/* New reference. NULL: there is something that cannot be read. */
+static json_t *load_runs(const char *path)
 {
 	json_t *runs = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
 
+	if (!runs && access(path, F_OK) < 0 && errno == ENOENT)
+		return json_array();
 	if (json_is_array(runs))
 		return runs;
 	json_decref(runs);
-	return json_array();
+	return NULL;
+}
+
+/* The same, to write it anew. */
+static json_t *read_runs(const char *path)
+{
+	json_t *runs = load_runs(path);
+
+	return runs ? runs : json_array();
 }
 
 static int place_of(const json_t *runs, const char *run)
@@ -73,8 +83,9 @@ int arrived_note(const char *uuid, const char *run, struct err *e)
 bool arrived_is_noted(const char *uuid, const char *run)
 {
 	CLEANUP_FREE char *path = path_of(uuid);
-	json_t *runs = read_runs(path);
-	bool noted = place_of(runs, run) >= 0;
+	json_t *runs = load_runs(path);
+	/* What cannot be read may be about any run: a copy too few is resumed then, and never one too many. */
+	bool noted = !runs || place_of(runs, run) >= 0;
 
 	json_decref(runs);
 	return noted;

@@ -380,6 +380,20 @@ no_agents() {
 	done <"$FAKE_DIR/pids"
 }
 
+# all_die_at HOOK [ARGUMENTS…]: and libvirt goes on by itself as far as it does
+all_die_at() {
+	local at=$1
+	shift
+	[ $# -gt 0 ] || set -- vm-01 host-b
+	hook "$at" "exec $FAKE_DIR/bin/kill-all"
+	start_sm "$@"
+	wait_sm
+	await 10 no_agents
+	rm "$FAKE_DIR/hooks/$at"
+	! grep -q "migration starts" "$FAKE_DIR/log" ||
+		await 20 grep -q "migration ends" "$FAKE_DIR/log"
+}
+
 # The process that carries the connection to the other host.
 ssh_pid() {
 	tail -n 1 "$FAKE_DIR/ssh.pids"
