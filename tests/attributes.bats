@@ -212,7 +212,7 @@ start_with_nic() {
 	remember
 	fault host-a nl.fdb-add 1 hook:die
 	hook die "$FAKE_DIR/bin/kill-all"
-	run_sm vm-01 host-b
+	run_sm_to_death vm-01 host-b
 	recover_on host-a 0 1
 	recover_on host-b 0 1
 	assert_unchanged

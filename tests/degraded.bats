@@ -462,9 +462,7 @@ on_nic() {
 	set_fake host-b.drive never
 	fault host-b virDomainAttachDeviceFlags 1 hook:attached
 	hook attached "sleep 0.3; exec $FAKE_DIR/bin/kill-all"
-	start_sm vm-01 host-b
-	wait_sm
-	await 10 no_agents
+	run_sm_to_death vm-01 host-b
 	on host-b sed -i -E '1s/"boot": *"[^"]*"/"boot":"00000000-0000-0000-0000-000000000000"/' \
 		/var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.journal
 	on host-b bridge fdb del "$MAC1" dev wan0 self

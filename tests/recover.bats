@@ -276,9 +276,7 @@ is_running() {
 	# The agent there has time to note the switch-over.
 	hook noted "sleep 0.5; exec $FAKE_DIR/bin/kill-all"
 	hook migrate.switched "exec $FAKE_DIR/hooks/noted"
-	start_sm vm-01 host-b
-	wait_sm
-	await 10 no_agents
+	run_sm_to_death vm-01 host-b
 	await 20 grep -q "migration ends" "$FAKE_DIR/log"
 	await 5 is_running host-a
 	set_fake ssh unreachable
@@ -367,7 +365,7 @@ is_running() {
 	all_die_at migrate.iterating
 	fault host-a virDomainSuspend 1 hook:dying
 	hook dying "exec $FAKE_DIR/bin/kill-all"
-	run_sm recover
+	run_sm_to_death recover
 	no_faults
 	set_fake ssh unreachable
 	: >"$FAKE_DIR/log"
@@ -828,9 +826,7 @@ make_read_only() {
 	all_die_after_detach
 	fault host-a virDomainAttachDeviceFlags 1 hook:die-again
 	hook die-again "exec $FAKE_DIR/bin/kill-all"
-	start_sm recover
-	wait_sm
-	await 10 no_agents
+	run_sm_to_death recover
 	run_sm recover
 	assert_exit 1
 	assert_unchanged

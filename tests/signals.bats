@@ -449,9 +449,7 @@ stopped_at() {
 # resume it while it stands still itself, its host being suspended: asked_while_suspended SECONDS
 asked_while_suspended() {
 	hook migrate.switched "exec $FAKE_DIR/bin/kill-all"
-	start_sm --client-driven vm-01 host-b
-	wait_sm
-	await 10 no_agents
+	run_sm_to_death --client-driven vm-01 host-b
 	await 20 grep -q "migration ends" "$FAKE_DIR/log"
 	set_fake ssh unreachable
 	mkfifo "$FAKE_DIR/in"

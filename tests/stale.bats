@@ -110,9 +110,7 @@ assert_ended_by_hand() {
 
 @test "a source that was left does not forget the move before it has seen the destination" {
 	hook migrate.confirmed "exec $FAKE_DIR/bin/kill-all"
-	start_sm vm-01 host-b
-	wait_sm
-	await 10 no_agents
+	run_sm_to_death vm-01 host-b
 	set_fake ssh unreachable
 	run_sm recover
 	assert_exit 5

@@ -182,7 +182,7 @@ assert_rolled_back() {
 
 @test "all die while memory is copied: recover" {
 	hook migrate.iterating "$FAKE_DIR/bin/kill-all"
-	run_sm --unplug=qemu vm-01 host-b
+	run_sm_to_death --unplug=qemu vm-01 host-b
 	run_sm recover
 	assert_exit 0
 	if [ "$(domain_state host-b vm-01)" = 1 ]; then
@@ -243,7 +243,7 @@ start_with() {
 	set_fake host-b.drive.ms 4000
 	set_fake migrate.iterate_ms 300
 	hook migrate.iterating "$FAKE_DIR/bin/kill-all"
-	run_sm --unplug=qemu vm-01 host-b
+	run_sm_to_death --unplug=qemu vm-01 host-b
 	run_sm_on host-b recover
 	assert_exit 0
 	assert_order 'host-b event lifecycle 4 1' 'host-b nl.fdb-add' 'host-b guest vm-01 drives'

@@ -437,10 +437,8 @@ rename_uplink() {
 @test "the same, all die, and recover finishes" {
 	hook migrate.iterating "$(rename_uplink)
 		exec $FAKE_DIR/bin/kill-all"
-	start_sm vm-01 host-b
-	wait_sm
+	run_sm_to_death vm-01 host-b
 	await 20 grep -q "migration ends" "$FAKE_DIR/log"
-	await 10 no_agents
 	run_sm recover
 	assert_exit 0
 	assert_moved vm-01 "$MAC1"

@@ -380,15 +380,20 @@ no_agents() {
 	done <"$FAKE_DIR/pids"
 }
 
+# A run in which all of ours die: over when the last agent has gone as well.
+run_sm_to_death() {
+	start_sm "$@"
+	wait_sm
+	await 10 no_agents
+}
+
 # all_die_at HOOK [ARGUMENTS…]: and libvirt goes on by itself as far as it does
 all_die_at() {
 	local at=$1
 	shift
 	[ $# -gt 0 ] || set -- vm-01 host-b
 	hook "$at" "exec $FAKE_DIR/bin/kill-all"
-	start_sm "$@"
-	wait_sm
-	await 10 no_agents
+	run_sm_to_death "$@"
 	rm "$FAKE_DIR/hooks/$at"
 	! grep -q "migration starts" "$FAKE_DIR/log" ||
 		await 20 grep -q "migration ends" "$FAKE_DIR/log"
