@@ -222,6 +222,36 @@ waits_in() {
 	assert_unchanged
 }
 
+@test "the recover that an agent has started dies: its agent leaves the asking to that one" {
+	all_die_at migrate.switched --client-driven vm-01 host-b
+	set_fake ssh unreachable
+	fault host-a virDomainGetState '*' hook:die
+	hook die "kill -9 \$(cat $FAKE_DIR/driver.pid)"
+	export SRIOV_MIGRATE_UNATTENDED=1
+	start_sm recover vm-01
+	unset SRIOV_MIGRATE_UNATTENDED
+	wait_sm
+	[ "$status" = 137 ]
+	no_faults
+	await 60 no_agents
+	rm "$FAKE_DIR/set/ssh"
+	run_sm recover
+	assert_unchanged
+}
+
+@test "a domain that somebody holds for a moment is waited for, for longer it is left to that one" {
+	all_die_at migrate.iterating
+	on host-a sh -c 'exec flock /run/sriov-migrate/domain-7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.lock \
+		sleep 6' &
+	sleep 0.3
+	run_sm recover
+	assert_exit 0
+	assert_says 'vm-01 is held by a run that goes on'
+	run_sm recover
+	assert_exit 0
+	refute_says 'is held'
+}
+
 @test "it ran on both hosts, and the other copy was ended: the suspended one gets its VF when it runs again" {
 	set_fake migrate twice
 	run_sm vm-01 host-b

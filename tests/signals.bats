@@ -516,7 +516,7 @@ has_run_recover() {
 	on host-a rm -r /run/sriov-migrate
 	run_sm recover
 	assert_exit 0
-	assert_says 'nothing to settle'
+	assert_says 'vm-01 is held by a run that goes on'
 	run_sm vm-01 host-b
 	assert_exit 6
 	assert_says "$first"

@@ -192,6 +192,18 @@ assert_rolled_back() {
 	fi
 }
 
+@test "in doubt before the time for an unplug is over: recover leaves nobody behind that asks once more" {
+	set_fake migrate twice
+	hook migrate.iterating "$FAKE_DIR/bin/kill-all"
+	run_sm_to_death --unplug=qemu --unplug-watch 120 vm-01 host-b
+	await 20 grep -q "migration ends" "$FAKE_DIR/log"
+	set_fake ssh unreachable
+	run_sm recover
+	assert_exit 5
+	await 10 no_agents
+	rm "$FAKE_DIR/set/ssh"
+}
+
 @test "the guest does not use its VF there: it is taken away, the standby carries on" {
 	set_fake drive never
 	run_sm --unplug=qemu --proof-timeout 1 vm-01 host-b

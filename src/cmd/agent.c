@@ -132,7 +132,9 @@ static void settle_left_open(struct agent *a, const char *why)
 	if (r == 0)
 		return;
 	syslog(LOG_WARNING, "%s: not settled alone: %s", name, e.msg);
-	settle_jointly(&a->end, uuid, a->libvirt_uri);
+	/* The agent that has started this run asks again: were this one to ask as well, they would multiply. */
+	if (!getenv(CMD_UNATTENDED))
+		settle_jointly(&a->end, uuid, a->libvirt_uri);
 }
 
 /* A session of its own: what ends the driver's terminal or login does not end the agent. */

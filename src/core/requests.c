@@ -366,14 +366,15 @@ static bool stands_still(struct end *end)
 }
 
 /*
- * What was not settled stays in the journal, for recover and reattach. A guest that may still
- * give up its VF is watched once the driver has gone.
+ * What was not settled stays in the journal, for recover and reattach. A guest that may still give up its VF
+ * is watched once the driver has gone, but for one whose move is not settled: see settle_or_watch.
  */
 static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 {
 	bool settled = json_is_true(json_object_get(args, "settled"));
 	struct agent *a = ctx;
-	bool leave = json_is_true(json_object_get(args, "leave")) || stands_still(&a->end);
+	bool leave = json_is_true(json_object_get(args, "leave")) || stands_still(&a->end) ||
+		     (!settled && end_was_moved(&a->end));
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 	bool waits = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 
