@@ -139,20 +139,25 @@ assert_ended_by_hand() {
 	assert_no_files
 }
 
-@test "a driver that stood still while the guest was moved back begins nothing anew" {
-	local first
-	fake autostart host-a vm-01
+# The guest has moved, and its agents have settled both ends; the driver, whose PID is in STILL, knows of nothing.
+driver_stands_still() {
 	hook stop "kill -STOP \$(cat $FAKE_DIR/driver.pid)"
 	fault host-a nl.fdb-delete 1 hook:stop
 	fault host-a nl.self-delete 1 hook:stop
 	start_sm vm-01 host-b
 	await 40 grep -q "migration ends" "$FAKE_DIR/log"
-	first=$(driver_pid)
+	still=$(driver_pid)
 	await 60 no_agents
 	no_faults
+}
+
+@test "a driver that stood still while the guest was moved back begins nothing anew" {
+	local still
+	fake autostart host-a vm-01
+	driver_stands_still
 	run_sm_on host-b vm-01 host-a
 	assert_exit 0
-	kill -CONT "$first"
+	kill -CONT "$still"
 	wait_sm
 	assert_exit 0
 	assert_says 'left the destination again'
@@ -162,6 +167,112 @@ assert_ended_by_hand() {
 	assert_state host-b vm-01 5
 	assert_hears host-a vm-01 "$MAC1"
 	assert_no_files
+}
+
+@test "a driver that stood still while the guest moved and ended says so" {
+	local still
+	driver_stands_still
+	fake stop host-b vm-01
+	kill -CONT "$still"
+	wait_sm
+	assert_exit 1
+	assert_says 'ended by itself'
+	assert_no_files
+}
+
+@test "autostart comes back to a guest that never left, though the destination has it from an earlier stay" {
+	inactive_xml host-a vm-01 >"$BATS_TEST_TMPDIR/vm-01.xml"
+	fake define host-b "$BATS_TEST_TMPDIR/vm-01.xml"
+	fake autostart host-b vm-01
+	fake autostart host-a vm-01
+	fault host-a virDomainMigrateToURI3 1 hook:die
+	all_die_at die
+	no_faults
+	run_sm recover
+	assert_exit 1
+	starts_on host-a
+	assert_no_files
+}
+
+@test "that the guest has come cannot be noted: the journal there is not given up" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	on host-b mkdir /var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.arrived.new
+	set_fake ssh unreachable
+	run_sm_on host-b recover
+	assert_exit 5
+	assert_hears host-b vm-01 "$MAC1"
+	on host-b rmdir /var/lib/sriov-migrate/7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101.arrived.new
+	run_sm_on host-b recover
+	assert_exit 0
+	fake stop host-b vm-01
+	rm "$FAKE_DIR/set/ssh"
+	assert_left_to_a_human
+}
+
+@test "the old copy cannot be destroyed, and the guest ends on the destination: the old one is not resumed" {
+	all_die_at migrate.finished --client-driven vm-01 host-b
+	fault host-a virDomainDestroy '*' error
+	run_sm recover
+	assert_exit 5
+	no_faults
+	fake stop host-b vm-01
+	await 60 no_agents
+	assert_left_to_a_human
+	assert_ended_by_hand
+}
+
+# What is left on host-a of a move to host-b is put aside as KEPT.
+leave_behind() {
+	hook migrate.confirmed "exec $FAKE_DIR/bin/kill-all"
+	run_sm_to_death vm-01 host-b
+	rm "$FAKE_DIR/hooks/migrate.confirmed"
+	set_fake ssh unreachable
+	run_sm recover
+	assert_exit 5
+	assert_says 'recover vm-01 settles it when the other host answers'
+	run_sm_on host-b recover
+	assert_exit 0
+	rm "$FAKE_DIR/set/ssh"
+	on host-a mv "/var/lib/sriov-migrate/$uuid.journal" "$1"
+}
+
+# edit_journal HOST: its other host is one that nobody knows
+give_another_peer() {
+	on "$1" sed -i -E 's/4c4c4544-0000-4000-8000-00000000000[ab]/4c4c4544-0000-4000-8000-00000000000c/g
+		s/"peer_id": *"[^"]*"/"peer_id":"x"/' "/var/lib/sriov-migrate/$uuid.journal"
+}
+
+@test "the source of a move does not settle the next one, to a third host" {
+	local uuid=7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101
+	leave_behind "$FAKE_DIR/kept"
+	# host-a stands for the third one.
+	hook migrate.finished "exec $FAKE_DIR/bin/kill-all"
+	sm_on host-b --client-driven vm-01 host-a >/dev/null 2>&1 </dev/null || :
+	await 10 no_agents
+	rm "$FAKE_DIR/hooks/migrate.finished"
+	assert_state host-b vm-01 "3 (migration)"
+	fake stop host-a vm-01
+	on host-a sh -c "rm /var/lib/sriov-migrate/*; mv $FAKE_DIR/kept /var/lib/sriov-migrate/$uuid.journal"
+	rm -r "$FAKE_DIR"/host-a/domains/*0101
+	give_another_peer host-b
+	: >"$FAKE_DIR/log"
+	run_sm --settle-timeout "$(patient 1)" recover
+	assert_exit 5
+	refute_called host-b 'virDomain(Resume|Attach|Destroy)'
+	assert_state host-b vm-01 "3 (migration)"
+	on host-b test -e "/var/lib/sriov-migrate/$uuid.journal"
+}
+
+@test "another machine has the name of a destination that is gone for good: --fenced holds" {
+	local uuid=7d0c1a34-5b1e-4f0a-9b53-1f4a3c2e0101
+	hook migrate.confirmed "exec $FAKE_DIR/bin/kill-all"
+	run_sm_to_death vm-01 host-b
+	give_another_peer host-a
+	run_sm recover
+	assert_exit 5
+	run_sm --fenced recover
+	assert_exit 1
+	on host-a test ! -e "/var/lib/sriov-migrate/$uuid.journal"
 }
 
 @test "a guest that came when the destination had given it up: told, and reattach cures it" {

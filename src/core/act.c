@@ -218,6 +218,18 @@ const char *act_for(enum settle_verdict v, enum settle_verdict *ret_then)
 	return NULL;
 }
 
+/* That the guest has come is remembered as long as the source can have a copy that stands still. */
+static int finish_forward(struct end *end, enum settle_verdict v, struct err *e)
+{
+	bool untold = end->alone || v == SETTLE_DESTROY_STALE;
+	int ret = untold ? move_note_arrival(end, e) : 0;
+	struct err now;
+
+	if (finish(end, &now) < 0)
+		err_keep_first(&ret, e, &now);
+	return ret;
+}
+
 int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 {
 	enum settle_verdict then;
@@ -232,9 +244,7 @@ int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 	case SETTLE_BACKWARD:
 		return undo_all(end, e);
 	case SETTLE_FORWARD:
-		if (end->alone)
-			move_note_arrival(end);
-		return finish(end, e);
+		return finish_forward(end, v, e);
 	case SETTLE_UNVERIFIED:
 	case SETTLE_GUEST_ENDED:
 	case SETTLE_MOVED_ON:

@@ -135,17 +135,17 @@ int domain_migrate(struct end *end, struct err *e)
 }
 
 /* Else nobody could keep the source from resuming its copy once the guest is gone from here. */
-void move_note_arrival(struct end *end)
+int move_note_arrival(struct end *end, struct err *e)
 {
 	enum virt_state state;
-	struct err e;
 
 	if (end->order.is_source || !end_was_moved(end) || end->source_knows)
-		return;
-	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, &e) < 0 ||
-		(virt_state_is_active(state) && state != VIRT_MIGRATING &&
-			arrived_note(end->order.uuid, end->order.owner, &e) < 0))
-		log_warn("%s: %s", end->order.name, e.msg);
+		return 0;
+	if (virt_state_get(end->virt, end->order.uuid, &state, NULL, e) < 0)
+		return -1;
+	if (!virt_state_is_active(state) || state == VIRT_MIGRATING)
+		return 0;
+	return arrived_note(end->order.uuid, end->order.owner, e);
 }
 
 int domain_stays(struct end *end, struct err *e)
@@ -245,10 +245,23 @@ int autostart_clear(struct end *end, struct err *e)
 	return set_autostart(end, false, e);
 }
 
+/* As far as is known here. */
+static bool has_left(struct end *end)
+{
+	enum virt_state state;
+	struct err ignored;
+
+	return end_is_switching(end) ||
+	       virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) < 0 ||
+	       !virt_state_is_active(state);
+}
+
 int autostart_restore(struct end *end, struct err *e)
 {
-	/* On both hosts it would be two copies one day. */
-	if (end->autostart_there)
+	/* On both hosts it would be two copies one day; one that has never left here had it on both. */
+	if (end->autostart_there && has_left(end)) {
+		log_warn("%s: autostart is left to the destination, which has it", end->order.name);
 		return 0;
+	}
 	return set_autostart(end, true, e);
 }

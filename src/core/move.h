@@ -28,7 +28,7 @@ bool move_was_turned_back(const struct end *end);
  * Destination: where the guest lives here, that is remembered for a source that could not be seen, see
  * arrived.h.
  */
-void move_note_arrival(struct end *end);
+int move_note_arrival(struct end *end, struct err *e);
 
 /* Makes sure that the persistent definition names the VFs of the order. */
 int definition_verify(struct end *end, struct err *e);

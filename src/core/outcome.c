@@ -220,14 +220,32 @@ static const struct words {
 		"it runs on both; the source's copy has to stand still, no VF was touched" },
 };
 
-void outcome_hint_in_doubt(struct outcome *o, const char *domain, bool seen)
+/* The copy here is old, as far as anybody knows. */
+static void hint_at_choice(struct outcome *o, const char *domain, bool runs)
 {
-	if (seen)
+	CLEANUP_FREE char *suspend = runs ? str_printf("virsh suspend %s and ", domain) : NULL;
+
+	snprintf(o->hint, sizeof(o->hint),
+		"It has been on the other host, which has it no more: find out where it is, or "
+		"how it ended. virsh destroy %s ends the copy here, %svirsh resume %s says that "
+		"it is the one; then sriov-migrate recover %s.",
+		domain, suspend ? suspend : "", domain, domain);
+}
+
+void outcome_hint_in_doubt(struct outcome *o, const char *domain, const struct settle_view *source,
+	const struct settle_view *destination)
+{
+	bool both = source->reachable && destination->reachable;
+	bool was_there = destination->arrived || destination->state == VIRT_MIGRATED ||
+			 destination->state == VIRT_ENDED || destination->state == VIRT_CRASHED;
+
+	if (both && was_there && !destination->job && !source->job)
+		hint_at_choice(o, domain, settle_view_lives(source));
+	else if (both)
 		snprintf(o->hint, sizeof(o->hint),
-			"It has been on the other host, which has it no more: find out where it is, or "
-			"how it ended. virsh destroy %s ends the copy here, virsh resume %s says that "
-			"it is the one; then sriov-migrate recover %s.",
-			domain, domain, domain);
+			"Resume or destroy nothing by hand before it is seen on both hosts where it "
+			"runs. sriov-migrate recover %s looks once more.",
+			domain);
 	else
 		snprintf(o->hint, sizeof(o->hint),
 			"sriov-migrate recover %s settles it when the other host answers; --fenced says "

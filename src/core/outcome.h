@@ -71,7 +71,8 @@ void outcome_unseen(struct outcome *o, const struct parties *p, const struct err
 void outcome_done(struct outcome *o, const struct parties *p, const char *name, const char *vfs);
 
 /* What ends a doubt; SEEN: the other host answers, and only a human can tell which copy is the one. */
-void outcome_hint_in_doubt(struct outcome *o, const char *domain, bool seen);
+void outcome_hint_in_doubt(struct outcome *o, const char *domain, const struct settle_view *source,
+	const struct settle_view *destination);
 /* What cures a guest without its VF. */
 void outcome_hint_at_reattach(struct outcome *o, const char *domain, const char *host);
 

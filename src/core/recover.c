@@ -95,12 +95,13 @@ static int tell_peer(struct driver *d, struct client *peer, const json_t *journa
 		json_string_value(json_object_get(journal, "owner")), e);
 }
 
-/* Carries the verdict out; the journal goes when nothing is left. THERE: as PEER's host was seen. */
+/* Carries the verdict out, with which both hosts were seen as VIEW; the journal goes when nothing is left. */
 static void act(struct driver *d, struct client *client, struct client *peer, enum settle_verdict v,
-	const struct settle_view *there, const char *domain, const json_t *journal,
+	const struct settle_view view[2], const char *domain, const json_t *journal,
 	struct outcome *o)
 {
 	bool is_source = json_is_true(json_object_get(journal, "is_source"));
+	const struct settle_view *there = &view[is_source ? DESTINATION : SOURCE];
 	json_t *args = with_text("verdict", settle_verdict_name(v));
 	struct err e;
 	int r;
@@ -113,8 +114,8 @@ static void act(struct driver *d, struct client *client, struct client *peer, en
 	if (r == 0)
 		r = tell_peer(d, peer, journal, &o->err);
 	outcome_settled(o, v, domain, client_label(client), is_source, r == 0);
-	if (v == SETTLE_IN_DOUBT)
-		outcome_hint_in_doubt(o, domain, there->reachable);
+	if (v == SETTLE_IN_DOUBT || v == SETTLE_UNVERIFIED)
+		outcome_hint_in_doubt(o, domain, &view[SOURCE], &view[DESTINATION]);
 	if (o->status == STATUS_DEGRADED)
 		say_what_is_missing(d, client, domain, o);
 	if (driver_close_order(d, client, r == 0, !there->reachable, &e) < 0)
@@ -174,7 +175,7 @@ static void recover_domain(struct driver *d, struct client *client, struct clien
 	sides.agents[1 - here] = peer;
 	v = decide(&by, view);
 	if (!d->options->dry_run) {
-		act(d, client, peer, v, &view[1 - here], name, journal, ret);
+		act(d, client, peer, v, view, name, journal, ret);
 		return;
 	}
 	outcome_say(ret, STATUS_DONE, "would-settle", name, client_label(client),
@@ -184,20 +185,26 @@ static void recover_domain(struct driver *d, struct client *client, struct clien
 
 /* ---- both hosts ---- */
 
-/* Settles the other host's journal of that domain, one of LIST; false: it has none. */
-static bool recover_there(struct driver *d, const json_t *list, const char *uuid,
-	struct outcome *ret)
+/* That of the domain UUID in LIST, whichever run it is of; NULL: there is none. */
+static const json_t *journal_in(const json_t *list, const char *uuid)
 {
 	const json_t *journal;
 	size_t i;
 
 	json_array_foreach(list, i, journal) {
-		if (!recover_is_about(journal, uuid))
-			continue;
-		recover_domain(d, d->there, d->here, journal, ret);
-		return true;
+		if (recover_is_about(journal, uuid))
+			return journal;
 	}
-	return false;
+	return NULL;
+}
+
+/* Whether B is the other half of A's run: of another run the other host may be a third one. */
+static bool is_same_run(const json_t *a, const json_t *b)
+{
+	return str_equal(json_string_value(json_object_get(a, "owner")),
+		       json_string_value(json_object_get(b, "owner"))) &&
+	       json_is_true(json_object_get(a, "is_source")) !=
+		       json_is_true(json_object_get(b, "is_source"));
 }
 
 /* The worse of two outcomes counts, and the other one is told. */
@@ -227,6 +234,7 @@ static void connect_there(struct driver *d, const struct target *peer, const jso
 	} else if (is_peer_of(d, d->there, journal) == PEER_NO) {
 		log_warn("the host that answers now is not the one of the interrupted run");
 		d->there = NULL;
+		d->peer_is_silent = true; /* the one that was meant */
 	}
 }
 
@@ -275,6 +283,7 @@ static void recover_connected(struct driver *d, const struct target *peer, const
 	struct outcome *ret)
 {
 	const char *uuid = json_string_value(json_object_get(journal, "uuid"));
+	const json_t *other;
 	struct outcome there;
 	json_t *list = NULL;
 
@@ -291,10 +300,13 @@ static void recover_connected(struct driver *d, const struct target *peer, const
 	if (d->options->fenced && !d->there && !d->peer_is_silent)
 		log_warn("--fenced does not hold: the other host is not known, or answers");
 	recover_domain(d, d->here, d->there, journal, ret);
-	if (d->there && recover_there(d, list, uuid, &there))
+	other = journal_in(list, uuid);
+	if (d->there && other && is_same_run(journal, other)) {
+		recover_domain(d, d->there, d->here, other, &there);
 		merge(d, &there, ret);
-	else if (d->there && !d->options->dry_run && str_equal(ret->name, "finished"))
+	} else if (d->there && !other && !d->options->dry_run && str_equal(ret->name, "finished")) {
 		look_at_guest_there(d, journal, ret);
+	}
 	json_decref(list);
 }
 

@@ -378,8 +378,11 @@ static int op_close(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	int64_t left = a->end.open && !leave ? late_unplug_left(&a->end) : 0;
 	bool waits = left > 0 || (settled && !leave && a->end.open && late_unplug_is_open(&a->end));
 
-	if (a->end.open && settled && json_is_true(json_object_get(args, "alone")))
-		move_note_arrival(&a->end);
+	if (a->end.open && settled && json_is_true(json_object_get(args, "alone")) &&
+		move_note_arrival(&a->end, e) < 0) {
+		end_close(&a->end, false);
+		return -1;
+	}
 	/* What failed is tried once more before that, not behind it. */
 	a->watches = waits && settled;
 	if (!waits && settled)
@@ -526,17 +529,34 @@ static int op_state(void *ctx, const json_t *args, json_t **ret, struct err *e)
 	return tell_state(a, uuid, json_string_value(json_object_get(args, "run")), ret, e);
 }
 
-/* Whoever goes on from the journal of RUN here is not to remember it anew. */
+/* Whether the journal here is the destination's of RUN. */
+static bool is_journal_of(const char *uuid, const char *run)
+{
+	json_t *head = NULL;
+	struct err ignored;
+	bool is;
+
+	if (journal_peek(uuid, &head, &ignored) < 0)
+		return false;
+	is = !json_is_true(json_object_get(head, "is_source")) &&
+	     str_equal(json_string_value(json_object_get(head, "owner")), run);
+	json_decref(head);
+	return is;
+}
+
+/*
+ * Whoever goes on from the journal of RUN here is not to remember it anew. One that cannot be read or written
+ * is no affair of the source: what is remembered in vain does no harm.
+ */
 static int tell_journal(struct agent *a, const char *uuid, const char *run, struct err *e)
 {
-	int r = 0;
-
+	if (!is_journal_of(uuid, run))
+		return 0;
 	if (end_reopen(&a->end, uuid, "source-knows", e) < 0)
-		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (!a->end.order.is_source && str_equal(a->end.order.owner, run))
-		r = end_note_source_knows(&a->end, e);
+		return e->kind == ERR_BUSY ? -1 : 0;
+	note_source_knows(&a->end);
 	end_close(&a->end, false);
-	return r;
+	return 0;
 }
 
 /*

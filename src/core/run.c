@@ -492,7 +492,12 @@ static void say_done(struct run *r, const char *done)
 	/* Their agents have settled both ends long since. */
 	if (r->sides.moved_on) {
 		outcome_settled(r->out, SETTLE_MOVED_ON, parties(r)->domain,
-			sides_host(&r->sides, DESTINATION), false, true);
+			sides_host(&r->sides, DESTINATION), false, !r->sides.unsettled[SOURCE]);
+		return;
+	}
+	if (r->sides.gone_there) {
+		outcome_guest_ended(r->out, parties(r),
+			r->sides.unsettled[SOURCE] ? &r->forward_err : &e, &r->forward_err);
 		return;
 	}
 	if ((r->vf_err.kind == ERR_NONE && r->forward_err.kind == ERR_NONE) ||

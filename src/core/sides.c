@@ -91,16 +91,21 @@ void sides_revive_both(struct sides *s)
  * An order is not given anew for a guest that somebody has taken on meanwhile: this run may have stood still
  * for hours, and the agents that it left alone have settled their ends.
  */
-static int check_not_moved_on(struct sides *s, struct err *e)
+static int check_still_there(struct sides *s, struct err *e)
 {
 	const struct order *o = s->order[DESTINATION];
-	struct settle_view view;
+	struct settle_view view, back;
 
 	driver_look(s->d, s->agents[DESTINATION], o->uuid, NULL, &view);
-	s->moved_on = s->moved_on || (view.reachable && !settle_view_lives(&view));
-	return !s->moved_on ? 0
-			    : err_set(e, "%s is not on %s any more", o->name,
-				      sides_host(s, DESTINATION));
+	if (view.reachable && !settle_view_lives(&view)) {
+		driver_look(s->d, s->agents[SOURCE], o->uuid, NULL, &back);
+		s->gone_there = true;
+		s->moved_on |= view.state == VIRT_MIGRATED || view.state == VIRT_MIGRATING ||
+			       (back.reachable && settle_view_lives(&back));
+	}
+	return !s->gone_there ? 0
+			      : err_set(e, "%s is not on %s any more", o->name,
+					sides_host(s, DESTINATION));
 }
 
 int sides_make_ready(struct sides *s, const struct step *step, struct err *e)
@@ -110,8 +115,7 @@ int sides_make_ready(struct sides *s, const struct step *step, struct err *e)
 			continue;
 		if (sides_revive(s, side, e) < 0)
 			return -1;
-		if (!s->opened[side] &&
-			(check_not_moved_on(s, e) < 0 || sides_open(s, side, e) < 0))
+		if (!s->opened[side] && (check_still_there(s, e) < 0 || sides_open(s, side, e) < 0))
 			return -1;
 	}
 	return 0;

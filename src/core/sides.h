@@ -29,8 +29,9 @@ struct sides {
 	bool source_left;    /* the source was seen to have let the guest go … */
 	bool told_there;     /* … and the destination knows */
 	bool replaced_there; /* the destination's was lost once */
-	bool moved_on;       /* the guest is not on the destination any more, where it had come */
-	bool not_ready;      /* the destination could not do its half of a step that has two */
+	bool gone_there; /* the guest is not on the destination any more, where it had come … */
+	bool moved_on;   /* … and was migrated on from there */
+	bool not_ready;  /* the destination could not do its half of a step that has two */
 };
 
 /* The host's name, for messages. */
