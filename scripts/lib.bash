@@ -16,7 +16,7 @@ die() {
 
 # shellcheck disable=SC2034
 build_packages=(gcc make autoconf automake pkg-config bash-completion bats libvirt-dev
-	libxml2-dev libmnl-dev libiniparser-dev libjansson-dev iproute2 procps python3 jq)
+	libxml2-dev libmnl-dev libiniparser-dev libjansson-dev iproute2 nftables procps python3 jq)
 
 # Installs the packages that are missing; asks apt only if there are any.
 need_packages() {

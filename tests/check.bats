@@ -591,15 +591,28 @@ assert_allowed_by() {
 	assert_exit 0
 }
 
-@test "a destination of which the source knows no address: a warning" {
+# in_qemu_conf HOST LINE
+in_qemu_conf() {
+	cp -a /etc "$FAKE_DIR/$1/etc"
+	mkdir -p "$FAKE_DIR/$1/etc/libvirt"
+	echo "$2" >"$FAKE_DIR/$1/etc/libvirt/qemu.conf"
+	on "$1" mount --bind "$FAKE_DIR/$1/etc" /etc
+}
+
+@test "a destination of which the source knows no address" {
 	set_fake host-a.resolver blind
-	assert_warned unknown-address 'no address is known for host-b'
+	assert_refused unknown-address 'no address is known for host-b'
 	run_sm check --migrate-uri tcp://10.0.0.2 vm-01 host-b
 	assert_exit 0
 	refute_says 'no address'
 	rm "$FAKE_DIR/set/host-a.resolver"
 	set_fake host-b.hostname localhost.localdomain
-	assert_warned unknown-address 'calls itself localhost'
+	assert_refused unknown-address 'calls itself localhost'
+	in_qemu_conf host-b '#migration_host = "10.0.0.2"'
+	assert_refused unknown-address 'calls itself localhost'
+	echo ' migration_host = "10.0.0.2"' >>"$FAKE_DIR/host-b/etc/libvirt/qemu.conf"
+	run_sm check vm-01 host-b
+	assert_exit 0
 }
 
 @test "a block device that is not there" {
@@ -701,12 +714,57 @@ while os.path.exists(sys.argv[2]):
 }
 
 @test "domain with a block job, a transient disk, an invariant TSC" {
-	restart_changed "s|<devices>|<devices><disk type='block'><target dev='vda'/><mirror type='block'/></disk>|"
-	assert_refused unmovable-domain 'a block job on disk vda'
+	restart_changed "s|<devices>|<devices><disk type='block'><target dev='vda'/></disk><disk type='block'><target dev='vdc'/></disk>|"
+	set_fake host-a.block-job vdc
+	assert_refused unmovable-domain 'a block job on disk vdc'
+	rm "$FAKE_DIR/set/host-a.block-job"
 	restart_changed "s|<devices>|<devices><disk type='block'><target dev='vdb'/><transient/></disk>|"
 	assert_refused unmovable-domain 'the transient disk vdb'
 	restart_changed "s|<devices>|<cpu mode='host-passthrough'><feature policy='require' name='invtsc'/></cpu>&|"
 	assert_refused unmovable-domain 'invtsc'
+	restart_changed "s|<devices>|<cpu mode='host-passthrough' migratable='off'/>&|"
+	assert_refused unmovable-domain 'invariant TSC'
+}
+
+@test "domain with what QEMU itself has a migration blocker for" {
+	restart_changed "s|<devices>|<launchSecurity type='sev'/>&|"
+	assert_refused unmovable-domain 'has <launchSecurity>'
+	restart_changed "s|<devices>|<features><hyperv mode='passthrough'/></features>&|"
+	assert_refused unmovable-domain "has <hyperv mode='passthrough'>"
+	restart_changed "s|<devices>|&<video><model type='virtio'><acceleration accel3d='yes'/></model></video>|"
+	assert_refused unmovable-domain 'a <video> with accel3d'
+}
+
+@test "standby and uplink are isolated ports" {
+	restart_changed "/ua-backup0/s|^|<port isolated='yes'/>|"
+	on host-b bridge link set dev wan0 isolated on
+	assert_refused standby-isolated 'ua-backup0 and uplink wan0 are isolated ports: br0 forwards nothing'
+	on host-b bridge link set dev wan0 isolated off
+	run_sm check vm-01 host-b
+	assert_exit 0
+}
+
+@test "a packet filter that drops what bridges forward" {
+	type nft >/dev/null || skip "no nft"
+	[ -e /proc/sys/net/bridge ] || skip "no br_netfilter"
+	on host-b sh -c 'nft add table ip filter
+		nft "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+		echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables' || skip "no nf_tables"
+	assert_warned bridge-filtered 'br0 hands its IPv4 frames to this host.s FORWARD chain'
+	on host-b sh -c 'nft "add chain inet sm forward { type filter hook forward priority 0; policy drop; }" 2>&1 ||
+		nft "add table inet sm; add chain inet sm forward { type filter hook forward priority 0; policy drop; }"
+		echo 1 >/proc/sys/net/bridge/bridge-nf-call-ip6tables'
+	assert_warned bridge-filtered 'IPv4 and IPv6'
+	on host-b sh -c 'echo 0 >/proc/sys/net/bridge/bridge-nf-call-ip6tables
+		echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables'
+	run_sm check vm-01 host-b
+	assert_exit 0
+	refute_says 'packet filter\|FORWARD'
+}
+
+@test "the ROM of a device is not there" {
+	restart_changed "s|</interface>|<rom file='$FAKE_DIR/rom'/>&|"
+	assert_refused file-missing "ROM of an <interface> of domain vm-01, $FAKE_DIR/rom, is not there"
 }
 
 @test "domain with devices that libvirt does not migrate" {
@@ -746,7 +804,7 @@ while os.path.exists(sys.argv[2]):
 		set_fake qemu-version 5002000
 		run_sm check vm-01 host-b
 		assert_exit 3
-		assert_says 'libvirt would refuse the migration'
+		assert_says 'The migration would be refused'
 	done
 }
 
@@ -1060,6 +1118,39 @@ with_cpu() {
 	sed -i "s|<devices>|<memoryBacking><hugepages/></memoryBacking>&|" "$(live_file vm-01)"
 	run_sm --json check vm-01 host-b
 	refute_says 'memory-short'
+}
+
+# huge_pages HOST KIB FREE OVERCOMMIT
+huge_pages() {
+	local d=$FAKE_DIR/$1/sys/kernel/mm/hugepages/hugepages-$2kB
+	mkdir -p "$d"
+	echo "$3" >"$d/free_hugepages"
+	echo "$4" >"$d/nr_overcommit_hugepages"
+	echo 0 >"$d/surplus_hugepages"
+}
+
+@test "guest with more huge pages than are free there" {
+	huge_pages host-b 1048576 1 0
+	huge_pages host-b 2048 40 0
+	sed -i "s|<devices>|<memoryBacking><hugepages><page size='2048' unit='KiB'/></hugepages></memoryBacking>&|" \
+		"$(live_file vm-01)"
+	assert_refused memory-too-small '160 MiB of memory in huge pages, and 80 MiB of such are free'
+	huge_pages host-b 2048 40 40
+	run_sm check vm-01 host-b
+	assert_exit 0
+	sed -i "s|size='2048'|size='16384'|" "$(live_file vm-01)"
+	assert_refused memory-too-small '0 MiB of such are free'
+}
+
+@test "memory devices of which the guest has not taken all, or which are in a file: no memory is needed for them" {
+	set_fake host-b.memory.total 262144
+	sed -i "s|<devices>|&<memory model='virtio-mem'><target><size unit='KiB'>33554432</size><current unit='KiB'>65536</current></target></memory>\
+		<memory model='nvdimm'><target><size unit='KiB'>1048576</size></target></memory>|
+		s|>163840<|>34766848<|" "$(live_file vm-01)"
+	run_sm check vm-01 host-b
+	assert_exit 0
+	set_fake host-b.memory.total 196608
+	assert_refused memory-too-small '224 MiB.*192 MiB'
 }
 
 # with_agent: vm-01 runs with a guest agent

@@ -233,16 +233,15 @@ void check_reached(const struct check_view *v)
 }
 
 /*
- * Without a migration URI the destination's libvirt tells the source's the host's own name, or
- * migration_host of its qemu.conf, which cannot be seen from here. A name beginning with localhost it does not
- * (qemuMigrationDstPrepareDirect).
+ * Without a migration URI the destination's libvirt tells the source's migration_host of its qemu.conf, or the
+ * host's own name. One beginning with localhost it does not (qemuMigrationDstPrepareDirect).
  */
 void check_address(const struct check_view *v)
 {
-	static const char hint[] = "Name the address with --migrate-uri tcp://ADDRESS, unless "
-				   "migration_host in libvirt's qemu.conf there does.";
+	static const char hint[] = "Name the address with --migrate-uri tcp://ADDRESS, or with "
+				   "migration_host in libvirt's qemu.conf there.";
 
-	if (!v->peer || v->options->migrate_uri)
+	if (!v->peer || v->options->migrate_uri || v->peer->names_address)
 		return;
 	if (is_localhost(v->peer->hostname))
 		check_found(v, v->peer, hint, "the host calls itself %s", v->peer->hostname);
@@ -359,37 +358,68 @@ void check_cpu(const struct check_view *v)
 			v->peer->misfit);
 }
 
-/* What the guest needs, in KiB; 0 where it comes from huge pages, or is not known. */
-static int64_t memory_needed(const struct check_view *v)
+/* What of the destination's memory the guest can have, in MiB. */
+struct memory {
+	long long needed, total, free;
+	bool huge; /* in huge pages, which nobody gives up for it */
+};
+
+static void huge_memory(const struct host_facts *there, int64_t page_kib, struct memory *ret)
+{
+	ret->huge = true;
+	for (size_t i = 0; i < there->n_huge; i++) {
+		const struct huge_fact *h = &there->huge[i];
+
+		if (page_kib ? h->page_kib == page_kib : h->is_default)
+			ret->total = ret->free = h->free_kib / 1024;
+	}
+}
+
+/* false: not known. */
+static bool memory_there(const struct check_view *v, struct memory *ret)
 {
 	CLEANUP_NEEDS struct xml_needs needs = { 0 };
+	const struct host_facts *there = v->peer;
 	struct err ignored;
 
-	if (!v->peer || !v->peer->memory_total || !v->host->domain.live ||
-		xml_needs_read(v->host->domain.live, &needs, &ignored) < 0 || needs.hugepages)
-		return 0;
-	return needs.memory_kib;
+	if (!there || !v->host->domain.live ||
+		xml_needs_read(v->host->domain.live, &needs, &ignored) < 0)
+		return false;
+	*ret = (struct memory){ .needed = needs.memory_kib / 1024 };
+	if (needs.hugepages) {
+		huge_memory(there, needs.page_kib, ret);
+		return there->n_huge && needs.page_kib >= 0;
+	}
+	ret->total = there->memory_total / 1024;
+	ret->free = there->memory_available / 1024;
+	return there->memory_total > 0;
 }
 
 void check_memory_total(const struct check_view *v)
 {
-	int64_t needed = memory_needed(v);
+	struct memory m;
 
-	if (needed && needed > v->peer->memory_total)
+	if (!memory_there(v, &m) || m.needed <= m.total)
+		return;
+	if (m.huge)
+		check_found(v, v->peer, "See /sys/kernel/mm/hugepages there.",
+			"the guest has %lld MiB of memory in huge pages, and %lld MiB of such are free",
+			m.needed, m.free);
+	else
 		check_found(v, v->peer, "",
-			"the guest has %lld MiB of memory, the whole host %lld MiB",
-			(long long)needed / 1024, (long long)v->peer->memory_total / 1024);
+			"the guest has %lld MiB of memory, the whole host %lld MiB", m.needed,
+			m.total);
 }
 
 /* A VF holds all of the guest's memory in place: it cannot be swapped out. */
 void check_memory_free(const struct check_view *v)
 {
-	int64_t needed = memory_needed(v);
+	struct memory m;
 
-	if (needed && needed > v->peer->memory_available && needed <= v->peer->memory_total)
+	if (memory_there(v, &m) && m.needed > m.free && m.needed <= m.total)
 		check_found(v, v->peer, "With a VF none of it can be swapped out.",
-			"the guest has %lld MiB of memory, and %lld MiB are free there",
-			(long long)needed / 1024, (long long)v->peer->memory_available / 1024);
+			"the guest has %lld MiB of memory, and %lld MiB are free there", m.needed,
+			m.free);
 }
 
 static bool disks_are_copied(const struct options *o)
@@ -553,11 +583,14 @@ void check_movable(const struct check_view *v)
 	CLEANUP_STRINGS struct xml_strings reasons = { 0 };
 	struct err ignored;
 
+	if (v->peer && d->block_job)
+		check_found(v, v->host, "Wait for it, or abort it with virsh blockjob --abort.",
+			"domain %s has a block job on disk %s", d->name, d->block_job);
 	if (!v->peer || !d->live ||
 		xml_unmovable(d->live, v->host->libvirt, v->host->qemu, &reasons, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < reasons.n; i++)
-		check_found(v, v->host, "libvirt would refuse the migration.", "domain %s has %s",
+		check_found(v, v->host, "The migration would be refused.", "domain %s has %s",
 			d->name, reasons.v[i]);
 }
 

@@ -149,6 +149,27 @@ void check_forwarding(const struct check_view *v)
 	refuse_closed(v, why_port_closed);
 }
 
+void check_isolated(const struct check_view *v)
+{
+	if (v->bridge && v->uplink && v->pair->isolated && v->uplink->isolated)
+		check_found(v, v->host, "See bridge -d link, and <port isolated> of the standby.",
+			"the standby %s and uplink %s are isolated ports: %s forwards nothing between "
+			"them",
+			v->pair->standby_alias, v->uplink->name, v->bridge->name);
+}
+
+/* A VF at rest hides it: nobody misses frames that the guest does not get by its standby. */
+void check_packet_filter(const struct check_view *v)
+{
+	if (v->bridge && v->host->filtered)
+		check_found(v, v->host,
+			"iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT, or "
+			"net.bridge.bridge-nf-call-iptables=0, unless a rule there does so.",
+			"%s hands its %s frames to this host's FORWARD chain, whose policy is to drop "
+			"them (br_netfilter)",
+			v->bridge->name, v->host->filtered);
+}
+
 /* The pair's on V's host, if it has one there. */
 const struct tap_fact *check_tap_of(const struct check_view *v)
 {

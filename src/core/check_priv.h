@@ -26,6 +26,7 @@ check_fn check_defined_devices, check_movable;
 
 check_fn check_standby_model, check_vhost, check_alias, check_alias_returns, check_port, check_used,
 	check_native;
+check_fn check_isolated, check_packet_filter;
 check_fn check_bridge_up, check_tap, check_pf_up, check_uplink_up, check_forwarding, check_cut_off;
 check_fn check_vf_pf_up, check_vf_pf_switchdev;
 check_fn check_switchdev, check_filters, check_filters_held, check_mac_used, check_mac_left,

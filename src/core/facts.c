@@ -42,6 +42,7 @@ static const struct field uplink_fact_fields[] = {
 	RECORD_BOOL(uplink_fact, up),
 	RECORD_BOOL(uplink_fact, running),
 	RECORD_BOOL(uplink_fact, forwarding),
+	RECORD_BOOL(uplink_fact, isolated),
 	RECORD_STR(uplink_fact, vlans),
 	RECORD_BOOL(uplink_fact, spare),
 	RECORD_STR(uplink_fact, driver),
@@ -138,6 +139,7 @@ static const struct field domain_fact_fields[] = {
 	RECORD_LIST(domain_fact, others, &other_device_record),
 	RECORD_LIST(domain_fact, files, &file_fact_record),
 	RECORD_INT(domain_fact, n_snapshots),
+	RECORD_STR(domain_fact, block_job),
 	RECORD_BOOL(domain_fact, saved),
 	RECORD_STR(domain_fact, lock_owner),
 	RECORD_BOOL(domain_fact, agent),
@@ -161,6 +163,13 @@ static const struct field journal_fact_fields[] = {
 };
 static RECORD_DEFINE(journal_fact_record, journal_fact);
 
+static const struct field huge_fact_fields[] = {
+	RECORD_INT(huge_fact, page_kib),
+	RECORD_INT(huge_fact, free_kib),
+	RECORD_BOOL(huge_fact, is_default),
+};
+static RECORD_DEFINE(huge_fact_record, huge_fact);
+
 static const struct field host_facts_fields[] = {
 	RECORD_STR(host_facts, hostname),
 	RECORD_STR(host_facts, uuid),
@@ -171,6 +180,7 @@ static const struct field host_facts_fields[] = {
 	RECORD_INT(host_facts, clock_ms),
 	RECORD_INT(host_facts, memory_total),
 	RECORD_INT(host_facts, memory_available),
+	RECORD_LIST(host_facts, huge, &huge_fact_record),
 	RECORD_STR(host_facts, cpu),
 	RECORD_INT(host_facts, fit),
 	RECORD_STR(host_facts, misfit),
@@ -180,10 +190,12 @@ static const struct field host_facts_fields[] = {
 	RECORD_BOOL(host_facts, no_vhost),
 	RECORD_STR(host_facts, unreachable),
 	RECORD_STR(host_facts, reached),
+	RECORD_BOOL(host_facts, names_address),
 	RECORD_LIST(host_facts, pfs, &pf_fact_record),
 	RECORD_LIST(host_facts, bridges, &bridge_fact_record),
 	RECORD_LIST(host_facts, devices, &uplink_fact_record),
 	RECORD_LIST(host_facts, links, &device_name_record),
+	RECORD_STR(host_facts, filtered),
 	RECORD_STR(host_facts, idle_taps),
 	RECORD_STR(host_facts, no_networks),
 	RECORD_LIST(host_facts, networks, &network_fact_record),

@@ -51,6 +51,7 @@ struct uplink_fact {
 	int64_t vlan;     /* a VLAN device: its tag; 0: it is none */
 	bool up, running;
 	bool forwarding; /* as a bridge port */
+	bool isolated;   /* likewise: from other ports of that sort */
 	char *vlans; /* as a port of a bridge that filters VLANs, see vlans.h; NULL: it is none, or unknown */
 	bool spare;   /* a bond between has this function for the case that its active port fails */
 	char *driver; /* of the function itself */
@@ -135,6 +136,7 @@ struct domain_fact {
 	struct file_fact *files;
 	size_t n_files;
 	int64_t n_snapshots;          /* that libvirt knows of */
+	char *block_job;              /* the first disk that has one; NULL: none */
 	bool saved;                   /* libvirt has a managed save image of it */
 	char *lock_owner;             /* NULL: no run holds it */
 	bool agent;                   /* a guest agent is connected */
@@ -156,6 +158,12 @@ struct journal_fact {
 	char *owner; /* the run that holds the domain; NULL: none does */
 };
 
+/* Huge pages of one size, by the kernel's count; what it may make beyond those set aside counts. */
+struct huge_fact {
+	int64_t page_kib, free_kib;
+	bool is_default;
+};
+
 struct host_facts {
 	char *hostname, *uuid;
 	char *id; /* host_id; NULL: none */
@@ -163,15 +171,18 @@ struct host_facts {
 	char *version;                          /* of this program */
 	int64_t clock_ms;                       /* when it was asked, by its own clock */
 	int64_t memory_total, memory_available; /* KiB; 0: unknown */
-	char *cpu;                              /* <cpu> of libvirt's capabilities; NULL: unknown */
-	int64_t fit;          /* enum virt_fit: whether the domain's CPU and machine exist here */
-	char *misfit;         /* why they do not, in libvirt's words */
-	bool net_admin;       /* may change FDB entries */
-	char *no_locks;       /* why none can be taken; NULL: they can */
-	char *no_journal;     /* why none can be written; NULL: it can */
-	bool no_vhost;        /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
-	char *unreachable;    /* why libvirt there cannot be reached from here; NULL if it can */
-	char *reached;        /* UUID of the host that it was reached on; NULL: not told */
+	struct huge_fact *huge;                 /* none: not known */
+	size_t n_huge;
+	char *cpu;         /* <cpu> of libvirt's capabilities; NULL: unknown */
+	int64_t fit;       /* enum virt_fit: whether the domain's CPU and machine exist here */
+	char *misfit;      /* why they do not, in libvirt's words */
+	bool net_admin;    /* may change FDB entries */
+	char *no_locks;    /* why none can be taken; NULL: they can */
+	char *no_journal;  /* why none can be written; NULL: it can */
+	bool no_vhost;     /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
+	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
+	char *reached;     /* UUID of the host that it was reached on; NULL: not told */
+	bool names_address; /* libvirt's configuration tells the other one by which name it is to come */
 	bool peer_unresolved; /* the other host's own name means nothing here, see driver_ask_fit */
 	struct pf_fact *pfs;
 	size_t n_pfs;
@@ -181,6 +192,7 @@ struct host_facts {
 	size_t n_devices;
 	struct device_name *links; /* every network device, by each of its names */
 	size_t n_links;
+	char *filtered; /* "IPv4", say: what of bridges the packet filter gets, and drops by default; NULL: none */
 	char *idle_taps; /* those of them that wait for a process to open them, with commas between */
 	char *no_networks; /* why libvirt's networks are not known; NULL: they are */
 	struct network_fact *networks;

@@ -114,6 +114,18 @@ static int gather_other_devices(struct domain_fact *f, struct err *e)
 	return 0;
 }
 
+static void gather_block_job(const struct virt_domain *d, struct domain_fact *f)
+{
+	CLEANUP_STRINGS struct xml_strings disks = { 0 };
+	struct err ignored;
+
+	if (xml_disks(f->live, &disks, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < disks.n && !f->block_job; i++)
+		if (virt_domain_has_block_job(d, disks.v[i]))
+			f->block_job = str_dup(disks.v[i]);
+}
+
 static int gather_domain_xml(struct virt_domain *d, struct domain_fact *f, bool active,
 	struct err *e)
 {
@@ -186,6 +198,8 @@ static int gather_domain(struct virt *v, const char *key, struct host_facts *f, 
 	f->domain.saved = virt_domain_is_saved(d);
 	if (gather_domain_xml(d, &f->domain, virt_state_is_active(state), e) < 0)
 		return -1;
+	if (f->domain.live)
+		gather_block_job(d, &f->domain);
 	if (state == VIRT_RUNNING)
 		ask_guest(d, &f->domain);
 	return 0;
@@ -303,6 +317,7 @@ static int gather_host(struct virt *v, struct host_facts *f, struct err *e)
 	/* Unknown is good enough. */
 	if (virt_memory_get(v, &f->memory_total, &f->memory_available, &ignored) < 0)
 		f->memory_total = f->memory_available = 0;
+	gather_host_files(f);
 	f->net_admin = has_net_admin();
 	f->no_vhost = !has_vhost_net();
 	if (f->net_admin && lock_try(&ignored) < 0)

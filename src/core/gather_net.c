@@ -8,6 +8,7 @@
 #include "core/vf_user.h"
 #include "core/vlans.h"
 #include "net/devlink.h"
+#include "net/forward.h"
 #include "net/fdb.h"
 #include "net/link.h"
 #include "net/pci.h"
@@ -232,6 +233,7 @@ static void add_functions(const struct net_view *net, const struct link *top, co
 				.up = top->up,
 				.running = top->running,
 				.forwarding = top->port_state == BR_STATE_FORWARDING,
+				.isolated = top->isolated,
 				.driver = str_dup(vf ? vf->driver : pf->driver),
 				.filters = filters_of(net, top, l, held),
 				.held = held,
@@ -262,6 +264,17 @@ static void gather_port(struct nl *nl, const struct net_view *net, const struct 
 	add_functions(net, port, port, STACK_MAX, list);
 	for (; first < list->n; first++)
 		list->v[first].vlans = vlans_of(nl, bridge, port);
+}
+
+/* Caller frees. */
+static char *what_is_filtered(void)
+{
+	bool v4 = forward_sees_bridges(true) && forward_drops(true);
+	bool v6 = forward_sees_bridges(false) && forward_drops(false);
+
+	if (!v4 && !v6)
+		return NULL;
+	return str_dup(v4 && v6 ? "IPv4 and IPv6" : v4 ? "IPv4" : "IPv6");
 }
 
 static void gather_bridge(struct nl *nl, const struct net_view *net, const struct link *bridge,
@@ -365,6 +378,7 @@ int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, s
 		if (str_equal(net.host.links.v[i].kind, "bridge"))
 			gather_bridge(nl, &net, &net.host.links.v[i],
 				mem_append(&f->bridges, &f->n_bridges, sizeof(*f->bridges)));
+	f->filtered = what_is_filtered();
 	gather_devices(&net, f);
 	gather_taps(nl, &net, &f->domain);
 	net_view_free(&net);

@@ -31,4 +31,7 @@ int gather_net(struct nl *nl, const struct users *users, struct host_facts *f, s
 /* Fills in the files that the domain, whose live XML is known, needs. */
 int gather_files(struct domain_fact *f, struct err *e);
 
+/* What the host's own files tell of it: huge pages, libvirt's configuration. */
+void gather_host_files(struct host_facts *f);
+
 #endif

@@ -46,6 +46,8 @@ static void parse_bridge_port(const struct nlattr *data, struct link *l)
 			l->port_state = nl_attr_u8(a);
 		else if (mnl_attr_get_type(a) == IFLA_BRPORT_MULTICAST_ROUTER)
 			l->mcast_router = nl_attr_u8(a);
+		else if (mnl_attr_get_type(a) == IFLA_BRPORT_ISOLATED)
+			l->isolated = nl_attr_u8(a);
 	}
 }
 

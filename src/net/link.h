@@ -25,6 +25,7 @@ struct link {
 	char kind[16];      /* "bridge", "bond", "vlan", "tun", … ; "" for hardware */
 	char port_kind[16]; /* what it is a port of: "bridge", "bond"; "" for none */
 	uint8_t port_state; /* bridge ports: BR_STATE_FORWARDING (3) is the good one */
+	bool isolated;      /* bridge ports: nothing goes between two of these */
 	uint8_t mcast_router; /* bridge ports: MDB_RTR_TYPE_TEMP_QUERY (1) is the default; 0, too, without snooping */
 	bool vlan_filtering; /* bridges */
 	int pvid;            /* bridges: VLAN of a new port, 0: none */

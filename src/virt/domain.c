@@ -245,6 +245,13 @@ int virt_was_turned_back(struct virt *v, const char *uuid, bool *ret, struct err
 	return r;
 }
 
+bool virt_domain_has_block_job(const struct virt_domain *d, const char *disk)
+{
+	virDomainBlockJobInfo info;
+
+	return virDomainGetBlockJobInfo(d->dom, disk, &info, 0) > 0;
+}
+
 int virt_domain_snapshots(const struct virt_domain *d)
 {
 	int n = virDomainSnapshotNum(d->dom, 0);

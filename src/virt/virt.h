@@ -152,6 +152,9 @@ int virt_was_turned_back(struct virt *v, const char *uuid, bool *ret, struct err
 /* Whether libvirt has a job of whatever sort for it: a migration, a backup, a dump. */
 int virt_domain_has_job(struct virt_domain *d, bool *ret, struct err *e);
 
+/* Whether a block job is under way on that disk (the guest's name for it). False: or unknown. */
+bool virt_domain_has_block_job(const struct virt_domain *d, const char *disk);
+
 /* How many snapshots libvirt knows of; 0 where its driver has none. */
 int virt_domain_snapshots(const struct virt_domain *d);
 /* Whether libvirt has its memory in a file, and takes it up from there at the next start. False: or unknown. */

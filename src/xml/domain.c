@@ -31,19 +31,59 @@ static int64_t read_kib(xmlNode *node)
 	return (int64_t)kib;
 }
 
+/* Of a device that counts as memory, what takes none of the host's RAM, or not yet. */
+static int64_t not_in_ram(xmlNode *device)
+{
+	xmlNode *target = tree_child(device, "target");
+	int64_t size = read_kib(tree_child(target, "size"));
+
+	if (tree_attr_is(device, "model", "nvdimm") || tree_attr_is(device, "model", "virtio-pmem"))
+		return size;
+	return tree_attr_is(device, "model", "virtio-mem")
+		       ? size - read_kib(tree_child(target, "current"))
+		       : 0;
+}
+
+static int64_t ram_needed(xmlNode *root)
+{
+	int64_t kib = read_kib(tree_child(root, "memory"));
+	xmlNode *devices = tree_child(root, "devices");
+
+	for (xmlNode *m = tree_child(devices, "memory"); m; m = tree_next(m, "memory"))
+		kib -= not_in_ram(m);
+	return kib > 0 ? kib : 0;
+}
+
+static int64_t page_size(xmlNode *hugepages)
+{
+	xmlNode *page = tree_child(hugepages, "page");
+	CLEANUP_FREE char *text = tree_attr(page, "size");
+	CLEANUP_FREE char *nodes = tree_attr(page, "nodeset");
+	uint64_t kib;
+
+	if (!page)
+		return 0;
+	return nodes || tree_next(page, "page") || !tree_attr_is(page, "unit", "KiB") || !text ||
+			       str_parse_uint(text, INT64_MAX, &kib) < 0
+		       ? -1
+		       : (int64_t)kib;
+}
+
 int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;
-	xmlNode *root, *type, *cpu;
+	xmlNode *root, *type, *cpu, *hugepages;
 
 	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
 		return -1;
 	root = xmlDocGetRootElement(doc);
 	type = tree_child(tree_child(root, "os"), "type");
 	cpu = tree_child(root, "cpu");
+	hugepages = tree_child(tree_child(root, "memoryBacking"), "hugepages");
 	*ret = (struct xml_needs){
-		.memory_kib = read_kib(tree_child(root, "memory")),
-		.hugepages = tree_child(tree_child(root, "memoryBacking"), "hugepages"),
+		.memory_kib = ram_needed(root),
+		.hugepages = hugepages,
+		.page_kib = page_size(hugepages),
 		.virt_type = tree_attr(root, "type"),
 		.arch = tree_attr(type, "arch"),
 		.machine = tree_attr(type, "machine"),
@@ -162,6 +202,9 @@ int xml_files_find(const char *domain_xml, struct xml_file_list *ret, struct err
 		false);
 	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk"))
 		add_disk(ret, d);
+	for (xmlNode *d = xmlFirstElementChild(tree_devices(doc)); d; d = xmlNextElementSibling(d))
+		add_file(ret, str_printf("ROM of an <%s>", (const char *)d->name),
+			tree_attr(tree_child(d, "rom"), "file"), false);
 	return 0;
 }
 
@@ -214,8 +257,6 @@ static void add_unmovable_disk(struct xml_strings *l, xmlNode *disk)
 {
 	CLEANUP_FREE char *target = tree_attr(tree_child(disk, "target"), "dev");
 
-	if (tree_child(disk, "mirror"))
-		add_string(l, str_printf("a block job on disk %s", target ? target : "?"));
 	if (tree_child(disk, "transient"))
 		add_string(l, str_printf("the transient disk %s", target ? target : "?"));
 }
@@ -257,7 +298,18 @@ static void add_unmovable_devices(struct xml_strings *l, xmlNode *devices, const
 			add_string(l, str_dup("an <interface type='vdpa'>"));
 }
 
-int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *e)
+static bool is_any_disk(xmlNode *disk)
+{
+	return disk;
+}
+
+static bool is_own_nvme(xmlNode *disk)
+{
+	return tree_attr_is(disk, "type", "nvme") && !tree_child(disk, "readonly");
+}
+
+static int find_disks(const char *domain_xml, bool (*is_meant)(xmlNode *disk),
+	struct xml_strings *ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;
 
@@ -266,7 +318,7 @@ int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *
 	for (xmlNode *d = tree_child(tree_devices(doc), "disk"); d; d = tree_next(d, "disk")) {
 		char *target = tree_attr(tree_child(d, "target"), "dev");
 
-		if (target && tree_attr_is(d, "type", "nvme") && !tree_child(d, "readonly"))
+		if (target && is_meant(d))
 			add_string(ret, target);
 		else
 			free(target);
@@ -274,8 +326,21 @@ int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *
 	return 0;
 }
 
+int xml_disks(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	return find_disks(domain_xml, is_any_disk, ret, e);
+}
+
+int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *e)
+{
+	return find_disks(domain_xml, is_own_nvme, ret, e);
+}
+
+/* The last of these comes with QEMU's -cpu host,migratable=off. */
 static bool has_invariant_tsc(xmlNode *cpu)
 {
+	if (tree_attr_is(cpu, "mode", "host-passthrough") && tree_attr_is(cpu, "migratable", "off"))
+		return true;
 	for (xmlNode *f = tree_child(cpu, "feature"); f; f = tree_next(f, "feature"))
 		if (tree_attr_is(f, "name", "invtsc") &&
 			(tree_attr_is(f, "policy", "require") ||
@@ -295,6 +360,25 @@ static bool tsc_has_frequency(xmlNode *clock)
 	return false;
 }
 
+/*
+ * What QEMU has a migration blocker for whatever libvirt says: target/i386/sev.c and its likes, hv-passthrough in
+ * target/i386/kvm/kvm.c, virgl in hw/display/virtio-gpu.c.
+ */
+static void add_blockers(struct xml_strings *l, xmlNode *root)
+{
+	xmlNode *hyperv = tree_child(tree_child(root, "features"), "hyperv");
+	xmlNode *devices = tree_child(root, "devices");
+
+	if (tree_child(root, "launchSecurity"))
+		add_string(l, str_dup("<launchSecurity>"));
+	if (tree_attr_is(hyperv, "mode", "passthrough"))
+		add_string(l, str_dup("<hyperv mode='passthrough'>"));
+	for (xmlNode *v = tree_child(devices, "video"); v; v = tree_next(v, "video"))
+		if (tree_attr_is(tree_child(tree_child(v, "model"), "acceleration"), "accel3d",
+			    "yes"))
+			add_string(l, str_dup("a <video> with accel3d"));
+}
+
 /* Some distributions have the question in their 8.5.0. */
 enum { VERSION_WITH_VIRTIOFS = 10000000, VERSION_THAT_ASKS = 8005000, QEMU_THAT_ANSWERS = 6000000 };
 
@@ -311,10 +395,12 @@ int xml_unmovable(const char *live_xml, int64_t libvirt, int64_t qemu, struct xm
 	*ret = (struct xml_strings){ 0 };
 	root = xmlDocGetRootElement(doc);
 	add_unmovable_devices(ret, tree_devices(doc), &refusals);
+	add_blockers(ret, root);
 	if (has_invariant_tsc(tree_child(root, "cpu")) &&
 		!tsc_has_frequency(tree_child(root, "clock")))
 		add_string(ret,
-			str_dup("the CPU feature invtsc, and no frequency for its TSC (<timer>)"));
+			str_dup("an invariant TSC (the CPU feature invtsc, or migratable='off'), and no "
+				"frequency for it (<timer>)"));
 	return 0;
 }
 

@@ -12,9 +12,10 @@
 
 /* What a domain asks of the host it is to run on. */
 struct xml_needs {
-	int64_t memory_kib; /* 0: not given */
+	int64_t memory_kib; /* of the host's RAM; 0: not given */
 	bool hugepages;
-	char *virt_type; /* owned, as all of them; "kvm", "qemu" */
+	int64_t page_kib; /* of those; 0: of the default size, -1: of several sizes, or in parts */
+	char *virt_type;  /* owned, as all of them; "kvm", "qemu" */
 	char *arch, *machine;
 	char *emulator; /* NULL: libvirt's own choice */
 	char *cpu;      /* the whole element; NULL: none */
@@ -75,6 +76,9 @@ int xml_fixed_taps(const char *domain_xml, struct xml_strings *ret, struct err *
  */
 int xml_unmovable(const char *live_xml, int64_t libvirt, int64_t qemu, struct xml_strings *ret,
 	struct err *e);
+
+/* All disks, by what the guest calls them. */
+int xml_disks(const char *domain_xml, struct xml_strings *ret, struct err *e);
 
 /* The disks on NVMe devices that the guest may write, by what it calls them. */
 int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *e);

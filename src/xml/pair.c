@@ -110,6 +110,7 @@ static void read_standby(xmlNode *devices, xmlNode *nic, struct xml_pair *p)
 	p->standby_model = tree_attr(tree_child(nic, "model"), "type");
 	p->standby_driver = tree_attr(tree_child(nic, "driver"), "name");
 	p->tap = tree_attr(tree_child(nic, "target"), "dev");
+	p->isolated = tree_attr_is(tree_child(nic, "port"), "isolated", "yes");
 	p->bridge = tree_attr(source, "bridge");
 	p->network = tree_attr(source, "network");
 	p->portgroup = tree_attr(source, "portgroup");

@@ -50,6 +50,7 @@ struct xml_pair {
 	char *lower;          /* owned; macvtap: the device below it; NULL: none, or a network's */
 	char *mode;           /* owned; macvtap: its mode; NULL likewise */
 	char *virtualport;    /* owned; type of <virtualport>, NULL: none */
+	bool isolated;        /* <port isolated='yes'/>: see link.h */
 	bool has_vlan; /* libvirt itself puts the standby into VLANs of its bridge, since 11.0 */
 	bool link_up;
 	struct xml_primary primary;

@@ -926,6 +926,14 @@ EXPORT int virDomainSnapshotNum(virDomainPtr domain, unsigned int flags)
 	return (int)world_number(domain->conn->host, "snapshots", 0);
 }
 
+EXPORT int virDomainGetBlockJobInfo(virDomainPtr domain, const char *disk,
+	virDomainBlockJobInfoPtr info, unsigned int flags)
+{
+	if (enter_domain("virDomainGetBlockJobInfo", domain, NULL, disk) < 0)
+		return -1;
+	return world_is(domain->conn->host, "block-job", disk);
+}
+
 EXPORT int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags)
 {
 	if (enter_domain("virDomainHasManagedSaveImage", domain, NULL, "") < 0)
