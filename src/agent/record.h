@@ -44,9 +44,11 @@ struct record {
 	{ \
 #m, FIELD_INT, offsetof(struct T, m), 0, NULL \
 	}
-#define RECORD_BOOL(T, m) \
+#define RECORD_BOOL(T, m) RECORD_BOOL_AS(T, m, #m)
+/* Under the name that it had in older journals. */
+#define RECORD_BOOL_AS(T, m, name) \
 	{ \
-#m, FIELD_BOOL, offsetof(struct T, m), 0, NULL \
+		name, FIELD_BOOL, offsetof(struct T, m), 0, NULL \
 	}
 #define RECORD_LIST(T, m, desc) \
 	{ \

@@ -100,7 +100,7 @@ static void take_up_restored(struct end *end)
 
 		if (!end->order.pairs[i].had_primary || !runs_without_vf(end, i))
 			continue;
-		end->pairs[i].primary_missing = true;
+		end->pairs[i].unproved = true;
 		step_note_detached(end, i);
 		standby_path_up_or_warn(end, i, &e);
 	}
@@ -219,7 +219,7 @@ const char *act_for(enum settle_verdict v, enum settle_verdict *ret_then)
 }
 
 /* That the guest has come is remembered as long as the source can have a copy that stands still. */
-static int finish_forward(struct end *end, enum settle_verdict v, struct err *e)
+static int settle_forward(struct end *end, enum settle_verdict v, struct err *e)
 {
 	bool untold = end->alone || v == SETTLE_DESTROY_STALE;
 	int ret = untold ? move_note_arrival(end, e) : 0;
@@ -244,7 +244,7 @@ int act_settle(struct end *end, enum settle_verdict v, struct err *e)
 	case SETTLE_BACKWARD:
 		return undo_all(end, e);
 	case SETTLE_FORWARD:
-		return finish_forward(end, v, e);
+		return settle_forward(end, v, e);
 	case SETTLE_UNVERIFIED:
 	case SETTLE_GUEST_ENDED:
 	case SETTLE_MOVED_ON:

@@ -23,8 +23,10 @@ enum {
  * lifecycle event. Either wakes the waiter, which looks for taps that have joined their
  * bridge.
  *
- * The switch-over is told by the driver (the source's libvirt reports the guest suspended, some
- * tens of milliseconds before it resumes here); libvirt's own event here is the fallback.
+ * The switch-over is told by the driver: the source's libvirt reports the guest suspended, some tens of
+ * milliseconds before it resumes here (virt/events.c), the agent there tells "switching" (move.c), the driver
+ * passes it on (driver.c), and the thread that reads here sets end.switching (cmd/agent.c), which wakes the waiter.
+ * libvirt's own event here is the fallback.
  * What takes time (the journal, finding the tap and what its bridge had for the MAC) is done before
  * that.
  */
@@ -140,11 +142,11 @@ static int expect_vf(struct end *end, size_t i, struct err *e)
 {
 	if (!end->order.pairs[i].qemu_unplugs)
 		return 0;
-	end->pairs[i].given = end->pairs[i].primary_missing = true;
+	end->pairs[i].given = end->pairs[i].unproved = true;
 	return end_note_state(end, i, e);
 }
 
-int arrival_wait(struct end *end, struct err *e)
+int arrival_carry(struct end *end, struct err *e)
 {
 	CLEANUP_FREE bool *joined = mem_new(end->order.n_pairs * sizeof(*joined));
 	CLEANUP_FREE bool *pointed = mem_new(end->order.n_pairs * sizeof(*pointed));

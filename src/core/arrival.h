@@ -12,6 +12,6 @@
  * its NIC would be cut off from the guest, which is still elsewhere.
  * Tells "ready" as soon as it watches, returns when all entries are set.
  */
-int arrival_wait(struct end *end, struct err *e);
+int arrival_carry(struct end *end, struct err *e);
 
 #endif

@@ -83,7 +83,7 @@ static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, st
 	bool failed = ask_to_attach(end, i, e) < 0;
 	struct err now;
 
-	/* Where libvirt hangs it may be long until it can be asked: the standby carries the guest. */
+	/* Where libvirt hangs it may be long until it can be asked: the uplink lets the guest's frames in again. */
 	if (failed && attach_yields_first(end, i))
 		uplink_entry_set(end, i, &now);
 	if (find_patiently(end, i, ret_alias, ret_vf, &now) < 0) {

@@ -34,7 +34,7 @@ static const struct field pair_state_fields[] = {
 	RECORD_STR(pair_state, left_uplink),
 	RECORD_INT(pair_state, left_port),
 	RECORD_BOOL(pair_state, refused),
-	RECORD_BOOL(pair_state, primary_missing),
+	RECORD_BOOL_AS(pair_state, unproved, "primary_missing"),
 	RECORD_BOOL(pair_state, given),
 	RECORD_INT(pair_state, unplug_asked),
 	RECORD_INT(pair_state, unplug_until),
@@ -71,7 +71,7 @@ static void begin(struct end *end, struct order *order)
 	end->pairs = mem_new(end->order.n_pairs * sizeof(*end->pairs));
 	/* A domain that comes without its VF keeps its standby's path if the move is undone. */
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		end->pairs[i].primary_missing = !end->order.pairs[i].had_primary;
+		end->pairs[i].unproved = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
 	end->alone = end->autostart_there = end->source_knows = false;
 	end->guest_gone = end->patient = end->turned_before = end->autostart_given = false;
@@ -405,7 +405,7 @@ int end_note_state_of_need(struct end *end, size_t i, struct err *e)
 {
 	if (end_note_state(end, i, e) == 0)
 		return 0;
-	if (!end->pairs[i].primary_missing)
+	if (!end->pairs[i].unproved)
 		return -1;
 	log_warn("%s: %s", end->order.name, e->msg);
 	return 0;

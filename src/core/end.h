@@ -34,7 +34,7 @@ struct found_entry {
 
 /*
  * What this end found before it changed a pair, and what it did to it. The journal keeps it, each member
- * under its own name, but for what stands behind the line; `begun` has lines of its own there.
+ * under its own name (or an older one), but for what stands behind the line; `begun` has lines of its own there.
  */
 struct pair_state {
 	struct found_entry *found; /* owned */
@@ -45,8 +45,8 @@ struct pair_state {
 	char *left_uplink;  /* owned; our entry is on this one as well, see mark.h; NULL: none */
 	int64_t left_port;  /* as self_port */
 	bool refused; /* nothing comes by the uplink all the same: the NIC refused, or it is down */
-	bool primary_missing; /* no VF is proved: it was taken away, or its proof is due */
-	bool given;           /* a VF was attached for it, and not seen to be used yet */
+	bool unproved; /* no VF is proved: it was taken away, or its proof is due */
+	bool given;    /* a VF was attached for it, and not seen to be used yet */
 	/* clock_ms() of this boot: */
 	int64_t unplug_asked; /* when the guest was last asked for its VF, 0: no request is open */
 	int64_t unplug_until; /* how long it may still answer */

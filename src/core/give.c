@@ -11,7 +11,7 @@
  *   then the entries go; or the VF is taken back, and the standby's path is made whole
  *
  * What is known of the VF stands in pair_state: given (attached by a try, and not seen in use),
- * primary_missing (none is proved, attached or not), vf_failed_at and vf_tries (tries in vain), and
+ * unproved (none is proved, attached or not), vf_failed_at and vf_tries (tries in vain), and
  * refused (nothing comes by the uplink, so that the standby is no help).
  */
 #include "core/give.h"
@@ -140,7 +140,7 @@ static int try_if_free(struct end *end, size_t i, struct giving *g, struct err *
 {
 	if (attach_check_free(end, i, e) < 0)
 		return -1;
-	end->pairs[i].primary_missing = true;
+	end->pairs[i].unproved = true;
 	return try_vf(end, i, g, e);
 }
 
@@ -175,7 +175,7 @@ static int try_or_carry(struct end *end, size_t i, struct giving *g, struct err 
 		attach_leave_as_found(end, i);
 		return err_prefix(e, "VF %s", end->order.pairs[i].vf);
 	}
-	end->pairs[i].primary_missing = end->pairs[i].given = false;
+	end->pairs[i].unproved = end->pairs[i].given = false;
 	end->pairs[i].vf_failed_at = end->pairs[i].vf_tries = 0;
 	if (uplink_entry_remove(end, i, e) < 0)
 		return -1;
@@ -201,13 +201,13 @@ static int carry_without_vf(struct end *end, size_t i, struct err *e)
 	if (primary_is_attached(end, i, &attached, e) < 0)
 		return -1;
 	/* What QEMU gives stands in the definition before the guest has it. */
-	if (attached && !(end->order.pairs[i].qemu_unplugs && end->pairs[i].primary_missing))
+	if (attached && !(end->order.pairs[i].qemu_unplugs && end->pairs[i].unproved))
 		return 0;
 	/* Whoever took the VF away may have died before its MAC was cleared. */
 	if (!attached && end->order.pairs[i].vf && attach_yields_first(end, i) &&
 		pair_vf_clear_mac(end, i, &now) < 0)
 		log_warn("%s: %s", end->order.name, now.msg);
-	end->pairs[i].primary_missing = true;
+	end->pairs[i].unproved = true;
 	end_note_state_of_need(end, i, e);
 	standby_path_up_or_warn(end, i, &now);
 	return 0;
@@ -245,8 +245,8 @@ static int check_not_too_soon(struct end *end, size_t i, struct err *e)
 
 static int give_watched(struct end *end, size_t i, struct err *e)
 {
-	struct giving g = { .was_taken = end->order.pairs[i].qemu_unplugs &&
-					 end->pairs[i].primary_missing };
+	struct giving g = { .was_taken =
+				    end->order.pairs[i].qemu_unplugs && end->pairs[i].unproved };
 	struct err ignored;
 	int r;
 

@@ -10,7 +10,7 @@
  * before, frames need the standby no more. The uplink entry comes down when the NIC's rule says
  * so. Used for the destination, for reattach, and to undo a detach: one routine for all.
  * On failure the standby's path is made whole, the uplink entry included, unless the guest's own VF
- * is there and driven; primary_missing says that no VF is proved.
+ * is there and driven; unproved says that no VF is proved.
  */
 int give_vf(struct end *end, size_t i, struct err *e);
 

@@ -66,7 +66,7 @@ int mark_inherit_state(struct end *end, struct end *old, struct err *e)
 		inherit_uplink(end, i, old, (size_t)k);
 		to->given = old->pairs[k].given;
 		to->groups_opened = old->pairs[k].groups_opened;
-		to->primary_missing = to->primary_missing || old->pairs[k].primary_missing;
+		to->unproved = to->unproved || old->pairs[k].unproved;
 		to->attr_noted = old->pairs[k].attr_noted;
 		to->attr_found = old->pairs[k].attr_found;
 		to->attr_pf = old->pairs[k].attr_pf;
@@ -106,7 +106,7 @@ static bool is_degraded(const struct end *end)
 	bool missing = false;
 
 	for (size_t i = 0; i < end->order.n_pairs; i++)
-		missing = missing || end->pairs[i].primary_missing;
+		missing = missing || end->pairs[i].unproved;
 	return missing && (virt_state_get(end->virt, end->order.uuid, &state, NULL, &ignored) < 0 ||
 				  virt_state_is_active(state));
 }

@@ -164,8 +164,7 @@ static const char *vf_to_define(const struct end *end, size_t i)
 {
 	const struct pair_order *p = &end->order.pairs[i];
 
-	return end->pairs[i].primary_missing || form_by_name(p->form)->libvirt_picks_vf ? NULL
-											: p->vf;
+	return end->pairs[i].unproved || form_by_name(p->form)->libvirt_picks_vf ? NULL : p->vf;
 }
 
 /* *RET: the definition as it is to be, which is otherwise left as it is; NULL: it is right. */

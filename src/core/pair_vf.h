@@ -24,7 +24,7 @@ struct pair_vf {
 /* The VF of the order; libvirt may have chosen another one meanwhile, which then stands there. */
 int pair_vf_find(struct end *end, size_t i, struct pair_vf *ret, struct err *e);
 int pair_vf_read(struct end *end, const struct pair_vf *which, struct vf_info *ret, struct err *e);
-/* The same of a VF that was found; one that is gone is unused. */
+/* pair_vf_check_address_unused of a VF that was found; one that is gone is unused. */
 int pair_vf_check_unused(struct end *end, const struct pair_vf *which, struct err *e);
 
 /* Whether it has the domain's MAC, as its PF tells. */

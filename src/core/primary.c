@@ -137,7 +137,7 @@ int primary_detach(struct end *end, size_t i, struct err *e)
 		return -1;
 	if (alias && primary_detach_alias(end, i, alias, end->order.detach_ms, e) < 0)
 		return err_prefix(e, "detach of VF %s", end->order.pairs[i].vf);
-	end->pairs[i].primary_missing = true;
+	end->pairs[i].unproved = true;
 	return 0;
 }
 
@@ -149,7 +149,7 @@ int primary_leave_to_qemu(struct end *end, size_t i, struct err *e)
 		return -1;
 	if (!attached)
 		return err_set(e, "VF %s has left the guest", end->order.pairs[i].vf);
-	end->pairs[i].primary_missing = true;
+	end->pairs[i].unproved = true;
 	return end_note_state(end, i, e);
 }
 

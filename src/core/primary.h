@@ -20,10 +20,11 @@ int primary_is_attached(struct end *end, size_t i, bool *ret, struct err *e);
  * Takes the VF from the running guest (not from the definition) and waits, bounded, until
  * libvirt has finished: its event, which comes after the VF was reset and rebound, and the
  * live XML as the proof; or the live XML alone a while later, because events get lost.
- * Sets the pair's primary_missing once it is gone; the caller puts it into the journal.
+ * Sets the pair's unproved once it is gone, which the journal has with its next line; until then that the step
+ * is begun tells the same.
  */
 int primary_detach(struct end *end, size_t i, struct err *e);
-/* The same for the device ALIAS, within LIMIT_MS. */
+/* The same for the device ALIAS, within LIMIT_MS; the pair's state is the caller's. */
 int primary_detach_alias(struct end *end, size_t i, char *alias, int64_t limit_ms, struct err *e);
 
 /*

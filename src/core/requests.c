@@ -330,7 +330,7 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 
 	for (size_t i = 0; a->end.open && i < a->end.order.n_pairs; i++) {
 		const struct pair_state *s = &a->end.pairs[i];
-		bool attached = !s->primary_missing;
+		bool attached = !s->unproved;
 		json_t *one = json_object();
 		struct err ignored; /* a guest that is gone has none */
 
@@ -339,11 +339,10 @@ static int op_pairs(void *ctx, const json_t *args, json_t **ret, struct err *e)
 		json_object_set_new(one, "mac", json_text(a->end.order.pairs[i].mac));
 		json_object_set_new(one, "vf",
 			attached ? json_text(a->end.order.pairs[i].vf) : json_null());
-		json_object_set_new(one, "proved", json_boolean(!s->primary_missing));
+		json_object_set_new(one, "proved", json_boolean(!s->unproved));
 		json_object_set_new(one, "cut_off",
-			json_boolean(s->primary_missing && (s->refused || s->tap_closed)));
-		json_object_set_new(one, "proof",
-			json_text(s->primary_missing ? NULL : s->evidence));
+			json_boolean(s->unproved && (s->refused || s->tap_closed)));
+		json_object_set_new(one, "proof", json_text(s->unproved ? NULL : s->evidence));
 		json_array_append_new(list, one);
 	}
 	*ret = json_object();

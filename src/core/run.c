@@ -242,7 +242,7 @@ static void finish_forward(struct run *r, size_t first)
 	}
 }
 
-static void leave_source(struct run *r)
+static void ask_source_to_leave(struct run *r)
 {
 	struct err e;
 
@@ -370,7 +370,7 @@ static void between_looks(void *arg, enum settle_verdict v, const struct settle_
 	/* What libvirt says has left needs no entries here, wherever it is. */
 	if (v == SETTLE_UNVERIFIED && view[SOURCE].state == VIRT_MIGRATED && !r->source_left) {
 		r->source_left = true;
-		leave_source(r);
+		ask_source_to_leave(r);
 	}
 	abort_job(r, &view[SOURCE]);
 }
@@ -455,7 +455,7 @@ static void settle(struct run *r, size_t move, bool call_failed, struct err *why
 	case SETTLE_UNVERIFIED:
 	case SETTLE_TWICE:
 		if (v == SETTLE_UNVERIFIED)
-			leave_source(r);
+			ask_source_to_leave(r);
 		unsettled[SOURCE] = unsettled[DESTINATION] = true;
 		break;
 	case SETTLE_WAIT:

@@ -90,7 +90,7 @@ void standby_stand_in(struct end *end, size_t i)
 {
 	struct err e;
 
-	end->pairs[i].primary_missing = true;
+	end->pairs[i].unproved = true;
 	end->pairs[i].asked = false;
 	/* A NIC may give the guest's frames to the first who asked: the VF that is gone. */
 	if (pair_vf_clear_mac(end, i, &e) < 0)
@@ -105,14 +105,14 @@ static bool is_on_its_vf(struct end *end, size_t i)
 	return !end->order.pairs[i].qemu_unplugs && proof_vf_is_driven(end, i);
 }
 
-int standby_carry_all(struct end *end, bool only_missing, struct err *e)
+int standby_carry_all(struct end *end, bool only_unproved, struct err *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < end->order.n_pairs; i++) {
 		struct err now;
 
-		if ((only_missing && !end->pairs[i].primary_missing) || is_on_its_vf(end, i))
+		if ((only_unproved && !end->pairs[i].unproved) || is_on_its_vf(end, i))
 			continue;
 		if (standby_path_up_or_warn(end, i, &now) < 0)
 			err_keep_first(&r, e, &now);

@@ -23,9 +23,9 @@ int standby_path_up_or_warn(struct end *end, size_t i, struct err *e);
  */
 void standby_stand_in(struct end *end, size_t i);
 /*
- * The same for every pair, or for those that have no proved VF, but not where the guest can be seen to drive
+ * The path's standby_path_up_or_warn for every pair, or for those that have no proved VF, but not where the guest can be seen to drive
  * its VF; what fails is logged as well.
  */
-int standby_carry_all(struct end *end, bool only_missing, struct err *e);
+int standby_carry_all(struct end *end, bool only_unproved, struct err *e);
 
 #endif

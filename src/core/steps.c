@@ -58,12 +58,12 @@ static bool has_free_vf(const struct pair_order *p)
 }
 
 /*
- * Before the standby may rest, the primary must be back: see pair_state.primary_missing. Until then
+ * Before the standby may rest, the primary must be back: see pair_state.unproved. Until then
  * its undo is put off; also while it is not known, because the detach could not be undone.
  */
 static bool needs_standby(const struct end *end, size_t i)
 {
-	return end->pairs[i].primary_missing || end_has_begun(end, step_detach, (int)i) ||
+	return end->pairs[i].unproved || end_has_begun(end, step_detach, (int)i) ||
 	       end_has_begun(end, step_leave_vf, (int)i);
 }
 
@@ -110,7 +110,7 @@ static int ready_standby(struct end *end, size_t i, struct err *e)
 }
 
 /*
- * What the next two rows do where the NIC does not give frames to both is done at once: from the moment
+ * What the rows "clear-mac" and "uplink-entry-source" do where the NIC does not give frames to both is done at once: from the moment
  * the VF is gone until then the guest has no path. So it is not for the driver to ask for it first, and
  * what has to be written down is written before. Several pairs give up their VFs one after the other,
  * and none is cut off while the guest thinks about the next one.
@@ -129,11 +129,11 @@ static int undo_detach(struct end *end, size_t i, struct err *e)
 {
 	if (!is_gone(end, i))
 		return give_vf(end, i, e);
-	end->pairs[i].primary_missing = false;
+	end->pairs[i].unproved = false;
 	return nic_does_not_replicate(&end->order.pairs[i]) ? uplink_entry_remove(end, i, e) : 0;
 }
 
-/* The entry is in the way of a guest that is gone, and give_vf's business otherwise. */
+/* For a guest that is gone the entry is removed here, else by give_vf. */
 static int undo_late_uplink_entry(struct end *end, size_t i, struct err *e)
 {
 	if (is_gone(end, i))
@@ -200,7 +200,7 @@ static int give(struct end *end, size_t i, struct err *e)
 {
 	if (!end_pair_was_taken_out(end, i))
 		return give_vf(end, i, e);
-	end->pairs[i].primary_missing = false;
+	end->pairs[i].unproved = false;
 	if (tap_entry_remove(end, i, e) < 0 || uplink_entry_remove(end, i, e) < 0)
 		return -1;
 	return attr_restore(end, i, e);
@@ -231,7 +231,7 @@ static int check_vf_is_there(struct end *end, size_t i, struct err *e)
 
 static int rest_standby(struct end *end, size_t i, struct err *e)
 {
-	if (end->pairs[i].primary_missing || end_pair_was_taken_out(end, i))
+	if (end->pairs[i].unproved || end_pair_was_taken_out(end, i))
 		return 0;
 	if (check_vf_is_there(end, i, e) < 0)
 		return -1;
@@ -244,8 +244,10 @@ static int rest_standby(struct end *end, size_t i, struct err *e)
  * Where the guest's frames go at each step, and what brings them back if the program stops
  * there, is told in CONTRIBUTING.md, "The life of a frame".
  *
- * The uplink entry of the source stands in two places: where the NIC gives frames to both, it
- * is set before the VF goes, so that there is no gap; elsewhere only afterwards.
+ * The uplink entry of the source is set in one of three places: where the NIC gives frames to both, before the
+ * VF goes, so that there is no gap; elsewhere at once when it has gone (detach), and of a pair that came without
+ * its VF in a row of its own. The destination's entries are set in "migrate", at the switch-over: see arrival.c;
+ * where that was missed, by the request "carry" or by whoever settles (standby_carry_all).
  */
 /* clang-format off */
 const struct step steps[] = {
@@ -280,7 +282,7 @@ const struct step steps[] = {
 		.outlives_boot = true, .stays_in_doubt = true },
 	{ step_migrate, "migrate",
 		.source = { .domain = domain_migrate, .undo_domain = domain_stays },
-		.destination = { .domain = arrival_wait, .undo_pair = leave },
+		.destination = { .domain = arrival_carry, .undo_pair = leave },
 		.outlives_boot = true, .stays_in_doubt = true },
 	/* ---- point of no return ---- */
 	{ step_leave_source, "clean up behind the guest",

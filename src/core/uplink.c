@@ -209,7 +209,7 @@ static int add_entry(struct end *end, size_t i, const struct link *uplink, char 
 		return -1;
 	s->asked = true;
 	/* As long as the guest has its VF, waiting costs it nothing. */
-	complaint = complaint_since(&end->order.pairs[i], log, !s->primary_missing);
+	complaint = complaint_since(&end->order.pairs[i], log, !s->unproved);
 	if (complaint)
 		*ret_why = str_printf(
 			"the NIC refuses uplink %s the guest's MAC; the kernel says \"%s\"",

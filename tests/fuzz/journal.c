@@ -86,7 +86,7 @@ static void same_when_short(const struct end *end, const char *uuid,
 
 		must(memcmp(a->begun, b->begun, sizeof(a->begun)) == 0);
 		must(a->self_added == b->self_added && a->refused == b->refused);
-		must(a->primary_missing == b->primary_missing && a->given == b->given);
+		must(a->unproved == b->unproved && a->given == b->given);
 		must(a->n_found == b->n_found && a->unplug_asked == b->unplug_asked);
 	}
 	end_close(&again, false);

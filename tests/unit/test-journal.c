@@ -327,7 +327,7 @@ static void test_format_1(void)
 	ok(is_begun(&source, "detach-vf", 0) && is_begun(&source, "migrate", END_DOMAIN) &&
 			!is_begun(&source, "leave-source", 0),
 		"how far it came");
-	ok(source.pairs[0].primary_missing && source.pairs[0].self_added,
+	ok(source.pairs[0].unproved && source.pairs[0].self_added,
 		"and what it found and did");
 	end_close(&source, false);
 	ok(take_up("format-1-destination", true, &destination) && !destination.order.is_source &&
@@ -340,7 +340,7 @@ static void test_another_boot(void)
 {
 	struct end end = { 0 };
 
-	ok(take_up("format-1-source", false, &end) && end.pairs[0].primary_missing &&
+	ok(take_up("format-1-source", false, &end) && end.pairs[0].unproved &&
 			!end.pairs[0].self_added && !is_begun(&end, "detach-vf", 0),
 		"what went with another boot is forgotten");
 	ok(is_begun(&end, "migrate", END_DOMAIN), "but not where the guest went");
