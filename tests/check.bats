@@ -724,6 +724,9 @@ while os.path.exists(sys.argv[2]):
 	assert_refused unmovable-domain 'invtsc'
 	restart_changed "s|<devices>|<cpu mode='host-passthrough' migratable='off'/>&|"
 	assert_refused unmovable-domain 'invariant TSC'
+	restart_changed "s|<devices>|<cpu mode='host-passthrough' migratable='off'><feature policy='disable' name='invtsc'/></cpu>&|"
+	run_sm check vm-01 host-b
+	assert_exit 0
 }
 
 @test "domain with what QEMU itself has a migration blocker for" {
@@ -1140,6 +1143,9 @@ huge_pages() {
 	assert_exit 0
 	sed -i "s|size='2048'|size='16384'|" "$(live_file vm-01)"
 	assert_refused memory-too-small '0 MiB of such are free'
+	sed -i "s|size='16384'|size='$(($(getconf PAGESIZE) / 1024))'|" "$(live_file vm-01)"
+	run_sm check vm-01 host-b
+	assert_exit 0
 }
 
 @test "memory devices of which the guest has not taken all, or which are in a file: no memory is needed for them" {

@@ -57,6 +57,16 @@ give_in_vain() {
 	rm "$FAKE_DIR/set/host-b.drive"
 }
 
+@test "ports that are isolated from each other keep nobody from the cure" {
+	give_in_vain
+	sed -i "/ua-backup0/s|^|<port isolated='yes'/>|" "$(echo "$FAKE_DIR"/host-b/domains/*0101/live.xml)"
+	on host-b bridge link set dev wan0 isolated on
+	run_sm_on host-b reattach vm-01
+	assert_exit 0
+	on host-b bridge link set dev wan0 isolated off
+	assert_hears host-b vm-01 "$MAC1"
+}
+
 journal_size() {
 	on host-b sh -c 'cat /var/lib/sriov-migrate/*.journal | wc -c'
 }

@@ -786,6 +786,15 @@ journal_sum() {
 	assert_untouched
 }
 
+@test "the other host's journal is damaged: told" {
+	all_die_at migrate.finished
+	on host-b sed -i '2s/.*/garbage/' "$(journal)"
+	run_sm recover
+	assert_exit 5
+	assert_says 'damaged'
+	assert_says 'other host'
+}
+
 @test "a damaged journal is not acted upon" {
 	all_die_after_detach
 	on host-a sed -i '2s/.*/garbage/' "$(journal)"

@@ -196,6 +196,22 @@ ignored_for() {
 	assert_unchanged
 }
 
+@test "the same by the recover of an agent, and the VF cannot be given back at once: asked on" {
+	set_fake detach.ms 25000
+	ignored_for 60
+	on host-a "$FAKE_DIR/bin/kill-agents" host-a
+	export SRIOV_MIGRATE_UNATTENDED=1
+	run_sm recover vm-01
+	unset SRIOV_MIGRATE_UNATTENDED
+	assert_exit 1
+	fault host-a virDomainAttachDeviceFlags 1 error
+	fault host-a virDomainAttachDeviceFlags 2 error
+	await 20 grep -q "event removed hostdev0" "$FAKE_DIR/log"
+	await 2 guest_hears host-a vm-01 "$MAC1"
+	await 60 no_agents
+	assert_unchanged
+}
+
 @test "the driver is killed while the guest ignores the request: watched all the same" {
 	set_fake detach.ms 16000
 	start_sm --detach-timeout 60 vm-01 host-b

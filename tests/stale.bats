@@ -72,6 +72,7 @@ assert_ended_by_hand() {
 }
 
 @test "the same, and somebody chooses the old copy: his virsh resume counts" {
+	fake autostart host-a vm-01
 	come_unseen
 	fake stop host-b vm-01
 	assert_left_to_a_human
@@ -80,6 +81,9 @@ assert_ended_by_hand() {
 	assert_exit 1
 	assert_hears host-a vm-01 "$MAC1"
 	assert_no_files
+	# Somebody's own choice from now on; both would be two copies one day.
+	starts_on host-b
+	refute starts_on host-a
 }
 
 @test "the agents find out by themselves that the old copy is not to be resumed" {

@@ -132,8 +132,11 @@ static void settle_left_open(struct agent *a, const char *why)
 	if (r == 0)
 		return;
 	syslog(LOG_WARNING, "%s: not settled alone: %s", name, e.msg);
-	/* The agent that has started this run asks again: were this one to ask as well, they would multiply. */
-	if (!getenv(CMD_UNATTENDED))
+	/*
+	 * The agent that has started this run asks again: were this one to ask as well, they would multiply. Of
+	 * one that has settled, and watched then, nobody else knows.
+	 */
+	if (!getenv(CMD_UNATTENDED) || a->watches)
 		settle_jointly(&a->end, uuid, a->libvirt_uri);
 }
 

@@ -108,6 +108,7 @@ static void take_up_restored(struct end *end)
 
 static int undo_all(struct end *end, struct err *e)
 {
+	end->has_left = end->order.is_source && move_has_left(end);
 	if (!end->same_boot && end->order.is_source && !end->guest_gone)
 		take_up_restored(end);
 	return undo_steps(end, true, e);

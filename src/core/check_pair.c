@@ -125,6 +125,15 @@ static char *why_port_closed(const struct check_view *v)
 	return str_printf("uplink %s of %s is not forwarding", u->name, v->bridge->name);
 }
 
+static char *why_isolated(const struct check_view *v)
+{
+	if (!v->bridge || !v->uplink || !v->pair->isolated || !v->uplink->isolated)
+		return NULL;
+	return str_printf(
+		"the standby %s and uplink %s are isolated ports: %s forwards nothing between them",
+		v->pair->standby_alias, v->uplink->name, v->bridge->name);
+}
+
 static void refuse_closed(const struct check_view *v,
 	char *(*why_closed)(const struct check_view *))
 {
@@ -151,11 +160,7 @@ void check_forwarding(const struct check_view *v)
 
 void check_isolated(const struct check_view *v)
 {
-	if (v->bridge && v->uplink && v->pair->isolated && v->uplink->isolated)
-		check_found(v, v->host, "See bridge -d link, and <port isolated> of the standby.",
-			"the standby %s and uplink %s are isolated ports: %s forwards nothing between "
-			"them",
-			v->pair->standby_alias, v->uplink->name, v->bridge->name);
+	refuse_closed(v, why_isolated);
 }
 
 /* A VF at rest hides it: nobody misses frames that the guest does not get by its standby. */
@@ -206,7 +211,7 @@ void check_tap(const struct check_view *v)
 void check_cut_off(const struct check_view *v)
 {
 	static char *(*const ways[])(const struct check_view *) = { why_bridge_closed,
-		why_uplink_closed, why_port_closed };
+		why_uplink_closed, why_port_closed, why_isolated };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways) && check_is_cut_off(v); i++) {
 		CLEANUP_FREE char *why = ways[i](v);

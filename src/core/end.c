@@ -74,7 +74,8 @@ static void begin(struct end *end, struct order *order)
 		end->pairs[i].unproved = !end->order.pairs[i].had_primary;
 	atomic_store(&end->switching, false);
 	end->alone = end->autostart_there = end->source_knows = false;
-	end->guest_gone = end->patient = end->turned_before = end->autostart_given = false;
+	end->guest_gone = end->has_left = end->patient = end->turned_before = end->autostart_given =
+		false;
 	end->open = true;
 }
 

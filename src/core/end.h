@@ -83,15 +83,16 @@ struct end {
 	struct pair_state *pairs; /* owned; one for each pair of the order */
 	struct lock *domain_lock; /* owned */
 	struct journal *journal;  /* owned */
-	bool same_boot;        /* since the order was given; what is of another one is forgotten */
-	bool patient;          /* nobody asked for it: what failed is not tried again at once */
-	bool alone;            /* the other host is not in sight as it is settled */
-	bool autostart_there;  /* source: the domain has it on the destination */
-	bool guest_gone;       /* it ended by itself: what is undone is not done for it any more */
-	atomic_bool switching; /* the source's libvirt has stopped the guest to switch over */
-	bool turned_before;    /* source: see end_note_turned_before */
-	bool source_knows;     /* destination: see end_note_source_knows */
-	bool autostart_given;  /* destination: it has taken it over */
+	bool same_boot;       /* since the order was given; what is of another one is forgotten */
+	bool patient;         /* nobody asked for it: what failed is not tried again at once */
+	bool alone;           /* the other host is not in sight as it is settled */
+	bool autostart_there; /* source: the domain has it on the destination */
+	bool has_left;   /* source: … and has left here, as seen before anything was undone */
+	bool guest_gone; /* it ended by itself: what is undone is not done for it any more */
+	atomic_bool switching;     /* the source's libvirt has stopped the guest to switch over */
+	bool turned_before;        /* source: see end_note_turned_before */
+	bool source_knows;         /* destination: see end_note_source_knows */
+	bool autostart_given;      /* destination: it has taken it over */
 	bool begun[END_STEPS_MAX]; /* as in pair_state, for the domain's part of a step */
 };
 

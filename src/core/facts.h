@@ -182,7 +182,7 @@ struct host_facts {
 	bool no_vhost;     /* /dev/vhost-net is missing: QEMU itself carries what goes by taps */
 	char *unreachable; /* why libvirt there cannot be reached from here; NULL if it can */
 	char *reached;     /* UUID of the host that it was reached on; NULL: not told */
-	bool names_address; /* libvirt's configuration tells the other one by which name it is to come */
+	bool names_address; /* libvirt's configuration tells the other one by which name it is to come, or cannot be read */
 	bool peer_unresolved; /* the other host's own name means nothing here, see driver_ask_fit */
 	struct pf_fact *pfs;
 	size_t n_pfs;

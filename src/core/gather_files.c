@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "core/gather.h"
 #include "core/gather_priv.h"
@@ -174,7 +175,8 @@ void gather_host_files(struct host_facts *f)
 	}
 	if (sizes)
 		closedir(sizes);
-	f->names_address = libvirt_is_told("migration_host");
+	f->names_address = libvirt_is_told("migration_host") ||
+			   (access(qemu_conf, R_OK) < 0 && errno == EACCES);
 }
 
 bool gather_name_is_unknown(const char *name)

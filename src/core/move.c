@@ -244,8 +244,7 @@ int autostart_clear(struct end *end, struct err *e)
 	return set_autostart(end, false, e);
 }
 
-/* As far as is known here. */
-static bool has_left(struct end *end)
+bool move_has_left(struct end *end)
 {
 	enum virt_state state;
 	struct err ignored;
@@ -258,7 +257,7 @@ static bool has_left(struct end *end)
 int autostart_restore(struct end *end, struct err *e)
 {
 	/* On both hosts it would be two copies one day; one that has never left here had it on both. */
-	if (end->autostart_there && has_left(end)) {
+	if (end->autostart_there && end->has_left) {
 		log_warn("%s: autostart is left to the destination, which has it", end->order.name);
 		return 0;
 	}

@@ -37,6 +37,9 @@ int definition_verify(struct end *end, struct err *e);
 int autostart_take_over(struct end *end, struct err *e);
 /* Source: off, or a rebooted source starts a second copy. */
 int autostart_clear(struct end *end, struct err *e);
+/* Not for a domain that has left, and has it on the destination. */
 int autostart_restore(struct end *end, struct err *e);
+/* Source: whether the guest has left, as far as is known here. */
+bool move_has_left(struct end *end);
 
 #endif

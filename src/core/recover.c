@@ -198,9 +198,14 @@ static const json_t *journal_in(const json_t *list, const char *uuid)
 	return NULL;
 }
 
-/* Whether B is the other half of A's run: of another run the other host may be a third one. */
+/*
+ * Whether B is the other half of A's run: of another run the other host may be a third one. One that cannot be
+ * read may be, and is told of where it is taken up.
+ */
 static bool is_same_run(const json_t *a, const json_t *b)
 {
+	if (json_object_get(b, "error"))
+		return true;
 	return str_equal(json_string_value(json_object_get(a, "owner")),
 		       json_string_value(json_object_get(b, "owner"))) &&
 	       json_is_true(json_object_get(a, "is_source")) !=

@@ -570,7 +570,7 @@ static int op_source_knows(void *ctx, const json_t *args, json_t **ret, struct e
 
 	if (!uuid)
 		return -1;
-	while (!a->end.open && domain_is_held(uuid)) {
+	while (!a->end.open && domain_is_held(uuid) && is_journal_of(uuid, run)) {
 		if (clock_ms() >= deadline || cancel_is_set(&a->cancel))
 			return err_set_kind(e, ERR_BUSY, "somebody holds the domain");
 		clock_sleep_ms(REOPEN_PAUSE_MS);

@@ -236,7 +236,8 @@ static void finish_forward(struct run *r, size_t first)
 			continue;
 		report_warning(driver(r)->report, NULL, e.msg, e.hint);
 		for (int side = SOURCE; side <= DESTINATION; side++)
-			r->sides.unsettled[side] |= sides_have_part(&r->sides, &steps[k], side);
+			r->sides.unsettled[side] |= sides_have_part(&r->sides, &steps[k], side) &&
+						    !sides_is_settled(&r->sides, side);
 		if (r->forward_err.kind == ERR_NONE)
 			r->forward_err = e;
 	}

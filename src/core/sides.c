@@ -77,6 +77,12 @@ int sides_revive(struct sides *s, int side, struct err *e)
 	return s->kept[side] ? refuse_kept(s, side, e) : -1;
 }
 
+bool sides_is_settled(const struct sides *s, int side)
+{
+	return s->gone_there && s->agents[side] && !client_is_lost(s->agents[side]) &&
+	       s->ordered[side] && !s->opened[side] && !s->kept[side];
+}
+
 void sides_revive_both(struct sides *s)
 {
 	for (int side = SOURCE; side <= DESTINATION; side++) {

@@ -48,6 +48,8 @@ int sides_open(struct sides *s, int side, struct err *e);
  * journal any more, the lost one has settled its end by itself: the new one is not "opened".
  */
 int sides_revive(struct sides *s, int side, struct err *e);
+/* Whether a lost one has done so, as was found when the guest was not there any more. */
+bool sides_is_settled(const struct sides *s, int side);
 /* Both, as far as it can be done. */
 void sides_revive_both(struct sides *s);
 

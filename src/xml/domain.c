@@ -2,6 +2,7 @@
 #include "xml/domain.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "util/hwaddr.h"
 #include "util/mem.h"
@@ -54,6 +55,17 @@ static int64_t ram_needed(xmlNode *root)
 	return kib > 0 ? kib : 0;
 }
 
+/* Of a device with pages of its own nothing is known; it counts in <memory>. */
+static bool has_pages_of_its_own(xmlNode *root)
+{
+	xmlNode *devices = tree_child(root, "devices");
+
+	for (xmlNode *m = tree_child(devices, "memory"); m; m = tree_next(m, "memory"))
+		if (tree_child(tree_child(m, "source"), "pagesize"))
+			return true;
+	return false;
+}
+
 static int64_t page_size(xmlNode *hugepages)
 {
 	xmlNode *page = tree_child(hugepages, "page");
@@ -73,6 +85,7 @@ int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e)
 {
 	CLEANUP_TREE xmlDoc *doc = NULL;
 	xmlNode *root, *type, *cpu, *hugepages;
+	int64_t page_kib;
 
 	if (tree_parse(domain_xml, "domain", &doc, e) < 0)
 		return -1;
@@ -80,10 +93,12 @@ int xml_needs_read(const char *domain_xml, struct xml_needs *ret, struct err *e)
 	type = tree_child(tree_child(root, "os"), "type");
 	cpu = tree_child(root, "cpu");
 	hugepages = tree_child(tree_child(root, "memoryBacking"), "hugepages");
+	page_kib = has_pages_of_its_own(root) ? -1 : page_size(hugepages);
 	*ret = (struct xml_needs){
 		.memory_kib = ram_needed(root),
-		.hugepages = hugepages,
-		.page_kib = page_size(hugepages),
+		/* Pages of the system's own size are none that somebody has to set aside. */
+		.hugepages = hugepages && page_kib != sysconf(_SC_PAGESIZE) / 1024,
+		.page_kib = page_kib,
 		.virt_type = tree_attr(root, "type"),
 		.arch = tree_attr(type, "arch"),
 		.machine = tree_attr(type, "machine"),
@@ -339,14 +354,12 @@ int xml_nvme_disks(const char *domain_xml, struct xml_strings *ret, struct err *
 /* The last of these comes with QEMU's -cpu host,migratable=off. */
 static bool has_invariant_tsc(xmlNode *cpu)
 {
-	if (tree_attr_is(cpu, "mode", "host-passthrough") && tree_attr_is(cpu, "migratable", "off"))
-		return true;
 	for (xmlNode *f = tree_child(cpu, "feature"); f; f = tree_next(f, "feature"))
-		if (tree_attr_is(f, "name", "invtsc") &&
-			(tree_attr_is(f, "policy", "require") ||
-				tree_attr_is(f, "policy", "force")))
-			return true;
-	return false;
+		if (tree_attr_is(f, "name", "invtsc"))
+			return tree_attr_is(f, "policy", "require") ||
+			       tree_attr_is(f, "policy", "force");
+	return tree_attr_is(cpu, "mode", "host-passthrough") &&
+	       tree_attr_is(cpu, "migratable", "off");
 }
 
 static bool tsc_has_frequency(xmlNode *clock)
