@@ -8,7 +8,7 @@
 #include "core/nic.h"
 #include "core/pair_vf.h"
 #include "core/primary.h"
-#include "core/uplink.h"
+#include "core/standby.h"
 #include "core/vf_user.h"
 #include "net/pci.h"
 #include "util/clock.h"
@@ -33,12 +33,6 @@ static int ask_to_attach(struct end *end, size_t i, struct err *e)
 bool attach_yields_first(const struct end *end, size_t i)
 {
 	return nic_rule_from_name(end->order.pairs[i].rule) == NIC_DROP_FIRST;
-}
-
-/* From here on the guest has no path there until its driver has the VF. */
-static int yield_to_vf(struct end *end, size_t i, struct err *e)
-{
-	return attach_yields_first(end, i) ? uplink_entry_yield(end, i, e) : 0;
 }
 
 /* What the domain has now; libvirt may just be starting anew. */
@@ -83,9 +77,9 @@ static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, st
 	bool failed = ask_to_attach(end, i, e) < 0;
 	struct err now;
 
-	/* Where libvirt hangs it may be long until it can be asked: the uplink lets the guest's frames in again. */
+	/* Where libvirt hangs it may be long until it can be asked: the standby carries the guest. */
 	if (failed && attach_yields_first(end, i))
-		uplink_entry_set(end, i, &now);
+		standby_path_unyield(end, i);
 	if (find_patiently(end, i, ret_alias, ret_vf, &now) < 0) {
 		if (!failed)
 			*e = now;
@@ -94,7 +88,7 @@ static int attach(struct end *end, size_t i, char **ret_alias, char **ret_vf, st
 	if (*ret_alias && failed) {
 		log_warn("%s: VF %s is attached, although that failed: %s", end->order.name,
 			*ret_vf, e->msg);
-		return yield_to_vf(end, i, e);
+		return standby_path_yield(end, i, YIELD_BEFORE_ATTACH, e);
 	}
 	if (*ret_alias)
 		return 0;
@@ -159,7 +153,8 @@ int attach_vf(struct end *end, size_t i, bool *ret_had, struct err *e)
 		end->pairs[i].given = true;
 		end_note_state_of_need(end, i, e);
 	}
-	if (yield_to_vf(end, i, e) < 0 || (!alias && attach(end, i, &alias, &vf, e) < 0))
+	if (standby_path_yield(end, i, YIELD_BEFORE_ATTACH, e) < 0 ||
+		(!alias && attach(end, i, &alias, &vf, e) < 0))
 		return -1;
 	if (accept_vf(end, i, vf, *ret_had, e) < 0)
 		return -1;

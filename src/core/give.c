@@ -20,7 +20,6 @@
 
 #include "core/attach.h"
 #include "core/form.h"
-#include "core/nic.h"
 #include "core/pair_vf.h"
 #include "core/primary.h"
 #include "core/proof.h"
@@ -70,14 +69,6 @@ static int wait_for_late_unplug(struct end *end, size_t i, struct err *e)
 		"an earlier unplug request", look_whether_unplug_is_over, &x, e);
 }
 
-/* Where the uplink's entry makes the VF deaf, it goes as soon as the guest drives the VF. */
-static int let_vf_hear(struct end *end, size_t i, struct err *e)
-{
-	if (nic_rule_from_name(end->order.pairs[i].rule) != NIC_UPLINK_WINS)
-		return 0;
-	return uplink_entry_yield(end, i, e);
-}
-
 /* One try to give a VF. */
 struct giving {
 	struct tap_watch watch; /* from before the attach */
@@ -104,7 +95,7 @@ static int see_it_used(struct end *end, size_t i, struct giving *g, struct err *
 		g->cost = e->kind == ERR_TIMEOUT && attach_yields_first(end, i);
 		return -1;
 	}
-	if (let_vf_hear(end, i, e) < 0)
+	if (standby_path_yield(end, i, YIELD_WHEN_DRIVEN, e) < 0)
 		return -1;
 	if (!is_guests_own(end, i, g) || g->was_taken)
 		g->cost = proof_wait_for_changeover(end, &g->watch, e) < 0;

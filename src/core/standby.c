@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/standby.h"
 
+#include "core/nic.h"
 #include "core/pair_vf.h"
 #include "core/proof.h"
 #include "core/tap.h"
@@ -84,6 +85,26 @@ int standby_path_up_or_warn(struct end *end, size_t i, struct err *e)
 		return 0;
 	log_warn("%s: the standby's path is not whole: %s", end->order.name, e->msg);
 	return -1;
+}
+
+int standby_path_yield(struct end *end, size_t i, enum standby_yield when, struct err *e)
+{
+	static const enum nic_rule rules[] = {
+		[YIELD_BEFORE_ATTACH] = NIC_DROP_FIRST,
+		[YIELD_WHEN_DRIVEN] = NIC_UPLINK_WINS,
+	};
+
+	if (nic_rule_from_name(end->order.pairs[i].rule) != rules[when])
+		return 0;
+	return uplink_entry_yield(end, i, e);
+}
+
+void standby_path_unyield(struct end *end, size_t i)
+{
+	struct err ignored;
+
+	uplink_entry_set(end, i, &ignored);
+	tap_entry_set(end, i, &ignored);
 }
 
 void standby_stand_in(struct end *end, size_t i)

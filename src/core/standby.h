@@ -18,6 +18,18 @@ int standby_path_up(struct end *end, size_t i, struct err *e);
 /* The same where nothing else can be done about it: what fails is logged as well. */
 int standby_path_up_or_warn(struct end *end, size_t i, struct err *e);
 /*
+ * Out of the way of a VF that is to hear, where the NIC's rule asks for it: the uplink's entry goes (a macvtap rests),
+ * and with it the tap's on a bridge that keeps the MAC on the uplink's list as long as it has that one.
+ */
+enum standby_yield {
+	YIELD_BEFORE_ATTACH, /* NIC_DROP_FIRST: until its driver has the VF the guest has no path */
+	YIELD_WHEN_DRIVEN,   /* NIC_UPLINK_WINS */
+};
+int standby_path_yield(struct end *end, size_t i, enum standby_yield when, struct err *e);
+/* Takes that back as far as can be done now: what fails is found by who makes the path whole. */
+void standby_path_unyield(struct end *end, size_t i);
+
+/*
  * The VF has left the guest, whoever took it: the standby carries it from now on. What fails is logged; the
  * caller puts it into the journal.
  */
