@@ -278,7 +278,7 @@ probe_begin()
 probe_end()
 {
 	probe_report=$(lab probe stop bats 2>/dev/null)
-	jq -e . >/dev/null <<<"$probe_report" || fail "no report of the prober"
+	jq -es 'length == 1' >/dev/null <<<"$probe_report" || fail "no report of the prober"
 }
 
 probe_figure()
