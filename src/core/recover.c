@@ -239,7 +239,8 @@ static void connect_there(struct driver *d, const struct target *peer, const jso
 	} else if (is_peer_of(d, d->there, journal) == PEER_NO) {
 		log_warn("the host that answers now is not the one of the interrupted run");
 		d->there = NULL;
-		d->peer_is_silent = true; /* the one that was meant */
+		/* The one that was meant is, unless an older journal cannot tell them apart for certain. */
+		d->peer_is_silent = json_is_string(json_object_get(journal, "peer_id"));
 	}
 }
 
